@@ -1,0 +1,31 @@
+//! txgen streams payment transactions to Azure Event Hubs and Azure Cosmos DB side by side, one request per
+//! transaction, and measures both.
+//!
+//! The map, in the order in which a transaction travels:
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`settings`] | what the user asked for: flags, environment, `appsettings.json`, defaults |
+//! | [`source`], [`transaction`], [`identity`] | CSV rows in, transactions with an id and their JSON out |
+//! | [`run`] | the pace, the bulkheads, stopping |
+//! | [`service`] | one request per transaction to Event Hubs ([`service::event_hubs`]) or Cosmos DB ([`service::cosmos`]) |
+//! | [`stats`] | outcomes and clock readings in, batch figures and totals out; pure |
+//! | [`report`] | figures in, text and JSON out; pure |
+//! | [`emulator`] | local Event Hubs and Cosmos DB that speak the real protocols |
+//! | [`data`] | made-up data like the real data, and the profile of a CSV |
+//! | [`cli`] | the commands: the only place that prints, apart from `main` |
+//!
+//! Nothing below `main` exits the process.
+
+pub mod cli;
+pub mod data;
+pub mod emulator;
+pub mod identity;
+pub mod report;
+pub mod run;
+pub mod service;
+pub mod settings;
+pub mod shared_access;
+pub mod source;
+pub mod stats;
+pub mod transaction;

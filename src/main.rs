@@ -1,0 +1,2 @@
+//! txgen.
+fn main() {}

@@ -1,0 +1,95 @@
+//! To come: layering and validation. The types are settled.
+
+pub mod connection_string;
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use azure_core::credentials::Secret;
+use url::Url;
+
+pub use connection_string::{ConnectionString, HubCredential};
+
+/// Everything a run needs to know, validated.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `None` when only Cosmos DB is written.
+    pub event_hubs: Option<EventHubsSettings>,
+    /// `None` when only Event Hubs is written.
+    pub cosmos_db: Option<CosmosDbSettings>,
+    /// The job itself.
+    pub run: RunSettings,
+}
+
+/// How to send to Event Hubs.
+#[derive(Clone, Debug)]
+pub struct EventHubsSettings {
+    /// One to three event hubs; each transaction goes to all of them.
+    pub hubs: Vec<ConnectionString>,
+    /// Which client sends.
+    pub client: EventHubClient,
+    /// What carries AMQP.
+    pub transport: EventHubTransport,
+    /// Transactions in flight at most, over all connections.
+    pub max_in_flight: NonZeroUsize,
+}
+
+/// Which client sends to Event Hubs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum EventHubClient {
+    /// txgen's own: thousands of sends in flight on a few connections.
+    #[default]
+    Pipelined,
+    /// Azure's SDK: one send in flight per connection, Microsoft Entra ID only.
+    Sdk,
+}
+
+/// What carries AMQP to Event Hubs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum EventHubTransport {
+    /// TCP, port 5671 (with TLS) or 5672 (emulators).
+    #[default]
+    Tcp,
+    /// WebSockets, port 443, for networks that let nothing else through.
+    Websocket,
+}
+
+/// How to send to Cosmos DB.
+#[derive(Clone, Debug)]
+pub struct CosmosDbSettings {
+    /// The account, such as `https://ACCOUNT.documents.azure.com:443/`.
+    pub endpoint: Url,
+    /// The account key; `None` means Microsoft Entra ID.
+    pub auth_key: Option<Secret>,
+    /// The database.
+    pub database: String,
+    /// The container.
+    pub container: String,
+    /// RU/s of the database, used only when txgen creates it.
+    pub throughput: u32,
+    /// Transactions in flight at most.
+    pub max_in_flight: NonZeroUsize,
+    /// How long one transaction waits out 429s.
+    pub throttle_wait: Duration,
+}
+
+/// The job itself.
+#[derive(Clone, Debug)]
+pub struct RunSettings {
+    /// How long to wait before the first transaction.
+    pub lead: Duration,
+    /// How long to go on; `None` is until the data ends.
+    pub duration: Option<Duration>,
+    /// Seconds that Cosmos DB keeps each document.
+    pub ttl_seconds: u32,
+    /// Transactions per second; `None` follows the faster service.
+    pub rate: Option<f64>,
+    /// Transactions at most.
+    pub limit: Option<u64>,
+    /// Whether the data starts again at its end.
+    pub repeat: bool,
+    /// Transactions pending at one service at most.
+    pub max_pending: NonZeroUsize,
+    /// How long a stopped run waits for what is in flight.
+    pub drain_timeout: Duration,
+}
