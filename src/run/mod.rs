@@ -267,4 +267,6 @@ async fn tick(recorder: &Recorder) -> Infallible {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;

@@ -14,28 +14,54 @@ use crate::service::{Attempts, Failure, FailureKind, Receipt, ServiceName};
 use crate::stats::{ServiceSummary, Stats};
 
 /// A service that does as the test says.
-struct Fake<F> {
+pub(super) struct Fake<F> {
     name: ServiceName,
     behaviour: F,
+    pub(super) record: Record,
+}
+
+/// What a fake service saw.
+#[derive(Default)]
+pub(super) struct Record {
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
     rows: Mutex<Vec<u64>>,
 }
 
+/// One transaction in flight at a fake service; it leaves however its future ends.
+struct InFlight<'a>(&'a Record);
+
+impl Record {
+    fn enter(&self, row: u64) -> InFlight<'_> {
+        self.rows.lock().unwrap().push(row);
+        let in_flight = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most_in_flight.fetch_max(in_flight, Ordering::Relaxed);
+        InFlight(self)
+    }
+
+    pub(super) fn most_in_flight(&self) -> usize {
+        self.most_in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn rows(&self) -> Vec<u64> {
+        self.rows.lock().unwrap().clone()
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl<F: Fn(u64) -> Behaviour + Send + Sync + 'static> Fake<F> {
-    fn new(name: ServiceName, behaviour: F) -> Arc<Self> {
-        Arc::new(Self {
-            name,
-            behaviour,
-            in_flight: AtomicUsize::new(0),
-            most_in_flight: AtomicUsize::new(0),
-            rows: Mutex::default(),
-        })
+    pub(super) fn new(name: ServiceName, behaviour: F) -> Arc<Self> {
+        Arc::new(Self { name, behaviour, record: Record::default() })
     }
 }
 
 /// What a fake service does with one transaction.
-enum Behaviour {
+pub(super) enum Behaviour {
     StoreAfter(Duration),
     FailAfter(Duration, FailureKind),
     ThrottleThenStore { wait: Duration, attempts: u32 },
@@ -49,9 +75,7 @@ impl<F: Fn(u64) -> Behaviour + Send + Sync + 'static> Service for Fake<F> {
     }
 
     async fn send(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<Receipt, Failure> {
-        self.rows.lock().unwrap().push(transaction.row);
-        let in_flight = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
-        self.most_in_flight.fetch_max(in_flight, Ordering::Relaxed);
+        let _in_flight = self.record.enter(transaction.row);
         attempts.sent();
         let result = match (self.behaviour)(transaction.row) {
             Behaviour::StoreAfter(latency) => {
@@ -73,7 +97,6 @@ impl<F: Fn(u64) -> Behaviour + Send + Sync + 'static> Service for Fake<F> {
             Behaviour::Panic => panic!("as the test says"),
         };
         attempts.answered();
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
         result
     }
 
@@ -84,7 +107,7 @@ fn store_after(ms: u64) -> impl Fn(u64) -> Behaviour + Send + Sync + 'static {
     move |_| Behaviour::StoreAfter(Duration::from_millis(ms))
 }
 
-fn settings() -> RunSettings {
+pub(super) fn settings() -> RunSettings {
     RunSettings {
         lead: Duration::ZERO,
         duration: None,
@@ -97,7 +120,7 @@ fn settings() -> RunSettings {
     }
 }
 
-fn rows(count: u64) -> Vec<Row> {
+pub(super) fn rows(count: u64) -> Vec<Row> {
     let run = run_id();
     (1..=count)
         .map(|row| {
@@ -112,14 +135,14 @@ fn run_id() -> RunId {
 }
 
 /// A run in a test, and what it told its observers.
-struct Scene {
+pub(super) struct Scene {
     run: Run,
     events: mpsc::Receiver<Event>,
-    stop: Stop,
+    pub(super) stop: Stop,
 }
 
 impl Scene {
-    fn new(
+    pub(super) fn new(
         settings: RunSettings,
         rows: Vec<Row>,
         event_hubs: Arc<impl Service>,
@@ -139,7 +162,7 @@ impl Scene {
         Self { run, events, stop }
     }
 
-    async fn play(mut self) -> (Summary, Vec<Event>) {
+    pub(super) async fn play(mut self) -> (Summary, Vec<Event>) {
         let summary = self.run.execute().await;
         let mut events = Vec::new();
         while let Ok(event) = self.events.try_recv() {
@@ -157,7 +180,7 @@ fn cosmos_db(summary: &Summary) -> &ServiceSummary {
     &summary.services[&ServiceName::CosmosDb]
 }
 
-fn assert_all_accounted_for(summary: &Summary) {
+pub(super) fn assert_all_accounted_for(summary: &Summary) {
     for (name, service) in &summary.services {
         let counts = service.counts;
         assert_eq!(counts.pending, 0, "{name}: {counts:?}");
@@ -178,8 +201,8 @@ async fn every_transaction_reaches_both_services_once_and_in_order() {
         assert_eq!((service.counts.requested, service.counts.succeeded, service.counts.failed), (2500, 2500, 0));
     }
     let in_order: Vec<u64> = (1..=2500).collect();
-    assert_eq!(*fast.rows.lock().unwrap(), in_order);
-    assert_eq!(*slow.rows.lock().unwrap(), in_order);
+    assert_eq!(fast.record.rows(), in_order);
+    assert_eq!(slow.record.rows(), in_order);
 }
 
 #[tokio::test(start_paused = true)]
@@ -333,8 +356,8 @@ async fn no_more_than_the_limit_are_ever_in_flight() {
     let (fast, slow) =
         (Fake::new(ServiceName::EventHubs, store_after(3)), Fake::new(ServiceName::CosmosDb, store_after(17)));
     Scene::new(settings(), rows(1000), fast.clone(), slow.clone(), (7, 13)).play().await;
-    assert_eq!(fast.most_in_flight.load(Ordering::Relaxed), 7);
-    assert_eq!(slow.most_in_flight.load(Ordering::Relaxed), 13);
+    assert_eq!(fast.record.most_in_flight(), 7);
+    assert_eq!(slow.record.most_in_flight(), 13);
 }
 
 #[tokio::test(start_paused = true)]
