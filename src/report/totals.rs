@@ -93,7 +93,8 @@ impl Table<'_> {
         name: &str,
         of: impl Fn(&ServiceSummary) -> Percentiles,
     ) -> std::fmt::Result {
-        let percentiles: [(&str, fn(Percentiles) -> f64); 5] =
+        type Pick = fn(Percentiles) -> f64;
+        let percentiles: [(&str, Pick); 5] =
             [("p50", |p| p.p50), ("p90", |p| p.p90), ("p99", |p| p.p99), ("p99.9", |p| p.p999), ("max", |p| p.max)];
         for (percentile, pick) in percentiles {
             self.row(text, &format!("{name} {percentile}"), |_, service| match service.counts.succeeded {
