@@ -52,6 +52,11 @@ impl Symptoms {
         let status = error.status();
         let diagnostics = error.diagnostics();
         let response = error.response();
+        let message = match response {
+            Some(_) => error.to_string(),
+            // What Azure's client says itself is that sending failed; why is at the bottom.
+            None => root_cause(error),
+        };
         Self {
             status: status.status_code().into(),
             substatus: status.sub_status().map_or(0, |substatus| u32::from(substatus.value())),
@@ -63,7 +68,7 @@ impl Symptoms {
                 })
                 .unwrap_or(false),
             retry_after: response.and_then(|response| response.headers().retry_after_ms).map(Duration::from_millis),
-            detail: detail(&error.to_string()),
+            detail: detail(&message),
         }
     }
 
@@ -139,6 +144,19 @@ pub(super) fn lost_on_the_way(diagnostics: &DiagnosticsContext) -> usize {
         })
         .saturating_sub(lost_requests);
     lost_requests + lost_on_shards
+}
+
+/// The text of the innermost cause.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    // Bounded, for nothing forbids a chain of causes to be a circle.
+    for _ in 0..32 {
+        match innermost.source() {
+            Some(cause) => innermost = cause,
+            None => break,
+        }
+    }
+    innermost.to_string()
 }
 
 /// The service's own words out of the message that Azure's client makes of them, on one line.

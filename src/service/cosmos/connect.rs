@@ -10,8 +10,8 @@ use azure_core::http::headers::{HeaderName, HeaderValue};
 use azure_data_cosmos::diagnostics::DiagnosticsContext;
 use azure_data_cosmos::models::ContainerProperties;
 use azure_data_cosmos::options::{
-    ContainerClientOptions, CreateContainerOptions, CreateDatabaseOptions, ItemReadOptions, OperationOptions,
-    ReadContainerOptions, ReadDatabaseOptions, ThroughputOptions,
+    ContainerClientOptions, CreateContainerOptions, CreateDatabaseOptions, ReadContainerOptions, ReadDatabaseOptions,
+    ThroughputOptions,
 };
 use azure_data_cosmos::{ContainerClient, CosmosClient, CosmosError, DatabaseClient};
 use tokio::time::Instant;
@@ -79,11 +79,13 @@ impl Connecting<'_> {
         let properties = self.properties(&container).await?;
         let warnings = provision::examine(&properties).map_err(|reason| self.told(&reason))?;
         let throughput = self.throughput(&database, &container).await?;
+        let physical_partitions = self.within(container.read_feed_ranges(None)).await.ok().map(|ranges| ranges.len());
         let transport = self.transport(&container).await;
         let provision = Provision {
             created_database,
             created_container,
             throughput,
+            physical_partitions,
             default_ttl: properties.default_ttl.into(),
             transport,
             warnings,
@@ -190,9 +192,7 @@ impl Connecting<'_> {
     /// comes of it is of no account: a credential may be allowed to write without being allowed to read.
     async fn transport(&self, container: &ContainerClient) -> Option<Transport> {
         let id = uuid::Uuid::new_v4().to_string();
-        let mut options = ItemReadOptions::default();
-        options.operation = OperationOptions::default();
-        let diagnostics = match self.within(container.read_item("unk", &id, Some(options))).await {
+        let diagnostics = match self.within(container.read_item("unk", &id, None)).await {
             Ok(response) => response.diagnostics(),
             Err(Trouble::Cosmos(error)) => error.diagnostics()?,
             Err(Trouble::TooLate) => return None,

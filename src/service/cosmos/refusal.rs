@@ -43,8 +43,13 @@ pub(super) fn too_late(step: Step, limit: Duration, settings: &CosmosDbSettings)
 
 /// Why a step failed.
 pub(super) fn explain(step: Step, symptoms: &Symptoms, settings: &CosmosDbSettings) -> String {
-    let reason =
-        if symptoms.answered { answered(step, symptoms, settings) } else { unanswered(step, symptoms, settings) };
+    let reason = match symptoms {
+        Symptoms { substatus: own::UNREADABLE_ANSWER, .. } => {
+            "does not answer like Cosmos DB; check COSMOS_DB_ENDPOINT".to_owned()
+        }
+        Symptoms { answered: true, .. } => answered(step, symptoms, settings),
+        Symptoms { answered: false, .. } => unanswered(step, symptoms, settings),
+    };
     format!("{}: {reason}", settings.endpoint)
 }
 
@@ -66,24 +71,16 @@ fn unanswered(step: Step, symptoms: &Symptoms, settings: &CosmosDbSettings) -> S
             format!("no Microsoft Entra ID token ({detail}); sign in with `az login`, or set COSMOS_DB_AUTH_KEY")
         }
         (_, own::NO_SUCH_HOST) => "there is no such host; check COSMOS_DB_ENDPOINT".to_owned(),
-        (_, own::UNREADABLE_ANSWER) => "does not answer like Cosmos DB; check COSMOS_DB_ENDPOINT".to_owned(),
         (408 | 503, _) if looks_like_dns(detail) => "there is no such host; check COSMOS_DB_ENDPOINT".to_owned(),
-        (408 | 503, _) => format!(
-            "cannot be reached ({}); check COSMOS_DB_ENDPOINT, the account's firewall and the network",
-            causes(detail)
-        ),
+        (408 | 503, _) => {
+            format!("cannot be reached ({detail}); check COSMOS_DB_ENDPOINT, the account's firewall and the network",)
+        }
         _ => format!("{} failed ({detail})", step.doing(settings)),
     }
 }
 
 fn looks_like_dns(detail: &str) -> bool {
-    detail.contains("dns error") || detail.contains("failed to lookup address")
-}
-
-/// The last two links of a chain of causes, where what really happened stands.
-fn causes(detail: &str) -> String {
-    let links: Vec<&str> = detail.split(": ").collect();
-    links[links.len().saturating_sub(2)..].join(": ")
+    detail.contains("dns error") || detail.contains("lookup address information")
 }
 
 fn answered(step: Step, symptoms: &Symptoms, settings: &CosmosDbSettings) -> String {
@@ -110,8 +107,10 @@ fn answered(step: Step, symptoms: &Symptoms, settings: &CosmosDbSettings) -> Str
             format!("{doing} is forbidden to this Microsoft Entra ID identity (403); {}", command(step, settings))
         }
         403 => format!("{doing} is forbidden (403, {detail}); it takes a read-write key"),
-        404 if step == Step::Connect => "does not answer like Cosmos DB (404); check COSMOS_DB_ENDPOINT".to_owned(),
         429 => format!("{doing} is throttled (429); try again in a minute"),
+        400..=499 if step == Step::Connect => {
+            format!("does not answer like Cosmos DB ({status}); check COSMOS_DB_ENDPOINT")
+        }
         _ if step == Step::CreateDatabase => {
             format!("{doing} was refused ({status}, {detail}); try fewer RU/s with --throughput")
         }
@@ -228,13 +227,8 @@ mod tests {
             (
                 true,
                 Step::Connect,
-                symptoms(
-                    false,
-                    503,
-                    20010,
-                    "503: x: client error (Connect): tcp connect error: Connection refused (os error 111)",
-                ),
-                "cannot be reached (tcp connect error: Connection refused (os error 111)); check COSMOS_DB_ENDPOINT, the account's firewall and the network",
+                symptoms(false, 503, 20010, "Connection refused (os error 111)"),
+                "cannot be reached (Connection refused (os error 111)); check COSMOS_DB_ENDPOINT, the account's firewall and the network",
             ),
             (
                 false,
