@@ -1,0 +1,262 @@
+//! The HTTP/1.1 side: connections, bodies, time-outs, and limits on all three.
+//!
+//! Nothing that a client does or fails to do may take the server down or fill its memory: connections are counted,
+//! headers and bodies have a largest size, large bodies share a budget, and whoever neither sends nor reads is given up.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+use uuid::Uuid;
+
+use super::call::{Call, Resource};
+use super::catalog::{Account, Counters};
+use super::failure::Failure;
+use super::patience::Patient;
+use super::routes;
+
+/// Connections at most; more of them wait to be accepted.
+const MAX_CONNECTIONS: usize = 4096;
+/// Bytes of a request's line and headers at most.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// How long a connection may take to send its next headers. It covers the time between requests too, so it is longer
+/// than the 90 seconds for which clients keep connections in their pools: the server must not be the first to close.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(130);
+/// How long a request may take to send its body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take to read some bytes of its answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest body: the largest document and some slack, so that just too large a document is told so by its size.
+const MAX_BODY_BYTES: usize = routes::MAX_DOCUMENT_BYTES + 64 * 1024;
+/// How much of a body that nobody wants is read nevertheless, so that its sender gets to read the answer.
+const MAX_DRAINED_BYTES: usize = 4 * MAX_BODY_BYTES;
+/// Bodies up to this size need no permit.
+const SMALL_BODY_BYTES: usize = 64 * 1024;
+/// Bytes of all larger bodies together, counted in units of small bodies.
+const LARGE_BODIES: usize = 256 * 1024 * 1024 / SMALL_BODY_BYTES;
+/// How long connections may take to finish when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often expired documents are looked for.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How many are removed while a container is locked.
+const EXPIRY_BATCH: usize = 500;
+
+/// A running server. Dropping it ends its connections without ceremony.
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    kill: CancellationToken,
+}
+
+/// What all connections share.
+struct Shared {
+    account: Arc<Account>,
+    latency: Duration,
+    large_bodies: Semaphore,
+}
+
+impl Server {
+    /// Listens and serves. `latency` is added to every answer about documents.
+    pub(super) async fn start(listen: SocketAddr, account: Arc<Account>, latency: Duration) -> io::Result<Self> {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        let (tasks, stop, kill) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let shared = Arc::new(Shared { account, latency, large_bodies: Semaphore::new(LARGE_BODIES) });
+        tasks.spawn(expire(Arc::clone(&shared.account), stop.clone()));
+        tasks.spawn(accept(listener, shared, tasks.clone(), stop.clone(), kill.clone()));
+        Ok(Self { address, tasks, stop, kill })
+    }
+
+    /// Accepts no more, lets requests in flight finish for a short while, and ends.
+    pub(super) async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if timeout(STOP_TIMEOUT, self.tasks.wait()).await.is_err() {
+            self.kill.cancel();
+            self.tasks.wait().await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.kill.cancel();
+    }
+}
+
+/// Gives back the memory of expired documents, a bounded number at a time.
+async fn expire(account: Arc<Account>, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(EXPIRY_INTERVAL)).await.is_some() {
+        account.expire(EXPIRY_BATCH).await;
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    kill: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let next = async || {
+        // Never closed, so there is always a place in the end.
+        let place = Arc::clone(&places).acquire_owned().await;
+        (listener.accept().await, place)
+    };
+    while let Some((accepted, place)) = stop.run_until_cancelled(next()).await {
+        match accepted {
+            Ok((stream, _)) => {
+                let (shared, stop, kill) = (Arc::clone(&shared), stop.clone(), kill.clone());
+                tasks.spawn(async move {
+                    let _place = place;
+                    kill.run_until_cancelled(converse(stream, shared, stop)).await;
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: some connections must end first.
+                debug!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, shared: Arc<Shared>, stop: CancellationToken) {
+    // Without it the kernel holds small answers back for up to 40 ms.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "cannot set TCP_NODELAY");
+    }
+    let io = TokioIo::new(Patient::new(stream, WRITE_TIMEOUT));
+    let service = service_fn(|request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(shared.serve(request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_header_size(MAX_HEADER_BYTES)
+        .serve_connection(io, service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "a connection ended in an error");
+    }
+}
+
+impl Shared {
+    async fn serve(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let account = &self.account;
+        Counters::count(&account.counters.requests);
+        let (head, body) = request.into_parts();
+        let call = Call::new(head.method, &head.uri, head.headers);
+        let activity_id = match call.header("x-ms-activity-id") {
+            Some(id) if Uuid::try_parse(id).is_ok() => id.to_owned(),
+            _ => Uuid::new_v4().to_string(),
+        };
+        let answer = match self.receive(&call, body).await {
+            Ok(body) => routes::answer(account, &call, body).await,
+            Err(failure) => Err(failure),
+        };
+        if !self.latency.is_zero() && matches!(call.resource(), Resource::Documents(..) | Resource::Document(..)) {
+            tokio::time::sleep(self.latency).await;
+        }
+        let failure = match answer {
+            Ok(answer) => return answer.finish(&activity_id),
+            Err(failure) => failure,
+        };
+        if failure.status == StatusCode::TOO_MANY_REQUESTS {
+            Counters::count(&account.counters.throttled);
+        }
+        let mut response = failure.answer(&activity_id).finish(&activity_id);
+        if failure.status == StatusCode::REQUEST_TIMEOUT {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// The body of a request whose signature is right.
+    async fn receive(&self, call: &Call, body: Incoming) -> Result<Bytes, Failure> {
+        let received = timeout(BODY_TIMEOUT, async {
+            match routes::authorize(&self.account, call) {
+                Ok(()) => self.read(body).await,
+                Err(failure) => {
+                    drain(body).await;
+                    Err(failure)
+                }
+            }
+        });
+        received.await.unwrap_or_else(|_| {
+            Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "The body of the request did not come in time."))
+        })
+    }
+
+    async fn read(&self, mut body: Incoming) -> Result<Bytes, Failure> {
+        let size = body.size_hint();
+        if size.lower() > MAX_BODY_BYTES as u64 {
+            drain(body).await;
+            return Err(Failure::too_large());
+        }
+        // Without a declared size it may become as large as is allowed.
+        let most = size.upper().and_then(|most| usize::try_from(most).ok()).unwrap_or(MAX_BODY_BYTES);
+        let most = most.min(MAX_BODY_BYTES);
+        let units = if most <= SMALL_BODY_BYTES { 0 } else { most.div_ceil(SMALL_BODY_BYTES) };
+        // The budget is never closed; and a body needs 33 units at most.
+        let _permit = self.large_bodies.acquire_many(u32::try_from(units).unwrap_or(u32::MAX)).await;
+        let mut first = Bytes::new();
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| Failure::bad_request("The body of the request broke off."))?.into_data()
+            else {
+                continue;
+            };
+            if whole.len() + first.len() + data.len() > MAX_BODY_BYTES {
+                drain(body).await;
+                return Err(Failure::too_large());
+            }
+            // Most bodies come in one piece, which then need not be copied.
+            if first.is_empty() && whole.is_empty() {
+                first = data;
+            } else {
+                whole.extend_from_slice(&std::mem::take(&mut first));
+                whole.extend_from_slice(&data);
+            }
+        }
+        Ok(if whole.is_empty() { first } else { whole.freeze() })
+    }
+}
+
+/// Reads and forgets.
+async fn drain(mut body: Incoming) {
+    let mut drained = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        drained += frame.data_ref().map_or(0, Bytes::len);
+        if drained > MAX_DRAINED_BYTES {
+            return;
+        }
+    }
+}
