@@ -30,7 +30,7 @@ use self::pipelined::Pipelined;
 use self::sdk::Sdk;
 use self::setback::Setback;
 use self::tokens::{DevelopmentCredential, TokenSource};
-use super::{Attempts, ConnectError, Failure, FailureKind, Receipt, Service, ServiceName};
+use super::{Attempts, ConnectError, Failure, FailureKind, Receipt, Service, ServiceName, entra};
 use crate::settings::{ConnectionString, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential};
 use crate::transaction::Transaction;
 
@@ -290,7 +290,7 @@ fn entra_credential(hub: &ConnectionString, options: &Options) -> Result<Arc<dyn
     match &options.credential {
         Some(credential) => Ok(credential.clone()),
         None if hub.development_emulator => Ok(Arc::new(DevelopmentCredential)),
-        None => Err(Setback::impossible(FailureKind::Unauthorized, "no credential for Microsoft Entra ID")),
+        None => entra::credential().map_err(|error| Setback::impossible(FailureKind::Unauthorized, error)),
     }
 }
 

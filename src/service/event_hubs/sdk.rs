@@ -32,6 +32,10 @@ use crate::transaction::Transaction;
 /// Clients, each with a connection of its own, at most. More hardly add to the rate, and each is a TLS connection.
 const MOST_CLIENTS: usize = 32;
 
+/// Bytes that an event may have (<https://learn.microsoft.com/azure/event-hubs/event-hubs-quotas>). The link knows better,
+/// but the SDK keeps that to itself, and hangs when the service detaches the link over an event that is too large.
+const LARGEST: usize = 1024 * 1024;
+
 /// The publisher of one hub.
 pub(super) struct Sdk {
     opener: Opener,
@@ -78,6 +82,10 @@ impl Sdk {
     }
 
     async fn attempt(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<(), Setback> {
+        if transaction.body.len() > LARGEST {
+            let message = format!("the event has {} bytes; a hub takes at most {LARGEST}", transaction.body.len());
+            return Err(Setback::impossible(FailureKind::TooLarge, message));
+        }
         let lease = self.leases.acquire().await;
         let _lease = lease.map_err(|_| Setback::impossible(FailureKind::Abandoned, "the publisher is closed"))?;
         let client = match self.take_idle() {

@@ -51,8 +51,9 @@ impl TokenSource {
     pub(super) async fn pass(&self, resource: &str) -> Result<Pass, Setback> {
         match self {
             Self::Policy { policy, key, life } => {
-                let expires = SystemTime::now() + *life;
-                let text = shared_access::sign(resource, policy, key, unix_seconds(expires));
+                let expiry = unix_seconds(SystemTime::now() + *life);
+                let text = shared_access::sign(resource, policy, key, expiry);
+                let expires = UNIX_EPOCH + Duration::from_secs(expiry);
                 Ok(Pass { text, kind: "servicebus.windows.net:sastoken", expires, renewable: true })
             }
             Self::Signed(text) => {
