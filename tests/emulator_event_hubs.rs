@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use azure_core::credentials::Secret;
 use fe2o3_amqp::connection::ConnectionHandle;
-use fe2o3_amqp::link::{LinkStateError, ReceiverAttachError, SendError, SenderAttachError};
+use fe2o3_amqp::link::{CreditMode, LinkStateError, ReceiverAttachError, RecvError, SendError, SenderAttachError};
 use fe2o3_amqp::sasl_profile::SaslProfile;
 use fe2o3_amqp::session::SessionHandle;
-use fe2o3_amqp::types::definitions::ErrorCondition;
+use fe2o3_amqp::types::definitions::{ErrorCondition, Fields};
 use fe2o3_amqp::types::messaging::annotations::{AnnotationKey, OwnedKey};
 use fe2o3_amqp::types::messaging::{Body, Data, Message, MessageAnnotations, Outcome, Source};
 use fe2o3_amqp::types::primitives::Value;
@@ -325,6 +325,79 @@ async fn a_receiver_starts_where_its_filter_says_and_is_woken_by_new_events() {
     let delivery = delivery.unwrap().unwrap();
     let Body::Data(data) = delivery.body() else { panic!("data") };
     assert_eq!(data[0].0.as_slice(), b"new");
+}
+
+fn epoch(level: i64) -> Fields {
+    let mut properties = Fields::default();
+    properties.insert("com.microsoft:epoch".into(), Value::from(level));
+    properties
+}
+
+#[tokio::test]
+async fn a_receiver_of_a_higher_epoch_takes_the_partition_from_another_connection() {
+    let emulator = start(EventHubsEmulatorOptions::default()).await;
+    let mut one = Client::enter(&emulator, "Listener", "transactions").await;
+    let mut two = Client::enter(&emulator, "Listener", "transactions").await;
+    let attach = async |client: &mut Client, level| {
+        let builder = Receiver::builder().name("link").source(source(0, None)).properties(epoch(level));
+        timeout(PATIENCE, builder.attach(&mut client.session)).await.unwrap()
+    };
+    let mut first = attach(&mut one, 1).await.unwrap();
+    let second = attach(&mut two, 2).await.unwrap();
+    let lost = timeout(PATIENCE, first.recv::<Body<Value>>()).await.unwrap();
+    let Err(RecvError::LinkStateError(LinkStateError::RemoteClosedWithError(error))) = lost else { panic!("{lost:?}") };
+    assert_eq!(text(&error.condition), "amqp:link:stolen");
+    assert_eq!(emulator.counts().hubs[0].receivers, 1);
+
+    let refused = attach(&mut one, 1).await;
+    let Err(ReceiverAttachError::RemoteClosedWithError(error)) = refused else { panic!("{refused:?}") };
+    assert_eq!(text(&error.condition), "amqp:link:stolen");
+    second.close().await.unwrap();
+    assert_eq!(emulator.counts().hubs[0].receivers, 0);
+}
+
+#[tokio::test]
+async fn receivers_are_refused_with_the_services_conditions() {
+    let emulator = start(EventHubsEmulatorOptions::default()).await;
+    let other_group = Source::builder().address("transactions/ConsumerGroups/other/Partitions/0").build();
+    for (policy, source, expected) in [
+        ("Sender", source(0, None), "amqp:unauthorized-access"),
+        ("Listener", other_group, "amqp:not-found"),
+        ("Listener", source(10, None), "com.microsoft:argument-out-of-range"),
+        ("Listener", source(0, Some("colour = 'red'")), "com.microsoft:argument-error"),
+        ("Listener", source(0, Some("amqp.annotation.x-opt-offset > '5'")), "com.microsoft:argument-error"),
+    ] {
+        let mut client = Client::enter(&emulator, policy, "transactions").await;
+        let refused = timeout(PATIENCE, receiver(&mut client, source)).await.unwrap();
+        let Err(ReceiverAttachError::RemoteClosedWithError(error)) = refused else { panic!("{refused:?}") };
+        assert_eq!(text(&error.condition), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_gets_no_more_than_its_credit_and_a_drain_takes_the_rest_back() {
+    let emulator = start(EventHubsEmulatorOptions { partitions: 1, ..Default::default() }).await;
+    let mut client = Client::enter(&emulator, "RootManageSharedAccessKey", "transactions").await;
+    let mut sender = client.sender("transactions").await.unwrap();
+    for number in 0..5 {
+        sender.send(message(None, number.to_string())).await.unwrap();
+    }
+    let builder = Receiver::builder().name("link").source(source(0, None)).credit_mode(CreditMode::Manual);
+    let mut receiver = builder.attach(&mut client.session).await.unwrap();
+    receiver.set_credit(3).await.unwrap();
+    for number in 0..3_i64 {
+        let delivery = timeout(PATIENCE, receiver.recv::<Body<Value>>()).await.unwrap().unwrap();
+        let annotations = delivery.message().message_annotations.as_ref().unwrap();
+        assert_eq!(annotations.get(&"x-opt-sequence-number" as &dyn AnnotationKey), Some(&Value::Long(number)));
+    }
+    receiver.set_credit(10).await.unwrap();
+    for _ in 0..2 {
+        timeout(PATIENCE, receiver.recv::<Body<Value>>()).await.unwrap().unwrap();
+    }
+    receiver.drain().await.unwrap();
+    sender.send(message(None, "after the drain")).await.unwrap();
+    receiver.set_credit(1).await.unwrap();
+    timeout(PATIENCE, receiver.recv::<Body<Value>>()).await.unwrap().unwrap();
 }
 
 #[tokio::test]
