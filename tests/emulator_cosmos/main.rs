@@ -1,5 +1,7 @@
 //! The Cosmos DB emulator over real sockets, byte by byte.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)] // tests, helpers included
+
 mod client;
 mod documents;
 mod feeds;

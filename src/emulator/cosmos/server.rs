@@ -1,4 +1,6 @@
-//! The HTTP/1.1 side: connections, bodies, time-outs, and limits on all three.
+//! The HTTP side: connections, bodies, time-outs, and limits on all three.
+//!
+//! HTTP/1.1, and HTTP/2 for clients that begin with it at once (RFC 9113, section 3.3): Azure's client for Rust does.
 //!
 //! Nothing that a client does or fails to do may take the server down or fill its memory: connections are counted,
 //! headers and bodies have a largest size, large bodies share a budget, and whoever neither sends nor reads is given up.
@@ -6,6 +8,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +16,10 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -46,10 +49,15 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_BODY_BYTES: usize = routes::MAX_DOCUMENT_BYTES + 64 * 1024;
 /// How much of a body that nobody wants is read nevertheless, so that its sender gets to read the answer.
 const MAX_DRAINED_BYTES: usize = 4 * MAX_BODY_BYTES;
-/// Bodies up to this size need no permit.
-const SMALL_BODY_BYTES: usize = 64 * 1024;
-/// Bytes of all larger bodies together, counted in units of small bodies.
-const LARGE_BODIES: usize = 256 * 1024 * 1024 / SMALL_BODY_BYTES;
+/// Bytes of all bodies that are being received: more have to wait. Counted in units, so that the count is small.
+const BODY_BUDGET: usize = 256 * 1024 * 1024 / BODY_UNIT;
+const BODY_UNIT: usize = 16 * 1024;
+/// What an HTTP/2 connection starts with.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Requests in flight on one HTTP/2 connection at most.
+const MAX_STREAMS: u32 = 256;
+/// After so much silence an HTTP/2 connection is asked for a sign of life.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
 /// How long connections may take to finish when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often expired documents are looked for.
@@ -69,7 +77,7 @@ pub(super) struct Server {
 struct Shared {
     account: Arc<Account>,
     latency: Duration,
-    large_bodies: Semaphore,
+    bodies: Semaphore,
 }
 
 impl Server {
@@ -78,7 +86,7 @@ impl Server {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let (tasks, stop, kill) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-        let shared = Arc::new(Shared { account, latency, large_bodies: Semaphore::new(LARGE_BODIES) });
+        let shared = Arc::new(Shared { account, latency, bodies: Semaphore::new(BODY_BUDGET) });
         tasks.spawn(expire(Arc::clone(&shared.account), stop.clone()));
         tasks.spawn(accept(listener, shared, tasks.clone(), stop.clone(), kill.clone()));
         Ok(Self { address, tasks, stop, kill })
@@ -145,26 +153,66 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>, stop: CancellationToke
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot set TCP_NODELAY");
     }
+    let Ok(Ok(is_http2)) = timeout(HEADER_TIMEOUT, begins_with_preface(&stream)).await else { return };
     let io = TokioIo::new(Patient::new(stream, WRITE_TIMEOUT));
     let service = service_fn(|request| {
         let shared = Arc::clone(&shared);
         async move { Ok::<_, Infallible>(shared.serve(request).await) }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_header_size(MAX_HEADER_BYTES)
-        .serve_connection(io, service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+    let ended = if is_http2 {
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL)
+            .max_concurrent_streams(MAX_STREAMS)
+            // Cannot be truncated: 64 KiB.
+            .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
+            .serve_connection(io, service);
+        until_done(connection, |connection| connection.graceful_shutdown(), &stop).await
+    } else {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_header_size(MAX_HEADER_BYTES)
+            .serve_connection(io, service);
+        until_done(connection, |connection| connection.graceful_shutdown(), &stop).await
     };
     if let Err(error) = ended {
         debug!(%error, "a connection ended in an error");
+    }
+}
+
+/// Serves a connection to its end, which is soon when the server stops.
+async fn until_done<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    shut_down: impl FnOnce(Pin<&mut C>),
+    stop: &CancellationToken,
+) -> hyper::Result<()> {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            shut_down(connection.as_mut());
+            connection.await
+        }
+    }
+}
+
+/// Whether a connection starts as HTTP/2 connections do. Nothing is taken from it.
+async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
+    let mut start = [0; HTTP2_PREFACE.len()];
+    loop {
+        let length = stream.peek(&mut start).await?;
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if !HTTP2_PREFACE.starts_with(&start[..length]) {
+            return Ok(false);
+        }
+        if length == HTTP2_PREFACE.len() {
+            return Ok(true);
+        }
+        // What is there already would be seen again at once.
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -224,9 +272,9 @@ impl Shared {
         // Without a declared size it may become as large as is allowed.
         let most = size.upper().and_then(|most| usize::try_from(most).ok()).unwrap_or(MAX_BODY_BYTES);
         let most = most.min(MAX_BODY_BYTES);
-        let units = if most <= SMALL_BODY_BYTES { 0 } else { most.div_ceil(SMALL_BODY_BYTES) };
-        // The budget is never closed; and a body needs 33 units at most.
-        let _permit = self.large_bodies.acquire_many(u32::try_from(units).unwrap_or(u32::MAX)).await;
+        let units = u32::try_from(most.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX);
+        // Never closed, and larger than any body.
+        let _permit = self.bodies.acquire_many(units).await;
         let mut first = Bytes::new();
         let mut whole = BytesMut::new();
         while let Some(frame) = body.frame().await {

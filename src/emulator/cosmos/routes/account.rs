@@ -12,7 +12,7 @@ const REGION: &str = "Local";
 
 /// Names the endpoint by which the client came: whatever leads here leads here again.
 pub(super) fn read(call: &Call) -> Answer {
-    let host = call.header("host").unwrap_or("localhost");
+    let host = call.host().unwrap_or("localhost");
     let scheme = "http";
     let location = json!([{ "name": REGION, "databaseAccountEndpoint": format!("{scheme}://{host}/") }]);
     let replicas = json!({ "asyncReplication": false, "minReplicaSetSize": 1, "maxReplicasetSize": 4 });
