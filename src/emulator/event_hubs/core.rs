@@ -1,0 +1,79 @@
+//! What a connection's sessions and links work with: the frames going out, the grants, the moment.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use super::bell::Bell;
+use super::grants::Grants;
+use super::namespace::{Namespace, Now};
+use super::wire::frame::{self, Kind, MIN_MAX_FRAME_SIZE};
+use super::wire::performative::AmqpError;
+use super::wire::writer::Writer;
+
+/// How many bytes may wait for a peer that does not read before the emulator stops working for it.
+pub(super) const HIGH_WATER: usize = 256 * 1024;
+
+/// The part of a connection that does not depend on its sessions.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) namespace: Arc<Namespace>,
+    /// Rung when a partition has something for this connection.
+    pub(super) bell: Arc<Bell>,
+    pub(super) grants: Grants,
+    /// Bytes for the peer.
+    pub(super) out: BytesMut,
+    pub(super) now: Now,
+    /// The largest frame that the peer takes, in bytes.
+    pub(super) peer_max_frame: usize,
+    /// Whether the one `$cbs` link that a connection may have is there: to it, and from it.
+    pub(super) cbs_links: [bool; 2],
+    /// Links over all sessions.
+    pub(super) links: usize,
+    /// Set when a frame could not be sent: the connection is to be closed.
+    pub(super) failure: Option<AmqpError>,
+}
+
+/// A peer broke the protocol: what is to be ended because of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Violation {
+    /// Its session.
+    Session(AmqpError),
+    /// The connection.
+    Connection(AmqpError),
+}
+
+impl Core {
+    /// A connection's state before anything was said.
+    pub(super) fn new(namespace: Arc<Namespace>, bell: Arc<Bell>, now: Now) -> Self {
+        Self {
+            namespace,
+            bell,
+            grants: Grants::default(),
+            out: BytesMut::new(),
+            now,
+            peer_max_frame: MIN_MAX_FRAME_SIZE as usize,
+            cbs_links: [false; 2],
+            links: 0,
+            failure: None,
+        }
+    }
+
+    /// Queues a frame that is all performative.
+    pub(super) fn send(&mut self, channel: u16, body: impl FnOnce(&mut Writer<'_>)) {
+        let start = self.out.len();
+        let size = frame::write(&mut self.out, Kind::Amqp, channel, body, &[]);
+        if size > self.peer_max_frame {
+            self.out.truncate(start);
+            self.failure = Some(AmqpError::new(
+                "amqp:frame-size-too-small",
+                format!("An answer of {size} bytes does not fit into the max-frame-size of {}.", self.peer_max_frame),
+            ));
+        }
+    }
+
+    /// Whether so much waits for the peer already that nothing more should be made for it.
+    pub(super) fn is_congested(&self) -> bool {
+        self.out.len() >= HIGH_WATER
+    }
+}

@@ -1,0 +1,141 @@
+//! What all connections share: the hubs, the policies, the limits and the counters.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use super::options::EventHubsEmulatorOptions;
+use super::store::Hub;
+use super::throttle::Throttle;
+use super::wire::message::EventParts;
+use super::wire::performative::AmqpError;
+
+/// Parts of messages that are not whole yet, over all connections, take at most so many bytes.
+pub(super) const MAX_PARTIAL_BYTES: usize = 256 * 1024 * 1024;
+
+/// A moment on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// For time-outs.
+    pub(super) instant: Instant,
+    /// For events and tokens: milliseconds since 1970-01-01 UTC.
+    pub(super) unix_ms: i64,
+}
+
+impl Now {
+    /// This moment.
+    pub(super) fn read() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { instant: Instant::now(), unix_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX) }
+    }
+
+    /// Seconds since 1970-01-01 UTC.
+    pub(super) fn unix_seconds(self) -> u64 {
+        u64::try_from(self.unix_ms / 1000).unwrap_or(0)
+    }
+}
+
+/// One Event Hubs namespace.
+#[derive(Debug)]
+pub(super) struct Namespace {
+    /// What it was started with; the address is the one that it got.
+    pub(super) options: EventHubsEmulatorOptions,
+    hubs: Vec<Arc<Hub>>,
+    throttle: Option<Mutex<Throttle>>,
+    /// Bytes of the events that are stored.
+    stored_bytes: AtomicU64,
+    /// Bytes of messages that are not whole yet.
+    pub(super) partial_bytes: AtomicUsize,
+    /// Connections that are open.
+    pub(super) open_connections: AtomicUsize,
+    /// Connections that ever were accepted.
+    pub(super) connections: AtomicU64,
+}
+
+impl Namespace {
+    /// An empty namespace.
+    pub(super) fn new(options: EventHubsEmulatorOptions, now: Now) -> Self {
+        let mut groups = vec!["$Default".to_owned()];
+        groups.extend(options.consumer_groups.iter().cloned());
+        let hub = |name: &String| Arc::new(Hub::new(name, options.partitions, &groups, now.unix_ms));
+        Self {
+            hubs: options.hubs.iter().map(hub).collect(),
+            throttle: options.throughput_units.map(|units| Mutex::new(Throttle::new(units))),
+            stored_bytes: AtomicU64::new(0),
+            partial_bytes: AtomicUsize::new(0),
+            open_connections: AtomicUsize::new(0),
+            connections: AtomicU64::new(0),
+            options,
+        }
+    }
+
+    /// A hub by its name, whatever the case.
+    pub(super) fn hub(&self, name: &str) -> Option<&Arc<Hub>> {
+        self.hubs.iter().find(|hub| hub.name.eq_ignore_ascii_case(name))
+    }
+
+    /// All hubs.
+    pub(super) fn hubs(&self) -> &[Arc<Hub>] {
+        &self.hubs
+    }
+
+    /// The host and port that it listens on.
+    pub(super) fn host(&self) -> String {
+        self.options.listen.to_string()
+    }
+
+    /// What the service says about an entity that is not there.
+    pub(super) fn not_found(&self, path: &str) -> String {
+        format!("The messaging entity 'sb://{}/{path}' could not be found.", self.host())
+    }
+
+    /// Stores events that arrived in one delivery of `size` bytes, or says why the service would not.
+    ///
+    /// # Errors
+    /// The condition and description with which the delivery is to be rejected.
+    pub(super) fn store(
+        &self,
+        hub: &Hub,
+        partition: Option<u32>,
+        key: Option<&str>,
+        events: &[EventParts<'_>],
+        size: usize,
+        now: Now,
+    ) -> Result<(), AmqpError> {
+        let size = size as u64;
+        if let Some(throttle) = &self.throttle {
+            let mut throttle = throttle.lock().unwrap_or_else(PoisonError::into_inner);
+            if !throttle.admit(events.len() as u64, size, now.unix_ms) {
+                hub.throttled.fetch_add(1, Ordering::Relaxed);
+                return Err(AmqpError::new(
+                    "com.microsoft:server-busy",
+                    "The request was terminated because the entity is being throttled. Error code : 50002. Please wait \
+                     4 seconds and try again.",
+                ));
+            }
+        }
+        if let Some(limit) = self.options.memory_limit {
+            if self.stored_bytes.load(Ordering::Relaxed) + size > limit {
+                hub.rejected.fetch_add(1, Ordering::Relaxed);
+                return Err(AmqpError::new(
+                    "amqp:resource-limit-exceeded",
+                    format!("The emulator holds as many bytes of events as it may ({limit}); see its memory limit."),
+                ));
+            }
+        }
+        let taken = hub.append(partition, key, events, now.unix_ms);
+        self.stored_bytes.fetch_add(taken, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Drops the events that are older than the retention, if there is one.
+    pub(super) fn expire(&self, now: Now) {
+        let Some(retention) = self.options.retention else { return };
+        let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+        let before = now.unix_ms.saturating_sub(retention);
+        let freed: u64 = self.hubs.iter().map(|hub| hub.expire(before)).sum();
+        self.stored_bytes.fetch_sub(freed, Ordering::Relaxed);
+    }
+}

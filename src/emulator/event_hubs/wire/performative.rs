@@ -1,0 +1,639 @@
+//! The nine performatives (section 2.7): read into borrowing structs, written at full length.
+
+use super::Malformed;
+use super::descriptor::{
+    ACCEPTED, ATTACH, BEGIN, CLOSE, DETACH, DISPOSITION, END, ERROR, FLOW, OPEN, REJECTED, SOURCE, TARGET, TRANSFER,
+};
+use super::value::{Descriptor, Items, Raw, Reader, Value};
+use super::writer::Writer;
+
+/// Roles as the `role` field has them: true is the receiver's.
+pub(in super::super) const RECEIVER: bool = true;
+
+/// What a frame's body says. Fields that the emulator has no use for are not kept.
+#[derive(Debug)]
+pub(in super::super) enum Performative<'a> {
+    Open(Open),
+    Begin(Begin),
+    Attach(Attach<'a>),
+    Flow(Flow),
+    Transfer(Transfer<'a>),
+    /// Nothing of it is kept: the emulator waits for none.
+    Disposition,
+    Detach(Detach),
+    End,
+    Close,
+}
+
+#[derive(Debug)]
+pub(in super::super) struct Open {
+    pub(in super::super) max_frame_size: Option<u32>,
+    pub(in super::super) idle_time_out_ms: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(in super::super) struct Begin {
+    pub(in super::super) remote_channel: Option<u16>,
+    pub(in super::super) next_outgoing_id: u32,
+    pub(in super::super) incoming_window: u32,
+}
+
+#[derive(Debug)]
+pub(in super::super) struct Attach<'a> {
+    pub(in super::super) name: &'a str,
+    pub(in super::super) handle: u32,
+    /// Whether the peer is the receiver of this link.
+    pub(in super::super) peer_receives: bool,
+    pub(in super::super) sender_settle_mode: u8,
+    pub(in super::super) source: Option<Terminus<'a>>,
+    pub(in super::super) target: Option<Terminus<'a>>,
+    pub(in super::super) initial_delivery_count: u32,
+    pub(in super::super) desired_capabilities: Value<'a>,
+    pub(in super::super) properties: Option<Items<'a>>,
+}
+
+/// A source or a target.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Terminus<'a> {
+    /// Its fields, to be written back as they came.
+    fields: Items<'a>,
+    pub(in super::super) address: Option<&'a str>,
+    /// A source's filters.
+    pub(in super::super) filters: Option<Items<'a>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(in super::super) struct Flow {
+    pub(in super::super) next_incoming_id: Option<u32>,
+    pub(in super::super) incoming_window: u32,
+    pub(in super::super) next_outgoing_id: u32,
+    pub(in super::super) outgoing_window: u32,
+    pub(in super::super) handle: Option<u32>,
+    pub(in super::super) delivery_count: Option<u32>,
+    pub(in super::super) link_credit: Option<u32>,
+    pub(in super::super) available: Option<u32>,
+    pub(in super::super) drain: bool,
+    pub(in super::super) echo: bool,
+}
+
+#[derive(Debug)]
+pub(in super::super) struct Transfer<'a> {
+    pub(in super::super) handle: u32,
+    pub(in super::super) delivery_id: Option<u32>,
+    pub(in super::super) message_format: Option<u32>,
+    pub(in super::super) settled: bool,
+    pub(in super::super) more: bool,
+    pub(in super::super) aborted: bool,
+    /// The message, or a part of it.
+    pub(in super::super) payload: &'a [u8],
+}
+
+#[derive(Debug)]
+pub(in super::super) struct Detach {
+    pub(in super::super) handle: u32,
+    pub(in super::super) closed: bool,
+}
+
+/// An error as performatives and outcomes carry it (section 2.8.14).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct AmqpError {
+    /// The condition, a symbol.
+    pub(in super::super) condition: &'static str,
+    /// What a person should know.
+    pub(in super::super) description: String,
+}
+
+impl AmqpError {
+    /// An error with this condition and description.
+    pub(in super::super) fn new(condition: &'static str, description: impl Into<String>) -> Self {
+        Self { condition, description: description.into() }
+    }
+
+    fn write(&self, w: &mut Writer<'_>) {
+        w.described_list(ERROR, |w| {
+            w.symbol(self.condition);
+            w.string(&self.description);
+            w.pad_to(3);
+        });
+    }
+}
+
+/// What became of a delivery (section 3.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) enum Outcome {
+    /// Stored.
+    Accepted,
+    /// Not stored, and why.
+    Rejected(AmqpError),
+}
+
+impl Outcome {
+    fn write(&self, w: &mut Writer<'_>) {
+        match self {
+            Self::Accepted => w.described_list(ACCEPTED, |_| {}),
+            Self::Rejected(error) => w.described_list(REJECTED, |w| error.write(w)),
+        }
+    }
+}
+
+/// Reads the fields of a described list in order.
+struct Fields<'a>(Items<'a>);
+
+impl<'a> Fields<'a> {
+    fn next(&mut self) -> Result<Value<'a>, Malformed> {
+        Ok(self.0.next()?.unwrap_or(Value::Null))
+    }
+
+    fn skip(&mut self, count: usize) -> Result<(), Malformed> {
+        for _ in 0..count {
+            self.0.next_raw()?;
+        }
+        Ok(())
+    }
+
+    fn uint(&mut self, wrong: &'static str) -> Result<Option<u32>, Malformed> {
+        match self.next()? {
+            Value::Null => Ok(None),
+            Value::Unsigned(number) => u32::try_from(number).map(Some).map_err(|_| Malformed(wrong)),
+            _ => Err(Malformed(wrong)),
+        }
+    }
+
+    fn required_uint(&mut self, wrong: &'static str) -> Result<u32, Malformed> {
+        self.uint(wrong)?.ok_or(Malformed(wrong))
+    }
+
+    fn bool(&mut self, wrong: &'static str) -> Result<Option<bool>, Malformed> {
+        match self.next()? {
+            Value::Null => Ok(None),
+            Value::Bool(value) => Ok(Some(value)),
+            _ => Err(Malformed(wrong)),
+        }
+    }
+
+    fn text(&mut self, wrong: &'static str) -> Result<&'a str, Malformed> {
+        self.next()?.text().ok_or(Malformed(wrong))
+    }
+
+    fn map(&mut self, wrong: &'static str) -> Result<Option<Items<'a>>, Malformed> {
+        match self.next()? {
+            Value::Null => Ok(None),
+            Value::Map(items) => Ok(Some(items)),
+            _ => Err(Malformed(wrong)),
+        }
+    }
+
+    fn terminus(&mut self) -> Result<Option<Terminus<'a>>, Malformed> {
+        let (code, list) = match self.next()? {
+            Value::Null => return Ok(None),
+            Value::Described(descriptor, list) => (code_of(descriptor), list),
+            _ => return Err(Malformed("a source or target is not a described list")),
+        };
+        if !matches!(code, Some(SOURCE | TARGET)) {
+            return Err(Malformed("a link's terminus is neither a source nor a target"));
+        }
+        let Value::List(list) = list.value()? else { return Err(Malformed("a source or target is not a list")) };
+        let mut fields = Fields(list);
+        let address = match fields.next()? {
+            Value::Null => None,
+            address => Some(address.text().ok_or(Malformed("an address is not a string"))?),
+        };
+        let filters = if code == Some(SOURCE) {
+            fields.skip(6)?;
+            fields.map("source.filter is not a map")?
+        } else {
+            None
+        };
+        Ok(Some(Terminus { fields: list, address, filters }))
+    }
+}
+
+/// Performatives and termini by the symbols that may stand for their codes.
+fn code_of(descriptor: Descriptor<'_>) -> Option<u64> {
+    match descriptor {
+        Descriptor::Code(code) => Some(code),
+        Descriptor::Name(name) => Some(match name {
+            "amqp:open:list" => OPEN,
+            "amqp:begin:list" => BEGIN,
+            "amqp:attach:list" => ATTACH,
+            "amqp:flow:list" => FLOW,
+            "amqp:transfer:list" => TRANSFER,
+            "amqp:disposition:list" => DISPOSITION,
+            "amqp:detach:list" => DETACH,
+            "amqp:end:list" => END,
+            "amqp:close:list" => CLOSE,
+            "amqp:source:list" => SOURCE,
+            "amqp:target:list" => TARGET,
+            _ => return None,
+        }),
+    }
+}
+
+/// Takes a described list off the front of a frame's body: its code, its fields, and what follows it.
+pub(in super::super) fn described_list(body: &[u8]) -> Result<(u64, Items<'_>, &[u8]), Malformed> {
+    let mut reader = Reader::new(body);
+    let Value::Described(descriptor, list) = reader.value()? else {
+        return Err(Malformed("a frame's body is not a described list"));
+    };
+    let Value::List(items) = list.value()? else { return Err(Malformed("a performative is not a list")) };
+    let code = code_of(descriptor).ok_or(Malformed("unknown performative"))?;
+    Ok((code, items, reader.rest()))
+}
+
+/// Reads the body of a frame.
+pub(in super::super) fn read(body: &[u8]) -> Result<Performative<'_>, Malformed> {
+    let (code, items, payload) = described_list(body)?;
+    let mut fields = Fields(items);
+    Ok(match code {
+        OPEN => {
+            fields.text("open.container-id is not a string")?;
+            fields.skip(1)?;
+            let max_frame_size = fields.uint("open.max-frame-size is not a uint")?;
+            fields.skip(1)?;
+            let idle_time_out_ms = fields.uint("open.idle-time-out is not a uint")?;
+            Performative::Open(Open { max_frame_size, idle_time_out_ms })
+        }
+        BEGIN => {
+            let remote_channel = fields.uint("begin.remote-channel is not a ushort")?;
+            Performative::Begin(Begin {
+                remote_channel: remote_channel.and_then(|channel| u16::try_from(channel).ok()),
+                next_outgoing_id: fields.required_uint("begin.next-outgoing-id is not a uint")?,
+                incoming_window: fields.required_uint("begin.incoming-window is not a uint")?,
+            })
+        }
+        ATTACH => Performative::Attach(attach(fields)?),
+        FLOW => Performative::Flow(Flow {
+            next_incoming_id: fields.uint("flow.next-incoming-id is not a uint")?,
+            incoming_window: fields.required_uint("flow.incoming-window is not a uint")?,
+            next_outgoing_id: fields.required_uint("flow.next-outgoing-id is not a uint")?,
+            outgoing_window: fields.required_uint("flow.outgoing-window is not a uint")?,
+            handle: fields.uint("flow.handle is not a uint")?,
+            delivery_count: fields.uint("flow.delivery-count is not a uint")?,
+            link_credit: fields.uint("flow.link-credit is not a uint")?,
+            available: fields.uint("flow.available is not a uint")?,
+            drain: fields.bool("flow.drain is not a boolean")?.unwrap_or(false),
+            echo: fields.bool("flow.echo is not a boolean")?.unwrap_or(false),
+        }),
+        TRANSFER => {
+            let handle = fields.required_uint("transfer.handle is not a uint")?;
+            let delivery_id = fields.uint("transfer.delivery-id is not a uint")?;
+            fields.skip(1)?;
+            let message_format = fields.uint("transfer.message-format is not a uint")?;
+            let settled = fields.bool("transfer.settled is not a boolean")?.unwrap_or(false);
+            let more = fields.bool("transfer.more is not a boolean")?.unwrap_or(false);
+            fields.skip(3)?;
+            let aborted = fields.bool("transfer.aborted is not a boolean")?.unwrap_or(false);
+            Performative::Transfer(Transfer { handle, delivery_id, message_format, settled, more, aborted, payload })
+        }
+        DISPOSITION => Performative::Disposition,
+        DETACH => Performative::Detach(Detach {
+            handle: fields.required_uint("detach.handle is not a uint")?,
+            closed: fields.bool("detach.closed is not a boolean")?.unwrap_or(false),
+        }),
+        END => Performative::End,
+        CLOSE => Performative::Close,
+        _ => return Err(Malformed("unknown performative")),
+    })
+}
+
+fn attach(mut fields: Fields<'_>) -> Result<Attach<'_>, Malformed> {
+    let name = fields.text("attach.name is not a string")?;
+    let handle = fields.required_uint("attach.handle is not a uint")?;
+    let peer_receives = fields.bool("attach.role is not a boolean")?.ok_or(Malformed("attach.role is missing"))?;
+    let sender_settle_mode = fields.uint("attach.snd-settle-mode is not a ubyte")?.unwrap_or(2);
+    fields.skip(1)?;
+    let source = fields.terminus()?;
+    let target = fields.terminus()?;
+    fields.skip(2)?;
+    let initial_delivery_count = fields.uint("attach.initial-delivery-count is not a uint")?.unwrap_or(0);
+    fields.skip(2)?;
+    let desired_capabilities = fields.next()?;
+    let properties = fields.map("attach.properties is not a map")?;
+    Ok(Attach {
+        name,
+        handle,
+        peer_receives,
+        sender_settle_mode: u8::try_from(sender_settle_mode).unwrap_or(2).min(2),
+        source,
+        target,
+        initial_delivery_count,
+        desired_capabilities,
+        properties,
+    })
+}
+
+impl<'a> Attach<'a> {
+    /// Whether the peer wishes for this capability.
+    pub(in super::super) fn desires(&self, capability: &str) -> bool {
+        match self.desired_capabilities {
+            Value::Symbol(only) => only == capability,
+            Value::Array(mut array) => {
+                std::iter::from_fn(|| array.next_symbol().ok().flatten()).any(|symbol| symbol == capability)
+            }
+            _ => false,
+        }
+    }
+
+    /// A link property by name.
+    pub(in super::super) fn property(&self, name: &str) -> Result<Option<Value<'a>>, Malformed> {
+        self.properties.map_or(Ok(None), |properties| properties.get(name))
+    }
+}
+
+impl Terminus<'_> {
+    /// Writes the terminus as it came, filled up with nulls to its full length.
+    fn write(&self, w: &mut Writer<'_>, code: u64, length: u32) {
+        let mut fields = self.fields;
+        w.described_list(code, |w| {
+            // Attach was read field by field up to the properties, so only fields beyond the known ones can be broken.
+            for _ in 0..length {
+                if let Ok(Some(Raw(field))) = fields.next_raw() {
+                    w.raw(field);
+                }
+            }
+            w.pad_to(length);
+        });
+    }
+}
+
+/// The emulator's open.
+pub(in super::super) fn write_open(w: &mut Writer<'_>, container: &str, channel_max: u16, idle_time_out_ms: u32) {
+    w.described_list(OPEN, |w| {
+        w.string(container);
+        w.null();
+        w.uint(super::frame::MAX_FRAME_SIZE);
+        w.ushort(channel_max);
+        w.uint(idle_time_out_ms);
+        w.pad_to(10);
+    });
+}
+
+/// The emulator's begin, in answer to the one that came on `remote_channel`.
+pub(in super::super) fn write_begin(w: &mut Writer<'_>, remote_channel: u16, window: u32, handle_max: u32) {
+    w.described_list(BEGIN, |w| {
+        w.ushort(remote_channel);
+        w.uint(0);
+        w.uint(window);
+        w.uint(window);
+        w.uint(handle_max);
+        w.pad_to(8);
+    });
+}
+
+/// The emulator's attach, in answer to the peer's.
+///
+/// With `accepted` false source and target are null, as when the service refuses a link and detaches it next.
+pub(in super::super) fn write_attach(
+    w: &mut Writer<'_>,
+    peers: &Attach<'_>,
+    accepted: bool,
+    max_message_size: u64,
+    offered_capability: Option<&str>,
+) {
+    w.described_list(ATTACH, |w| {
+        w.string(peers.name);
+        w.uint(peers.handle);
+        w.bool(!peers.peer_receives);
+        // A receiver is sent settled events whatever it asked for; a sender settles as it wishes.
+        w.ubyte(if peers.peer_receives { 1 } else { peers.sender_settle_mode });
+        // Only `first`: the emulator settles with its one disposition, as the service does.
+        w.ubyte(0);
+        let (source, target) = if accepted { (peers.source, peers.target) } else { (None, None) };
+        match source {
+            Some(source) => source.write(w, SOURCE, 11),
+            None if accepted => w.described_list(SOURCE, |w| w.pad_to(11)),
+            None => w.null(),
+        }
+        match target {
+            Some(target) => target.write(w, TARGET, 7),
+            None if accepted => w.described_list(TARGET, |w| w.pad_to(7)),
+            None => w.null(),
+        }
+        w.null();
+        w.null();
+        if peers.peer_receives {
+            w.uint(0);
+        } else {
+            w.null();
+        }
+        w.ulong(max_message_size);
+        match offered_capability {
+            Some(capability) => w.symbols(&[capability]),
+            None => w.null(),
+        }
+        w.pad_to(14);
+    });
+}
+
+/// A flow.
+pub(in super::super) fn write_flow(w: &mut Writer<'_>, flow: &Flow) {
+    fn optional(w: &mut Writer<'_>, value: Option<u32>) {
+        match value {
+            Some(value) => w.uint(value),
+            None => w.null(),
+        }
+    }
+    w.described_list(FLOW, |w| {
+        optional(w, flow.next_incoming_id);
+        w.uint(flow.incoming_window);
+        w.uint(flow.next_outgoing_id);
+        w.uint(flow.outgoing_window);
+        optional(w, flow.handle);
+        optional(w, flow.delivery_count);
+        optional(w, flow.link_credit);
+        optional(w, flow.available);
+        w.bool(flow.drain);
+        w.bool(flow.echo);
+        w.pad_to(11);
+    });
+}
+
+/// A transfer of a settled delivery of format 0; the payload follows. Parts after the first have no `delivery_id`.
+pub(in super::super) fn write_transfer(w: &mut Writer<'_>, handle: u32, delivery_id: Option<u32>, more: bool) {
+    w.described_list(TRANSFER, |w| {
+        w.uint(handle);
+        match delivery_id {
+            Some(id) => {
+                w.uint(id);
+                w.binary(&id.to_be_bytes());
+                w.uint(0);
+            }
+            None => w.pad_to(4),
+        }
+        w.bool(true);
+        w.bool(more);
+        w.pad_to(11);
+    });
+}
+
+/// The receiver's disposition that settles the deliveries from `first` to `last`.
+pub(in super::super) fn write_disposition(w: &mut Writer<'_>, first: u32, last: u32, outcome: &Outcome) {
+    w.described_list(DISPOSITION, |w| {
+        w.bool(RECEIVER);
+        w.uint(first);
+        w.uint(last);
+        w.bool(true);
+        outcome.write(w);
+        w.pad_to(6);
+    });
+}
+
+/// A detach.
+pub(in super::super) fn write_detach(w: &mut Writer<'_>, handle: u32, closed: bool, error: Option<&AmqpError>) {
+    w.described_list(DETACH, |w| {
+        w.uint(handle);
+        w.bool(closed);
+        write_error(w, error);
+    });
+}
+
+/// An end.
+pub(in super::super) fn write_end(w: &mut Writer<'_>, error: Option<&AmqpError>) {
+    w.described_list(END, |w| write_error(w, error));
+}
+
+/// A close.
+pub(in super::super) fn write_close(w: &mut Writer<'_>, error: Option<&AmqpError>) {
+    w.described_list(CLOSE, |w| write_error(w, error));
+}
+
+fn write_error(w: &mut Writer<'_>, error: Option<&AmqpError>) {
+    match error {
+        Some(error) => error.write(w),
+        None => w.null(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BytesMut;
+    use fe2o3_amqp_types::definitions::{Handle, ReceiverSettleMode, Role, SenderSettleMode};
+    use fe2o3_amqp_types::messaging::{DeliveryState, Source, Target};
+    use fe2o3_amqp_types::performatives as library;
+
+    fn written(write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        write(&mut Writer::new(&mut out));
+        out.to_vec()
+    }
+
+    fn attach() -> library::Attach {
+        library::Attach {
+            name: "link".into(),
+            handle: Handle(3),
+            role: Role::Receiver,
+            snd_settle_mode: SenderSettleMode::Mixed,
+            rcv_settle_mode: ReceiverSettleMode::Second,
+            source: Some(Box::new(Source::builder().address("hub/ConsumerGroups/$Default/Partitions/0").build())),
+            target: Some(Box::new(Target::builder().address("here").build().into())),
+            unsettled: None,
+            incomplete_unsettled: false,
+            initial_delivery_count: None,
+            max_message_size: None,
+            offered_capabilities: None,
+            desired_capabilities: Some(vec!["a".into(), "b".into()].into()),
+            properties: None,
+        }
+    }
+
+    #[test]
+    fn an_attach_of_the_amqp_library_is_read() {
+        let bytes = serde_amqp::to_vec(&attach()).unwrap();
+        let Ok(Performative::Attach(read)) = read(&bytes) else { panic!("an attach") };
+        assert_eq!((read.name, read.handle, read.peer_receives), ("link", 3, true));
+        assert_eq!(read.source.unwrap().address, Some("hub/ConsumerGroups/$Default/Partitions/0"));
+        assert_eq!(read.target.unwrap().address, Some("here"));
+        assert!(read.desires("b") && !read.desires("c"));
+    }
+
+    #[test]
+    fn the_amqp_library_reads_the_answer_to_its_attach() {
+        let bytes = serde_amqp::to_vec(&attach()).unwrap();
+        let Ok(Performative::Attach(peers)) = read(&bytes) else { panic!("an attach") };
+        let answer: library::Attach =
+            serde_amqp::from_slice(&written(|w| write_attach(w, &peers, true, 1024, Some("a")))).unwrap();
+        assert_eq!(answer.role, Role::Sender);
+        assert_eq!(answer.source, attach().source);
+        assert_eq!(answer.target, attach().target);
+        assert_eq!(answer.initial_delivery_count, Some(0));
+        assert_eq!(answer.max_message_size, Some(1024));
+    }
+
+    #[test]
+    fn a_refused_link_is_answered_without_source_and_target() {
+        let bytes = serde_amqp::to_vec(&attach()).unwrap();
+        let Ok(Performative::Attach(peers)) = read(&bytes) else { panic!("an attach") };
+        let answer: library::Attach =
+            serde_amqp::from_slice(&written(|w| write_attach(w, &peers, false, 0, None))).unwrap();
+        assert_eq!((answer.source, answer.target), (None, None));
+    }
+
+    #[test]
+    fn a_transfer_of_the_amqp_library_is_read_with_its_payload() {
+        let transfer = library::Transfer {
+            handle: Handle(1),
+            delivery_id: Some(70_000),
+            delivery_tag: Some(vec![1, 2, 3, 4].into()),
+            message_format: Some(0x8001_3700),
+            settled: Some(false),
+            more: true,
+            rcv_settle_mode: None,
+            state: None,
+            resume: false,
+            aborted: false,
+            batchable: true,
+        };
+        let mut bytes = serde_amqp::to_vec(&transfer).unwrap();
+        bytes.extend(b"payload");
+        let Ok(Performative::Transfer(read)) = read(&bytes) else { panic!("a transfer") };
+        assert_eq!((read.handle, read.delivery_id, read.message_format), (1, Some(70_000), Some(0x8001_3700)));
+        assert_eq!((read.settled, read.more, read.aborted, read.payload), (false, true, false, &b"payload"[..]));
+    }
+
+    #[test]
+    fn the_amqp_library_reads_a_rejection() {
+        let error = AmqpError::new("com.microsoft:server-busy", "wait");
+        let bytes = written(|w| write_disposition(w, 4, 9, &Outcome::Rejected(error)));
+        let read: library::Disposition = serde_amqp::from_slice(&bytes).unwrap();
+        assert_eq!((read.role, read.first, read.last, read.settled), (Role::Receiver, 4, Some(9), true));
+        let Some(DeliveryState::Rejected(rejected)) = read.state else { panic!("rejected") };
+        assert_eq!(rejected.error.unwrap().description.as_deref(), Some("wait"));
+    }
+
+    #[test]
+    fn the_amqp_library_reads_open_begin_flow_detach_end_and_close() {
+        let open: library::Open = serde_amqp::from_slice(&written(|w| write_open(w, "id", 255, 60_000))).unwrap();
+        assert_eq!((open.channel_max.0, open.idle_time_out), (255, Some(60_000)));
+        let begin: library::Begin = serde_amqp::from_slice(&written(|w| write_begin(w, 4, 5_000, 255))).unwrap();
+        assert_eq!((begin.remote_channel, begin.incoming_window, begin.handle_max.0), (Some(4), 5_000, 255));
+        let flow = Flow { handle: Some(2), link_credit: Some(300), ..Flow::default() };
+        let flow: library::Flow = serde_amqp::from_slice(&written(|w| write_flow(w, &flow))).unwrap();
+        assert_eq!((flow.handle, flow.link_credit, flow.delivery_count), (Some(Handle(2)), Some(300), None));
+        let error = AmqpError::new("amqp:not-found", "gone");
+        let detach: library::Detach =
+            serde_amqp::from_slice(&written(|w| write_detach(w, 2, true, Some(&error)))).unwrap();
+        assert_eq!(detach.error.unwrap().description.as_deref(), Some("gone"));
+        assert!(serde_amqp::from_slice::<library::End>(&written(|w| write_end(w, None))).is_ok());
+        assert!(serde_amqp::from_slice::<library::Close>(&written(|w| write_close(w, Some(&error)))).is_ok());
+    }
+
+    #[test]
+    fn every_performative_is_written_at_its_full_length() {
+        // The count of a list32 stands at bytes 8 to 12, after descriptor, constructor and size.
+        let count = |bytes: Vec<u8>| u32::from_be_bytes(bytes[8..12].try_into().unwrap());
+        let error = AmqpError::new("a", "b");
+        assert_eq!(count(written(|w| write_open(w, "", 0, 0))), 10);
+        assert_eq!(count(written(|w| write_begin(w, 0, 0, 0))), 8);
+        assert_eq!(count(written(|w| write_flow(w, &Flow::default()))), 11);
+        assert_eq!(count(written(|w| write_transfer(w, 0, Some(0), false))), 11);
+        assert_eq!(count(written(|w| write_transfer(w, 0, None, false))), 11);
+        assert_eq!(count(written(|w| write_disposition(w, 0, 0, &Outcome::Accepted))), 6);
+        assert_eq!(count(written(|w| write_detach(w, 0, true, None))), 3);
+        assert_eq!(count(written(|w| write_end(w, None))), 1);
+        assert_eq!(count(written(|w| write_close(w, Some(&error)))), 1);
+        let bytes = serde_amqp::to_vec(&attach()).unwrap();
+        let Ok(Performative::Attach(peers)) = read(&bytes) else { panic!("an attach") };
+        assert_eq!(count(written(|w| write_attach(w, &peers, true, 0, None))), 14);
+    }
+}
