@@ -127,6 +127,25 @@ impl Client {
         assert_eq!(created.status, 201, "{created:?}");
     }
 
+    /// Sends a document for that container, and does not wait for the answer.
+    pub(crate) async fn send_document(&mut self, document: &Value) {
+        let path = "/dbs/d/colls/c/docs";
+        let [token, date] = self.sign("POST", path, SystemTime::now());
+        let key = Value::from(vec![document["pk"].clone()]);
+        let body = document.to_string();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: here\r\ncontent-length: {}\r\n{}: {}\r\n{}: {}\r\n\
+             x-ms-documentdb-partitionkey: {key}\r\n\r\n{body}",
+            body.len(),
+            token.0,
+            token.1,
+            date.0,
+            date.1,
+        );
+        // The other side may have hung up already.
+        let _ = self.stream.write_all(request.as_bytes()).await;
+    }
+
     /// Creates a document in that container.
     pub(crate) async fn create(&mut self, document: &Value) -> Reply {
         let key = Value::from(vec![document["pk"].clone()]).to_string();

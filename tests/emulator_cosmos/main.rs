@@ -4,6 +4,7 @@
 
 mod client;
 mod documents;
+mod faults;
 mod feeds;
 mod hostile;
 mod throughput;

@@ -25,6 +25,7 @@ mod routes;
 mod server;
 mod store;
 mod throughput;
+mod trouble;
 
 use std::fmt;
 use std::io;
@@ -38,8 +39,11 @@ use bytes::Bytes;
 use url::Url;
 
 use auth::Gate;
-use catalog::Account;
+use catalog::{Account, Limits};
 use server::Server;
+
+use super::faults::{FaultPlan, FaultRule};
+use crate::service::ServiceName;
 
 /// The key that Microsoft's emulators have, too: no secret.
 /// <https://learn.microsoft.com/azure/cosmos-db/emulator#authentication>
@@ -59,10 +63,15 @@ pub struct CosmosEmulatorOptions {
     pub enforce_throughput: bool,
     /// Whether any Entra ID token is let in, unchecked, besides the account key.
     pub allow_entra_id: bool,
+    /// Bytes of memory that documents may take, about; beyond it writes are refused with 507. `None` is no limit.
+    pub memory_limit: Option<u64>,
+    /// Trouble on purpose, with requests about documents.
+    pub faults: Vec<FaultRule>,
 }
 
 impl Default for CosmosEmulatorOptions {
-    /// On a free loopback port, with the well-known key, without latency, throughput enforced, no Entra ID.
+    /// On a free loopback port, with the well-known key, without latency, throughput enforced, no Entra ID, no
+    /// limit on memory, no trouble.
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -70,6 +79,8 @@ impl Default for CosmosEmulatorOptions {
             latency: Duration::ZERO,
             enforce_throughput: true,
             allow_entra_id: false,
+            memory_limit: None,
+            faults: Vec::new(),
         }
     }
 }
@@ -97,6 +108,7 @@ pub struct CosmosCounts {
 pub struct CosmosEmulator {
     account: Arc<Account>,
     server: Server,
+    faults: Arc<FaultPlan>,
     endpoint: Url,
     key: Secret,
 }
@@ -110,14 +122,16 @@ impl CosmosEmulator {
         let invalid = |message: &str| io::Error::new(io::ErrorKind::InvalidInput, message);
         let gate = Gate::new(&options.key, options.allow_entra_id)
             .ok_or_else(|| invalid("the account key of the Cosmos DB emulator is not base64"))?;
-        let account = Arc::new(Account::new(gate, options.enforce_throughput));
-        let server = Server::start(options.listen, Arc::clone(&account), options.latency).await?;
+        let limits = Limits { throughput: options.enforce_throughput, memory: options.memory_limit };
+        let account = Arc::new(Account::new(gate, limits));
+        let faults = Arc::new(FaultPlan::new(&options.faults, ServiceName::CosmosDb));
+        let server = Server::start(options.listen, Arc::clone(&account), options.latency, Arc::clone(&faults)).await?;
         let mut reachable = server.address;
         if reachable.ip().is_unspecified() {
             reachable.set_ip(Ipv4Addr::LOCALHOST.into());
         }
         let endpoint = Url::parse(&format!("http://{reachable}/")).map_err(|error| invalid(&error.to_string()))?;
-        Ok(Self { account, server, endpoint, key: options.key })
+        Ok(Self { account, server, faults, endpoint, key: options.key })
     }
 
     /// The endpoint to connect to, such as `http://127.0.0.1:8081/`.
@@ -152,6 +166,12 @@ impl CosmosEmulator {
             counts.bytes += store.bytes();
         }
         counts
+    }
+
+    /// The trouble that was made on purpose: each rule, and how often it struck.
+    #[must_use]
+    pub fn faults(&self) -> Vec<(FaultRule, u64)> {
+        self.faults.happened()
     }
 
     /// The documents of a container as they were sent, without the system properties; `None` when there is no such

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::{http1, http2};
@@ -33,6 +33,8 @@ use super::catalog::{Account, Counters};
 use super::failure::Failure;
 use super::patience::Patient;
 use super::routes;
+use super::trouble::{Hangup, Outgoing};
+use crate::emulator::faults::{Fault, FaultPlan, Strike};
 
 /// Connections at most; more of them wait to be accepted.
 const MAX_CONNECTIONS: usize = 4096;
@@ -60,6 +62,8 @@ const MAX_STREAMS: u32 = 256;
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 /// How long connections may take to finish when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a request waits that is never answered, unless its sender gives up before.
+const NEVER: Duration = Duration::from_secs(600);
 /// How often expired documents are looked for.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How many are removed while a container is locked.
@@ -77,16 +81,22 @@ pub(super) struct Server {
 struct Shared {
     account: Arc<Account>,
     latency: Duration,
+    faults: Arc<FaultPlan>,
     bodies: Semaphore,
 }
 
 impl Server {
-    /// Listens and serves. `latency` is added to every answer about documents.
-    pub(super) async fn start(listen: SocketAddr, account: Arc<Account>, latency: Duration) -> io::Result<Self> {
+    /// Listens and serves. `latency` is added to every answer about documents, and `faults` strike those alone.
+    pub(super) async fn start(
+        listen: SocketAddr,
+        account: Arc<Account>,
+        latency: Duration,
+        faults: Arc<FaultPlan>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let (tasks, stop, kill) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-        let shared = Arc::new(Shared { account, latency, bodies: Semaphore::new(BODY_BUDGET) });
+        let shared = Arc::new(Shared { account, latency, faults, bodies: Semaphore::new(BODY_BUDGET) });
         tasks.spawn(expire(Arc::clone(&shared.account), stop.clone()));
         tasks.spawn(accept(listener, shared, tasks.clone(), stop.clone(), kill.clone()));
         Ok(Self { address, tasks, stop, kill })
@@ -154,10 +164,11 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>, stop: CancellationToke
         debug!(%error, "cannot set TCP_NODELAY");
     }
     let Ok(Ok(is_http2)) = timeout(HEADER_TIMEOUT, begins_with_preface(&stream)).await else { return };
-    let io = TokioIo::new(Patient::new(stream, WRITE_TIMEOUT));
+    let hangup = Hangup::default();
+    let io = TokioIo::new(Patient::new(hangup.control(stream), WRITE_TIMEOUT));
     let service = service_fn(|request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(shared.serve(request).await) }
+        let (shared, hangup) = (Arc::clone(&shared), hangup.clone());
+        async move { Ok::<_, Infallible>(shared.serve(request, &hangup).await) }
     });
     let ended = if is_http2 {
         let connection = http2::Builder::new(TokioExecutor::new())
@@ -167,14 +178,14 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>, stop: CancellationToke
             // Cannot be truncated: 64 KiB.
             .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
             .serve_connection(io, service);
-        until_done(connection, |connection| connection.graceful_shutdown(), &stop).await
+        until_done(connection, |connection| connection.graceful_shutdown(), &stop, &hangup).await
     } else {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_header_size(MAX_HEADER_BYTES)
             .serve_connection(io, service);
-        until_done(connection, |connection| connection.graceful_shutdown(), &stop).await
+        until_done(connection, |connection| connection.graceful_shutdown(), &stop, &hangup).await
     };
     if let Err(error) = ended {
         debug!(%error, "a connection ended in an error");
@@ -186,10 +197,12 @@ async fn until_done<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     shut_down: impl FnOnce(Pin<&mut C>),
     stop: &CancellationToken,
+    hangup: &Hangup,
 ) -> hyper::Result<()> {
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => ended,
+        () = hangup.ended() => Ok(()),
         () = stop.cancelled() => {
             shut_down(connection.as_mut());
             connection.await
@@ -217,7 +230,7 @@ async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
 }
 
 impl Shared {
-    async fn serve(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn serve(&self, request: Request<Incoming>, hangup: &Hangup) -> Response<Outgoing> {
         let account = &self.account;
         Counters::count(&account.counters.requests);
         let (head, body) = request.into_parts();
@@ -226,25 +239,38 @@ impl Shared {
             Some(id) if Uuid::try_parse(id).is_ok() => id.to_owned(),
             _ => Uuid::new_v4().to_string(),
         };
+        let is_about_documents = matches!(call.resource(), Resource::Documents(..) | Resource::Document(..));
+        let strike = if is_about_documents { self.faults.strike() } else { None };
         let answer = match self.receive(&call, body).await {
-            Ok(body) => routes::answer(account, &call, body).await,
+            Ok(body) => match strike {
+                Some(strike) if !strike.late && !matches!(strike.fault, Fault::Delay(_)) => Err(failure_of(strike)),
+                _ => routes::answer(account, &call, body).await,
+            },
             Err(failure) => Err(failure),
         };
-        if !self.latency.is_zero() && matches!(call.resource(), Resource::Documents(..) | Resource::Document(..)) {
+        let answer = match strike {
+            Some(strike) if strike.late && strike.fault == Fault::Timeout => Err(failure_of(strike)),
+            _ => answer,
+        };
+        if is_about_documents && !self.latency.is_zero() {
             tokio::time::sleep(self.latency).await;
         }
-        let failure = match answer {
-            Ok(answer) => return answer.finish(&activity_id),
-            Err(failure) => failure,
+        let mut response = match answer {
+            Ok(answer) => answer.finish(&activity_id),
+            Err(failure) => {
+                if failure.status == StatusCode::TOO_MANY_REQUESTS {
+                    Counters::count(&account.counters.throttled);
+                }
+                failure.answer(&activity_id).finish(&activity_id)
+            }
         };
-        if failure.status == StatusCode::TOO_MANY_REQUESTS {
-            Counters::count(&account.counters.throttled);
-        }
-        let mut response = failure.answer(&activity_id).finish(&activity_id);
-        if failure.status == StatusCode::REQUEST_TIMEOUT {
+        if response.status() == StatusCode::REQUEST_TIMEOUT {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        response
+        match strike {
+            Some(strike) => make_trouble(strike.fault, response, hangup).await,
+            None => response,
+        }
     }
 
     /// The body of a request whose signature is right.
@@ -296,6 +322,33 @@ impl Shared {
         }
         Ok(if whole.is_empty() { first } else { whole.freeze() })
     }
+}
+
+/// What the service would say of a request that it does not carry out, or says that it may not have.
+fn failure_of(strike: Strike) -> Failure {
+    match strike.fault {
+        Fault::TooManyRequests => Failure::throttled(Duration::from_millis(10)),
+        Fault::Timeout => Failure::new(StatusCode::REQUEST_TIMEOUT, "The request timed out on purpose."),
+        Fault::ExpiredToken => Failure::new(StatusCode::FORBIDDEN, "The authorization token has expired on purpose."),
+        // What is told by the connection alone never gets to be read.
+        _ => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "The service is unavailable on purpose."),
+    }
+}
+
+/// Keeps, cuts or delays an answer.
+async fn make_trouble(fault: Fault, response: Response<Outgoing>, hangup: &Hangup) -> Response<Outgoing> {
+    match fault {
+        Fault::Delay(by) => tokio::time::sleep(by).await,
+        Fault::HalfAnswer => return response.map(Outgoing::half),
+        Fault::NeverAnswer => tokio::time::sleep(NEVER).await,
+        Fault::Close | Fault::Drop => {
+            hangup.end(fault == Fault::Close);
+            // The connection ends at the next turn, and this future with it.
+            tokio::time::sleep(NEVER).await;
+        }
+        _ => {}
+    }
+    response
 }
 
 /// Reads and forgets.
