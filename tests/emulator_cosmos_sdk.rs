@@ -5,10 +5,10 @@ use azure_data_cosmos::clients::ContainerClient;
 use azure_data_cosmos::feed::FeedScope;
 use azure_data_cosmos::models::{ContainerProperties, PartitionKeyDefinition, ThroughputProperties, TimeToLive};
 use azure_data_cosmos::options::{
-    ChangeFeedStartFrom, ContentResponseOnWrite, CreateContainerOptions, ItemWriteOptions, OperationOptions,
-    Precondition,
+    ChangeFeedStartFrom, ConnectionPoolOptions, ContentResponseOnWrite, CreateContainerOptions, ItemWriteOptions,
+    OperationOptions, Precondition, ServerCertificateValidation,
 };
-use azure_data_cosmos::{AccountReference, CosmosClient, Query, RoutingStrategy};
+use azure_data_cosmos::{AccountReference, CosmosClient, CosmosRuntime, Query, RoutingStrategy};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 use txgen::emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
@@ -169,6 +169,24 @@ async fn databases_are_listed_and_deleted() {
     client.database_client("e").delete(None).await.unwrap();
     assert_eq!(emulator.counts().databases, 1);
     assert_eq!(client.database_client("d").read_throughput(None).await.unwrap().map(|t| t.throughput()), None);
+}
+
+#[tokio::test]
+async fn https_works_for_who_does_not_ask_for_a_trusted_certificate() {
+    let options = CosmosEmulatorOptions { https: true, ..CosmosEmulatorOptions::default() };
+    let emulator = CosmosEmulator::start(options).await.unwrap();
+    assert!(emulator.certificate().unwrap().starts_with("-----BEGIN CERTIFICATE-----\n"));
+    let pool = ConnectionPoolOptions::builder()
+        .with_server_certificate_validation(ServerCertificateValidation::RequiredUnlessEmulator)
+        .build()
+        .unwrap();
+    let runtime = CosmosRuntime::builder().with_connection_pool(pool).build().await.unwrap();
+    let endpoint = emulator.endpoint().as_str().parse().unwrap();
+    let account = AccountReference::with_authentication_key(endpoint, emulator.key().clone());
+    let builder = CosmosClient::builder().with_runtime(runtime);
+    let client = builder.build(account, RoutingStrategy::ProximityTo("Local".into())).await.unwrap();
+    client.create_database("d", None).await.unwrap();
+    assert_eq!(emulator.counts().databases, 1);
 }
 
 #[tokio::test]

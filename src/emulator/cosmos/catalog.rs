@@ -19,6 +19,8 @@ use super::throughput::{Budgets, Throughput};
 pub(super) struct Account {
     pub(super) gate: Gate,
     pub(super) clock: Clock,
+    /// `http` or `https`: how clients come.
+    pub(super) scheme: &'static str,
     limits: Limits,
     memory: Arc<AtomicU64>,
     pub(super) counters: Counters,
@@ -51,10 +53,11 @@ impl Counters {
 }
 
 impl Account {
-    pub(super) fn new(gate: Gate, limits: Limits) -> Self {
+    pub(super) fn new(gate: Gate, limits: Limits, scheme: &'static str) -> Self {
         Self {
             gate,
             clock: Clock::start(),
+            scheme,
             limits,
             memory: Arc::default(),
             counters: Counters::default(),

@@ -25,6 +25,7 @@ mod routes;
 mod server;
 mod store;
 mod throughput;
+mod tls;
 mod trouble;
 
 use std::fmt;
@@ -41,6 +42,7 @@ use url::Url;
 use auth::Gate;
 use catalog::{Account, Limits};
 use server::Server;
+use tls::Tls;
 
 use super::faults::{FaultPlan, FaultRule};
 use crate::service::ServiceName;
@@ -55,6 +57,8 @@ pub const WELL_KNOWN_KEY: &str =
 pub struct CosmosEmulatorOptions {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Whether to speak HTTPS, with a certificate made at the start.
+    pub https: bool,
     /// The account key, base64.
     pub key: Secret,
     /// Added to every answer about documents.
@@ -70,11 +74,12 @@ pub struct CosmosEmulatorOptions {
 }
 
 impl Default for CosmosEmulatorOptions {
-    /// On a free loopback port, with the well-known key, without latency, throughput enforced, no Entra ID, no
+    /// On a free loopback port, plain HTTP, with the well-known key, without latency, throughput enforced, no Entra ID, no
     /// limit on memory, no trouble.
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            https: false,
             key: Secret::new(WELL_KNOWN_KEY),
             latency: Duration::ZERO,
             enforce_throughput: true,
@@ -111,6 +116,7 @@ pub struct CosmosEmulator {
     faults: Arc<FaultPlan>,
     endpoint: Url,
     key: Secret,
+    certificate: Option<String>,
 }
 
 impl CosmosEmulator {
@@ -122,16 +128,20 @@ impl CosmosEmulator {
         let invalid = |message: &str| io::Error::new(io::ErrorKind::InvalidInput, message);
         let gate = Gate::new(&options.key, options.allow_entra_id)
             .ok_or_else(|| invalid("the account key of the Cosmos DB emulator is not base64"))?;
+        let scheme = if options.https { "https" } else { "http" };
         let limits = Limits { throughput: options.enforce_throughput, memory: options.memory_limit };
-        let account = Arc::new(Account::new(gate, limits));
+        let account = Arc::new(Account::new(gate, limits, scheme));
         let faults = Arc::new(FaultPlan::new(&options.faults, ServiceName::CosmosDb));
-        let server = Server::start(options.listen, Arc::clone(&account), options.latency, Arc::clone(&faults)).await?;
+        let tls = if options.https { Some(Tls::new(options.listen.ip())?) } else { None };
+        let (acceptor, certificate) = tls.map(|tls| (tls.acceptor, tls.certificate)).unzip();
+        let (shared, trouble) = (Arc::clone(&account), Arc::clone(&faults));
+        let server = Server::start(options.listen, shared, options.latency, trouble, acceptor).await?;
         let mut reachable = server.address;
         if reachable.ip().is_unspecified() {
             reachable.set_ip(Ipv4Addr::LOCALHOST.into());
         }
-        let endpoint = Url::parse(&format!("http://{reachable}/")).map_err(|error| invalid(&error.to_string()))?;
-        Ok(Self { account, server, faults, endpoint, key: options.key })
+        let endpoint = Url::parse(&format!("{scheme}://{reachable}/")).map_err(|error| invalid(&error.to_string()))?;
+        Ok(Self { account, server, faults, endpoint, key: options.key, certificate })
     }
 
     /// The endpoint to connect to, such as `http://127.0.0.1:8081/`.
@@ -144,6 +154,12 @@ impl CosmosEmulator {
     #[must_use]
     pub fn key(&self) -> &Secret {
         &self.key
+    }
+
+    /// With HTTPS, the certificate that its clients have to trust, as PEM.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
     }
 
     /// What it holds now, and what it has been through.

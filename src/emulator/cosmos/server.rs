@@ -1,6 +1,7 @@
 //! The HTTP side: connections, bodies, time-outs, and limits on all three.
 //!
-//! HTTP/1.1, and HTTP/2 for clients that begin with it at once (RFC 9113, section 3.3): Azure's client for Rust does.
+//! HTTP/1.1, and HTTP/2 for clients that begin with it at once (RFC 9113, section 3.3), as Azure's client for Rust does,
+//! or that agree on it in TLS.
 //!
 //! Nothing that a client does or fails to do may take the server down or fill its memory: connections are counted,
 //! headers and bodies have a largest size, large bodies share a budget, and whoever neither sends nor reads is given up.
@@ -20,9 +21,12 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -33,7 +37,7 @@ use super::catalog::{Account, Counters};
 use super::failure::Failure;
 use super::patience::Patient;
 use super::routes;
-use super::trouble::{Hangup, Outgoing};
+use super::trouble::{Hangup, Line, Outgoing};
 use crate::emulator::faults::{Fault, FaultPlan, Strike};
 
 /// Connections at most; more of them wait to be accepted.
@@ -82,6 +86,7 @@ struct Shared {
     account: Arc<Account>,
     latency: Duration,
     faults: Arc<FaultPlan>,
+    tls: Option<TlsAcceptor>,
     bodies: Semaphore,
 }
 
@@ -92,11 +97,12 @@ impl Server {
         account: Arc<Account>,
         latency: Duration,
         faults: Arc<FaultPlan>,
+        tls: Option<TlsAcceptor>,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let (tasks, stop, kill) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-        let shared = Arc::new(Shared { account, latency, faults, bodies: Semaphore::new(BODY_BUDGET) });
+        let shared = Arc::new(Shared { account, latency, faults, tls, bodies: Semaphore::new(BODY_BUDGET) });
         tasks.spawn(expire(Arc::clone(&shared.account), stop.clone()));
         tasks.spawn(accept(listener, shared, tasks.clone(), stop.clone(), kill.clone()));
         Ok(Self { address, tasks, stop, kill })
@@ -163,14 +169,51 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>, stop: CancellationToke
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot set TCP_NODELAY");
     }
-    let Ok(Ok(is_http2)) = timeout(HEADER_TIMEOUT, begins_with_preface(&stream)).await else { return };
     let hangup = Hangup::default();
-    let io = TokioIo::new(Patient::new(hangup.control(stream), WRITE_TIMEOUT));
+    let opened = timeout(HEADER_TIMEOUT, async {
+        let Some(tls) = &shared.tls else {
+            let is_http2 = begins_with_preface(&stream).await?;
+            return Ok((Transport::Plain(Patient::new(hangup.control(stream), WRITE_TIMEOUT)), is_http2));
+        };
+        let stream = tls.accept(Patient::new(hangup.control(stream), WRITE_TIMEOUT)).await?;
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok((Transport::Tls(Box::new(stream)), is_http2))
+    });
+    let ended = match opened.await {
+        Ok(Ok((Transport::Plain(stream), is_http2))) => speak(stream, is_http2, shared, &stop, &hangup).await,
+        Ok(Ok((Transport::Tls(stream), is_http2))) => speak(stream, is_http2, shared, &stop, &hangup).await,
+        Ok(Err(error)) => {
+            let error: io::Error = error;
+            debug!(%error, "a connection did not get as far as HTTP");
+            return;
+        }
+        Err(_) => return,
+    };
+    if let Err(error) = ended {
+        debug!(%error, "a connection ended in an error");
+    }
+}
+
+/// What carries HTTP.
+enum Transport {
+    Plain(Patient<Line>),
+    Tls(Box<TlsStream<Patient<Line>>>),
+}
+
+/// HTTP, to the end of the connection.
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    is_http2: bool,
+    shared: Arc<Shared>,
+    stop: &CancellationToken,
+    hangup: &Hangup,
+) -> hyper::Result<()> {
+    let io = TokioIo::new(stream);
     let service = service_fn(|request| {
         let (shared, hangup) = (Arc::clone(&shared), hangup.clone());
         async move { Ok::<_, Infallible>(shared.serve(request, &hangup).await) }
     });
-    let ended = if is_http2 {
+    if is_http2 {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
@@ -178,17 +221,14 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>, stop: CancellationToke
             // Cannot be truncated: 64 KiB.
             .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
             .serve_connection(io, service);
-        until_done(connection, |connection| connection.graceful_shutdown(), &stop, &hangup).await
+        until_done(connection, |connection| connection.graceful_shutdown(), stop, hangup).await
     } else {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_header_size(MAX_HEADER_BYTES)
             .serve_connection(io, service);
-        until_done(connection, |connection| connection.graceful_shutdown(), &stop, &hangup).await
-    };
-    if let Err(error) = ended {
-        debug!(%error, "a connection ended in an error");
+        until_done(connection, |connection| connection.graceful_shutdown(), stop, hangup).await
     }
 }
 
