@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::single_line;
 use super::style::{CAUTION, NAME};
 use crate::identity::RunId;
+use crate::service::cosmos::Throughput;
 use crate::stats::cost::Cost;
 
 /// A run as it is announced. No secrets get in here.
@@ -56,55 +57,27 @@ pub struct CosmosDbOpening {
     pub ttl_seconds: u32,
 }
 
-/// What is provisioned for a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Throughput {
-    /// This many RU/s, always.
-    Manual {
-        /// RU/s.
-        request_units_per_second: u32,
-        /// Whether the containers of the database share it.
-        shared: bool,
-    },
-    /// Up to this many RU/s.
-    Autoscale {
-        /// RU/s at most.
-        max_request_units_per_second: u32,
-        /// Whether the containers of the database share it.
-        shared: bool,
-    },
-    /// Nothing is provisioned: a serverless account, or one that does not let txgen read it.
-    Unknown,
+/// What a container's throughput costs, where anything is provisioned.
+fn cost(throughput: Throughput) -> Option<Cost> {
+    match throughput {
+        Throughput::Manual { request_units_per_second, .. } => Some(Cost::of_manual(request_units_per_second)),
+        Throughput::Autoscale { max_request_units_per_second, .. } => {
+            Some(Cost::of_autoscale_at(max_request_units_per_second))
+        }
+        Throughput::Serverless | Throughput::Unknown => None,
+    }
 }
 
-impl Throughput {
-    /// What it costs, where that is known.
-    #[must_use]
-    pub fn cost(self) -> Option<Cost> {
-        match self {
-            Self::Manual { request_units_per_second, .. } => Some(Cost::of_manual(request_units_per_second)),
-            Self::Autoscale { max_request_units_per_second, .. } => {
-                Some(Cost::of_autoscale_at(max_request_units_per_second))
-            }
-            Self::Unknown => None,
-        }
-    }
-
-    fn describe(self) -> String {
-        let scope = |shared| if shared { "of the database" } else { "of the container" };
-        let cost = self.cost().map(|cost| {
-            format!("about USD {:.2} an hour, {:.2} a month (list price)", cost.hourly_usd, cost.monthly_usd)
-        });
-        match (self, cost) {
-            (Self::Manual { request_units_per_second: rate, shared }, Some(cost)) => {
-                format!("throughput {rate} RU/s {}: {cost}", scope(shared))
-            }
-            (Self::Autoscale { max_request_units_per_second: max, shared }, Some(cost)) => {
-                format!("throughput autoscale up to {max} RU/s {}: at the maximum {cost}", scope(shared))
-            }
-            _ => "throughput not provisioned (serverless), or not readable with this identity".to_owned(),
-        }
-    }
+/// `throughput 15000 RU/s on the database: about USD 1.20 an hour, 876.00 a month (list price)`.
+fn describe(throughput: Throughput) -> String {
+    let Some(Cost { hourly_usd, monthly_usd }) = cost(throughput) else {
+        return format!("throughput {throughput}");
+    };
+    let when = match throughput {
+        Throughput::Autoscale { .. } => "at the maximum",
+        _ => "about",
+    };
+    format!("throughput {throughput}: {when} USD {hourly_usd:.2} an hour, {monthly_usd:.2} a month (list price)")
 }
 
 impl Opening {
@@ -133,7 +106,7 @@ impl Opening {
             if let Some(created) = cosmos_db.created {
                 line(text, "", created)?;
             }
-            line(text, "", &cosmos_db.throughput.describe())?;
+            line(text, "", &describe(cosmos_db.throughput))?;
             let ttl = humantime::format_duration(std::time::Duration::from_secs(cosmos_db.ttl_seconds.into()));
             line(text, "", &format!("partition key /ipCountryCode, documents kept for {ttl}"))?;
         }
@@ -170,18 +143,19 @@ impl Opening {
 }
 
 fn throughput_json(throughput: Throughput) -> Value {
-    let cost = throughput.cost();
-    let (mode, request_units_per_second, shared) = match throughput {
-        Throughput::Manual { request_units_per_second, shared } => ("manual", request_units_per_second, shared),
-        Throughput::Autoscale { max_request_units_per_second, shared } => {
-            ("autoscale", max_request_units_per_second, shared)
+    let (mode, request_units_per_second, scope) = match throughput {
+        Throughput::Manual { request_units_per_second, scope } => ("manual", request_units_per_second, scope),
+        Throughput::Autoscale { max_request_units_per_second, scope } => {
+            ("autoscale", max_request_units_per_second, scope)
         }
+        Throughput::Serverless => return json!({ "mode": "serverless" }),
         Throughput::Unknown => return Value::Null,
     };
+    let cost = cost(throughput);
     json!({
         "mode": mode,
         "request_units_per_second": request_units_per_second,
-        "scope": if shared { "database" } else { "container" },
+        "scope": scope.to_string(),
         "hourly_usd": cost.map(|cost| cents(cost.hourly_usd)),
         "monthly_usd": cost.map(|cost| cents(cost.monthly_usd)),
     })

@@ -23,6 +23,7 @@ pub use flags::RunFlags;
 pub use key::Key;
 pub use layers::{Origin, Preset, Provenance};
 pub use load::{Loaded, SettingsError, load};
+pub(crate) use value::is_loopback;
 
 /// Everything a run needs to know, validated.
 #[derive(Clone, Debug)]

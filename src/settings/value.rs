@@ -144,7 +144,7 @@ pub(super) fn cosmos_endpoint(text: &str) -> Checked<Url> {
 }
 
 /// Whether an account's address is one that Azure's client takes for an emulator.
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(domain)) => domain == "localhost",
         Some(Host::Ipv4(address)) => address == std::net::Ipv4Addr::LOCALHOST,
