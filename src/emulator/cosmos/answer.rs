@@ -1,12 +1,12 @@
 //! Answers: a status, what it cost, the service's headers, a body.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
 
 use super::failure::Failure;
+use super::trouble::Outgoing;
 
 const ACTIVITY_ID: HeaderName = HeaderName::from_static("x-ms-activity-id");
 const CHARGE: HeaderName = HeaderName::from_static("x-ms-request-charge");
@@ -22,13 +22,13 @@ const SUBSTATUS: HeaderName = HeaderName::from_static("x-ms-substatus");
 /// An answer in the making.
 #[derive(Debug)]
 pub(super) struct Answer {
-    response: Response<Full<Bytes>>,
+    response: Response<Outgoing>,
 }
 
 impl Answer {
     /// Without a body.
     pub(super) fn empty(status: StatusCode, charge: f64) -> Self {
-        let mut response = Response::new(Full::default());
+        let mut response = Response::new(Outgoing::default());
         *response.status_mut() = status;
         let mut answer = Self { response };
         answer.set(CHARGE, &charge.to_string());
@@ -38,7 +38,7 @@ impl Answer {
     /// With JSON, written already.
     pub(super) fn bytes(status: StatusCode, charge: f64, body: impl Into<Bytes>) -> Self {
         let mut answer = Self::empty(status, charge);
-        *answer.response.body_mut() = Full::new(body.into());
+        *answer.response.body_mut() = Outgoing::whole(body.into());
         answer.response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         answer
     }
@@ -86,7 +86,7 @@ impl Answer {
     }
 
     /// Adds what all answers have.
-    pub(super) fn finish(mut self, activity_id: &str) -> Response<Full<Bytes>> {
+    pub(super) fn finish(mut self, activity_id: &str) -> Response<Outgoing> {
         self.set(ACTIVITY_ID, activity_id);
         self.response.headers_mut().insert(GATEWAY, HeaderValue::from_static("version=2.14.0"));
         self.response

@@ -20,6 +20,8 @@ pub(super) struct Call {
     path: Vec<String>,
     /// [`Self::path`], joined.
     link: String,
+    /// The host and port that the client calls this server by, from the address in HTTP/2.
+    authority: Option<String>,
 }
 
 /// What a path names.
@@ -44,7 +46,13 @@ impl Call {
         let part = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
         let path: Vec<String> = uri.path().split('/').filter(|part| !part.is_empty()).map(part).collect();
         let link = path.join("/");
-        Self { method, headers, path, link }
+        let authority = uri.authority().map(|authority| authority.as_str().to_owned());
+        Self { method, headers, path, link, authority }
+    }
+
+    /// The host and port that the client calls this server by.
+    pub(super) fn host(&self) -> Option<&str> {
+        self.authority.as_deref().or_else(|| self.header("host"))
     }
 
     pub(super) fn resource(&self) -> Resource<'_> {

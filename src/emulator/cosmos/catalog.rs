@@ -19,11 +19,23 @@ use super::throughput::{Budgets, Throughput};
 pub(super) struct Account {
     pub(super) gate: Gate,
     pub(super) clock: Clock,
-    pub(super) enforce_throughput: bool,
+    /// `http` or `https`: how clients come.
+    pub(super) scheme: &'static str,
+    limits: Limits,
+    memory: Arc<AtomicU64>,
     pub(super) counters: Counters,
     databases: RwLock<BTreeMap<String, Arc<Database>>>,
     last_database: AtomicU32,
     last_offer: AtomicU32,
+}
+
+/// What is enforced.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Whether provisioned throughput is.
+    pub(super) throughput: bool,
+    /// Bytes of memory that documents may take.
+    pub(super) memory: Option<u64>,
 }
 
 /// What went on since the start.
@@ -41,11 +53,13 @@ impl Counters {
 }
 
 impl Account {
-    pub(super) fn new(gate: Gate, enforce_throughput: bool) -> Self {
+    pub(super) fn new(gate: Gate, limits: Limits, scheme: &'static str) -> Self {
         Self {
             gate,
             clock: Clock::start(),
-            enforce_throughput,
+            scheme,
+            limits,
+            memory: Arc::default(),
             counters: Counters::default(),
             databases: RwLock::default(),
             last_database: AtomicU32::new(0),
@@ -128,7 +142,7 @@ impl Account {
             id: definition.id.clone(),
             numbers: (database.number, number),
             key_path: definition.key_path.clone(),
-            store: Mutex::new(Store::new(definition.default_ttl)),
+            store: Mutex::new(Store::new(definition.default_ttl, Arc::clone(&self.memory))),
             properties: RwLock::new(Properties { version: 1, timestamp: self.clock.unix(), definition }),
             rid,
             link,
@@ -150,6 +164,16 @@ impl Account {
         })
     }
 
+    /// Fails with 507 when a document that needs so many bytes more than there are in its place would be too much.
+    pub(super) fn check_memory(&self, more: u64) -> Result<(), Failure> {
+        match self.limits.memory {
+            Some(limit) if self.memory.load(Ordering::Relaxed).saturating_add(more) > limit => {
+                Err(Failure::out_of_memory(limit))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Gives back the memory of expired documents, with at most `batch` of them removed while a container is locked.
     pub(super) async fn expire(&self, batch: usize) {
         for container in self.containers() {
@@ -161,7 +185,7 @@ impl Account {
 
     /// Spends RU where the key is, or fails with 429 and says when to come back.
     pub(super) fn spend(&self, container: &Container, key: Epk, charge: f64) -> Result<(), Failure> {
-        if !self.enforce_throughput {
+        if !self.limits.throughput {
             return Ok(());
         }
         let spent = lock(&container.offer.budgets).spend(key, charge, self.clock.uptime());
@@ -170,7 +194,7 @@ impl Account {
 
     /// Fails with 429 when a partition that holds these keys has nothing left in this second.
     pub(super) fn admit(&self, container: &Container, keys: &std::ops::Range<Epk>) -> Result<(), Failure> {
-        if !self.enforce_throughput {
+        if !self.limits.throughput {
             return Ok(());
         }
         let admitted = lock(&container.offer.budgets).admit(keys.clone(), self.clock.uptime());
@@ -179,7 +203,7 @@ impl Account {
 
     /// Books what an admitted request turned out to cost.
     pub(super) fn charge(&self, container: &Container, keys: &std::ops::Range<Epk>, charge: f64) {
-        if self.enforce_throughput {
+        if self.limits.throughput {
             lock(&container.offer.budgets).charge(keys.clone(), charge);
         }
     }

@@ -2,11 +2,13 @@
 //!
 //! A body is read once, from end to end, to see that it is JSON and to pick out the few properties that the service
 //! itself needs. No tree is built of it: what is stored, and later handed out, are the bytes that came, with the system
-//! properties (`_rid`, `_self`, `_etag`, `_ts`, `_attachments`) written behind them.
+//! properties (`_rid`, `_self`, `_etag`, `_ts`, `_attachments`) written behind them. Bodies in the binary encoding, which
+//! Azure's client for Rust sends unless told otherwise, become text first; answers are always text.
 
 use std::borrow::Cow;
 use std::fmt;
 
+use azure_data_cosmos_driver::binary_json;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -35,6 +37,10 @@ impl NewDocument {
     /// # Errors
     /// What the service would say of a body that it does not take.
     pub(super) fn read(body: &[u8], partition_key_path: &str) -> Result<Self, Invalid> {
+        if binary_json::is_binary(body) {
+            let text = binary_json::transcode_to_text(body).map_err(|_| Invalid::NotJson)?;
+            return Self::read(&text, partition_key_path);
+        }
         let text = std::str::from_utf8(body).map_err(|_| Invalid::NotJson)?.trim_ascii();
         let wanted = Wanted { key: partition_key_path.trim_start_matches('/').split('/').next().unwrap_or_default() };
         let mut reader = serde_json::Deserializer::from_str(text);
@@ -230,6 +236,16 @@ mod tests {
         assert_eq!(document.partition_key, PartitionKey::String("us".into()));
         assert_eq!(document.ttl, Some(60));
         assert_eq!(document.properties, 5);
+    }
+
+    #[test]
+    fn a_body_in_the_binary_encoding_becomes_text() {
+        let text = r#"{"country":"us","id":"a","n":1.5}"#;
+        let document =
+            NewDocument::read(&binary_json::transcode_to_binary(text.as_bytes()).unwrap(), "/country").unwrap();
+        assert_eq!(document.body.as_ref(), text.as_bytes());
+        assert_eq!(NewDocument::read(&[0x80], "/country"), Err(Invalid::NotJson));
+        assert_eq!(NewDocument::read(&[0x80, 0x80], "/country"), Err(Invalid::NotJson));
     }
 
     #[test]

@@ -81,6 +81,16 @@ impl Failure {
         }
     }
 
+    /// The emulator's own limit on memory is reached.
+    pub(super) fn out_of_memory(limit: u64) -> Self {
+        Self::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            format!(
+                "The emulator's documents may take {limit} bytes of memory, and do: delete some, or raise the limit."
+            ),
+        )
+    }
+
     /// The client's idea of the container's partitions is out of date.
     pub(super) fn range_gone() -> Self {
         Self::new(StatusCode::GONE, "The requested partition key range is gone: read the container's ranges anew.")

@@ -25,6 +25,8 @@ mod routes;
 mod server;
 mod store;
 mod throughput;
+mod tls;
+mod trouble;
 
 use std::fmt;
 use std::io;
@@ -38,8 +40,12 @@ use bytes::Bytes;
 use url::Url;
 
 use auth::Gate;
-use catalog::Account;
+use catalog::{Account, Limits};
 use server::Server;
+use tls::Tls;
+
+use super::faults::{FaultPlan, FaultRule};
+use crate::service::ServiceName;
 
 /// The key that Microsoft's emulators have, too: no secret.
 /// <https://learn.microsoft.com/azure/cosmos-db/emulator#authentication>
@@ -51,6 +57,8 @@ pub const WELL_KNOWN_KEY: &str =
 pub struct CosmosEmulatorOptions {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Whether to speak HTTPS, with a certificate made at the start.
+    pub https: bool,
     /// The account key, base64.
     pub key: Secret,
     /// Added to every answer about documents.
@@ -59,17 +67,25 @@ pub struct CosmosEmulatorOptions {
     pub enforce_throughput: bool,
     /// Whether any Entra ID token is let in, unchecked, besides the account key.
     pub allow_entra_id: bool,
+    /// Bytes of memory that documents may take, about; beyond it writes are refused with 507. `None` is no limit.
+    pub memory_limit: Option<u64>,
+    /// Trouble on purpose, with requests about documents.
+    pub faults: Vec<FaultRule>,
 }
 
 impl Default for CosmosEmulatorOptions {
-    /// On a free loopback port, with the well-known key, without latency, throughput enforced, no Entra ID.
+    /// On a free loopback port, plain HTTP, with the well-known key, without latency, throughput enforced, no Entra ID, no
+    /// limit on memory, no trouble.
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            https: false,
             key: Secret::new(WELL_KNOWN_KEY),
             latency: Duration::ZERO,
             enforce_throughput: true,
             allow_entra_id: false,
+            memory_limit: None,
+            faults: Vec::new(),
         }
     }
 }
@@ -97,8 +113,10 @@ pub struct CosmosCounts {
 pub struct CosmosEmulator {
     account: Arc<Account>,
     server: Server,
+    faults: Arc<FaultPlan>,
     endpoint: Url,
     key: Secret,
+    certificate: Option<String>,
 }
 
 impl CosmosEmulator {
@@ -110,14 +128,20 @@ impl CosmosEmulator {
         let invalid = |message: &str| io::Error::new(io::ErrorKind::InvalidInput, message);
         let gate = Gate::new(&options.key, options.allow_entra_id)
             .ok_or_else(|| invalid("the account key of the Cosmos DB emulator is not base64"))?;
-        let account = Arc::new(Account::new(gate, options.enforce_throughput));
-        let server = Server::start(options.listen, Arc::clone(&account), options.latency).await?;
+        let scheme = if options.https { "https" } else { "http" };
+        let limits = Limits { throughput: options.enforce_throughput, memory: options.memory_limit };
+        let account = Arc::new(Account::new(gate, limits, scheme));
+        let faults = Arc::new(FaultPlan::new(&options.faults, ServiceName::CosmosDb));
+        let tls = if options.https { Some(Tls::new(options.listen.ip())?) } else { None };
+        let (acceptor, certificate) = tls.map(|tls| (tls.acceptor, tls.certificate)).unzip();
+        let (shared, trouble) = (Arc::clone(&account), Arc::clone(&faults));
+        let server = Server::start(options.listen, shared, options.latency, trouble, acceptor).await?;
         let mut reachable = server.address;
         if reachable.ip().is_unspecified() {
             reachable.set_ip(Ipv4Addr::LOCALHOST.into());
         }
-        let endpoint = Url::parse(&format!("http://{reachable}/")).map_err(|error| invalid(&error.to_string()))?;
-        Ok(Self { account, server, endpoint, key: options.key })
+        let endpoint = Url::parse(&format!("{scheme}://{reachable}/")).map_err(|error| invalid(&error.to_string()))?;
+        Ok(Self { account, server, faults, endpoint, key: options.key, certificate })
     }
 
     /// The endpoint to connect to, such as `http://127.0.0.1:8081/`.
@@ -130,6 +154,12 @@ impl CosmosEmulator {
     #[must_use]
     pub fn key(&self) -> &Secret {
         &self.key
+    }
+
+    /// With HTTPS, the certificate that its clients have to trust, as PEM.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
     }
 
     /// What it holds now, and what it has been through.
@@ -152,6 +182,12 @@ impl CosmosEmulator {
             counts.bytes += store.bytes();
         }
         counts
+    }
+
+    /// The trouble that was made on purpose: each rule, and how often it struck.
+    #[must_use]
+    pub fn faults(&self) -> Vec<(FaultRule, u64)> {
+        self.faults.happened()
     }
 
     /// The documents of a container as they were sent, without the system properties; `None` when there is no such

@@ -6,9 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::document::NewDocument;
 use super::partition_key::Epk;
+
+/// What a document takes besides its body: its place in four indexes, its id, the allocator's own bookkeeping. Measured
+/// at 200,000 documents of 870 bytes, and rounded up.
+const OVERHEAD: u64 = 450;
 
 /// Where a document is: its partition key's hash, and its number, which grows with every document of the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +42,11 @@ impl Document {
         self.properties.into()
     }
 
+    /// About how many bytes of memory it takes.
+    pub(super) fn weight(&self) -> u64 {
+        weight(self.body.len())
+    }
+
     /// The second in which it is gone; `None` when it stays.
     fn expiry(&self, default_ttl: Option<i32>) -> Option<u32> {
         // Without a default the container has no expiry at all, whatever its documents say.
@@ -45,8 +56,13 @@ impl Document {
     }
 }
 
+/// About how many bytes of memory a document takes whose body has this size.
+pub(super) fn weight(body: usize) -> u64 {
+    body as u64 + OVERHEAD
+}
+
 /// The documents of one container.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Store {
     documents: BTreeMap<Place, Document>,
     ids: HashMap<(Epk, Box<str>), u64>,
@@ -57,6 +73,15 @@ pub(super) struct Store {
     last_number: u64,
     last_version: u64,
     bytes: u64,
+    /// The memory that the documents of all containers take, in bytes.
+    memory: Arc<AtomicU64>,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let weight = self.documents.values().map(Document::weight).sum();
+        self.memory.fetch_sub(weight, Ordering::Relaxed);
+    }
 }
 
 /// What a write did.
@@ -69,8 +94,10 @@ pub(super) struct Written {
 }
 
 impl Store {
-    pub(super) fn new(default_ttl: Option<i32>) -> Self {
-        Self { default_ttl, ..Self::default() }
+    /// An empty one, that adds what it takes to `memory`.
+    pub(super) fn new(default_ttl: Option<i32>, memory: Arc<AtomicU64>) -> Self {
+        let (documents, ids, changes, expiries) = Default::default();
+        Self { documents, ids, changes, expiries, default_ttl, last_number: 0, last_version: 0, bytes: 0, memory }
     }
 
     /// How many bytes their bodies have.
@@ -122,14 +149,17 @@ impl Store {
             ttl: new.ttl,
             properties: new.properties.try_into().unwrap_or(u16::MAX),
         };
+        // The old version goes first: it may expire in the very second in which the new one does.
+        if let Some(old) = self.documents.remove(&place) {
+            self.unlink(place, &old);
+        }
         self.bytes += document.body.len() as u64;
+        self.memory.fetch_add(document.weight(), Ordering::Relaxed);
         self.changes.insert(document.version, place);
         if let Some(expiry) = document.expiry(self.default_ttl) {
             self.expiries.insert((expiry, place));
         }
-        if let Some(old) = self.documents.insert(place, document) {
-            self.unlink(place, &old);
-        }
+        self.documents.insert(place, document);
         Written { place, version: self.last_version, created: live.is_none() }
     }
 
@@ -147,6 +177,7 @@ impl Store {
     /// Takes a former version out of everything but `documents` and `ids`.
     fn unlink(&mut self, place: Place, old: &Document) {
         self.bytes -= old.body.len() as u64;
+        self.memory.fetch_sub(old.weight(), Ordering::Relaxed);
         self.changes.remove(&old.version);
         if let Some(expiry) = old.expiry(self.default_ttl) {
             self.expiries.remove(&(expiry, place));
@@ -230,6 +261,10 @@ mod tests {
 
     const ALL: std::ops::Range<Epk> = Epk::MIN..Epk::MAX;
 
+    fn store(default_ttl: Option<i32>) -> Store {
+        Store::new(default_ttl, Arc::default())
+    }
+
     fn key(text: &str) -> Epk {
         PartitionKey::String(text.to_owned()).effective()
     }
@@ -250,7 +285,7 @@ mod tests {
 
     #[test]
     fn an_id_is_unique_under_its_partition_key_only() {
-        let mut store = Store::new(None);
+        let mut store = store(None);
         assert!(store.put(key("us"), document("a", None), 0).created);
         assert!(store.put(key("gb"), document("a", None), 0).created);
         assert!(!store.put(key("us"), document("a", None), 0).created);
@@ -259,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_replaced_document_keeps_its_place_and_gets_a_new_version() {
-        let mut store = Store::new(None);
+        let mut store = store(None);
         let first = store.put(key("us"), document("a", None), 0);
         let second = store.put(key("us"), document("a", None), 5);
         assert_eq!(first.place, second.place);
@@ -270,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_removed_document_leaves_nothing_behind() {
-        let mut store = Store::new(Some(-1));
+        let mut store = store(Some(-1));
         store.put(key("us"), document("a", Some(10)), 0);
         assert!(store.remove(key("us"), "a"));
         assert!(!store.remove(key("us"), "a"));
@@ -280,7 +315,7 @@ mod tests {
 
     #[test]
     fn scans_go_by_key_and_age_and_can_be_continued() {
-        let mut store = Store::new(None);
+        let mut store = store(None);
         for id in ["1", "2", "3"] {
             store.put(key("us"), document(id, None), 0);
             store.put(key("gb"), document(id, None), 0);
@@ -298,7 +333,7 @@ mod tests {
 
     #[test]
     fn the_change_feed_has_each_documents_latest_version_once() {
-        let mut store = Store::new(None);
+        let mut store = store(None);
         store.put(key("us"), document("a", None), 0);
         let second = store.put(key("us"), document("b", None), 0);
         store.put(key("us"), document("a", None), 0);
@@ -309,7 +344,7 @@ mod tests {
 
     #[test]
     fn an_expired_document_is_gone_at_once_and_its_memory_soon() {
-        let mut store = Store::new(Some(-1));
+        let mut store = store(Some(-1));
         store.put(key("us"), document("a", Some(10)), 100);
         store.put(key("us"), document("b", None), 100);
         assert!(store.find(key("us"), "a", 109).is_some());
@@ -322,8 +357,16 @@ mod tests {
     }
 
     #[test]
+    fn a_replaced_document_expires_too() {
+        let mut store = store(Some(-1));
+        store.put(key("us"), document("a", Some(10)), 100);
+        store.put(key("us"), document("a", Some(10)), 100);
+        assert_eq!(store.expire(110, 100), 1);
+    }
+
+    #[test]
     fn an_expired_id_can_be_used_again() {
-        let mut store = Store::new(Some(-1));
+        let mut store = store(Some(-1));
         let first = store.put(key("us"), document("a", Some(10)), 100);
         let second = store.put(key("us"), document("a", Some(10)), 120);
         assert!(second.created);
@@ -333,8 +376,23 @@ mod tests {
     }
 
     #[test]
+    fn what_all_containers_take_is_known() {
+        let memory = Arc::new(AtomicU64::new(0));
+        let mut one = Store::new(Some(-1), Arc::clone(&memory));
+        let mut other = Store::new(Some(-1), Arc::clone(&memory));
+        one.put(key("us"), document("a", None), 0);
+        other.put(key("us"), document("a", Some(5)), 0);
+        other.put(key("us"), document("a", Some(5)), 0);
+        assert_eq!(memory.load(Ordering::Relaxed), 2 * weight(10));
+        other.expire(5, 10);
+        assert_eq!(memory.load(Ordering::Relaxed), weight(10));
+        drop(one);
+        assert_eq!(memory.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
     fn expiry_works_in_bounded_steps() {
-        let mut store = Store::new(Some(5));
+        let mut store = store(Some(5));
         for i in 0..10 {
             store.put(key("us"), document(&i.to_string(), None), 0);
         }
@@ -345,7 +403,7 @@ mod tests {
 
     #[test]
     fn time_to_live_can_be_switched_on_and_off() {
-        let mut store = Store::new(None);
+        let mut store = store(None);
         store.put(key("us"), document("own", Some(10)), 0);
         store.put(key("us"), document("default", None), 0);
         assert_eq!(store.scan(&ALL, None, 1000).count(), 2);

@@ -5,15 +5,16 @@ use serde_json::{Value, json};
 
 use crate::emulator::cosmos::answer::Answer;
 use crate::emulator::cosmos::call::Call;
+use crate::emulator::cosmos::catalog::Account;
 use crate::emulator::cosmos::query;
 
 /// What the SDKs call the one region that there is.
 const REGION: &str = "Local";
 
 /// Names the endpoint by which the client came: whatever leads here leads here again.
-pub(super) fn read(call: &Call) -> Answer {
-    let host = call.header("host").unwrap_or("localhost");
-    let scheme = "http";
+pub(super) fn read(account: &Account, call: &Call) -> Answer {
+    let host = call.host().unwrap_or("localhost");
+    let scheme = account.scheme;
     let location = json!([{ "name": REGION, "databaseAccountEndpoint": format!("{scheme}://{host}/") }]);
     let replicas = json!({ "asyncReplication": false, "minReplicaSetSize": 1, "maxReplicasetSize": 4 });
     let engine = json!({

@@ -13,7 +13,7 @@ use crate::emulator::cosmos::document::{NewDocument, SystemProperties};
 use crate::emulator::cosmos::failure::Failure;
 use crate::emulator::cosmos::partition_key::Epk;
 use crate::emulator::cosmos::rid;
-use crate::emulator::cosmos::store::{Document, Place, Store};
+use crate::emulator::cosmos::store::{Document, Place, Store, weight};
 
 /// The largest document, in bytes: 2 MB.
 pub(in crate::emulator::cosmos) const MAX_SIZE: usize = 2 * 1024 * 1024;
@@ -32,7 +32,7 @@ pub(super) fn create(account: &Account, container: &Container, call: &Call, body
         Some(etag) => check_precondition(call, &etag)?,
         None => {}
     }
-    Ok(store_and_answer(account, container, call, store, (key, document), charge))
+    store_and_answer(account, container, call, store, (key, document), charge)
 }
 
 /// Reads, replaces or deletes the document with this id.
@@ -80,7 +80,7 @@ fn replace(account: &Account, container: &Container, call: &Call, id: &str, body
     if document.id != id {
         return Err(Failure::unsupported("replacing a document by one with another id"));
     }
-    Ok(store_and_answer(account, container, call, store, (key, document), charge))
+    store_and_answer(account, container, call, store, (key, document), charge)
 }
 
 fn delete(account: &Account, container: &Container, call: &Call, id: &str) -> Result<Answer, Failure> {
@@ -118,8 +118,10 @@ fn store_and_answer(
     mut store: MutexGuard<'_, Store>,
     (key, document): (Epk, NewDocument),
     charge: f64,
-) -> Answer {
+) -> Result<Answer, Failure> {
     let now = account.clock.unix();
+    let there = store.find(key, &document.id, now).map_or(0, |(_, document)| document.weight());
+    account.check_memory(weight(document.body.len()).saturating_sub(there))?;
     let written = store.put(key, document, now);
     let mut out = Vec::new();
     if !call.wants_no_body()
@@ -133,7 +135,7 @@ fn store_and_answer(
     }
     let status = if written.created { StatusCode::CREATED } else { StatusCode::OK };
     let answer = if out.is_empty() { Answer::empty(status, charge) } else { Answer::bytes(status, charge, out) };
-    answer.with_etag(&rid::etag(written.version, now)).with_session(container.range_of(key), written.version)
+    Ok(answer.with_etag(&rid::etag(written.version, now)).with_session(container.range_of(key), written.version))
 }
 
 fn etag(document: &Document) -> String {

@@ -35,7 +35,7 @@ pub(super) async fn answer(account: &Account, call: &Call, body: Bytes) -> Resul
     let is_get = method == Method::GET;
     let is_post = method == Method::POST;
     match call.resource() {
-        Resource::Account if is_get => Ok(account::read(call)),
+        Resource::Account if is_get => Ok(account::read(account, call)),
         Resource::Databases if is_get => databases::list(account),
         Resource::Databases if is_post && call.is_query() => databases::query(account, &body),
         Resource::Databases if is_post => databases::create(account, call, &body),
