@@ -33,13 +33,11 @@ impl Clock {
         let a_day = u128::from(all_hours * SECONDS_AN_HOUR);
         let passed = u128::from(row % self.rows_a_day) * a_day + u128::from(within) % a_day;
         let mut passed = (passed / u128::from(self.rows_a_day)) as u64;
-        let mut hour = 0;
-        for weight in HOURS {
+        for (hour, weight) in (0..).zip(HOURS) {
             if passed < weight * SECONDS_AN_HOUR {
                 return Moment { day, second: hour * SECONDS_AN_HOUR + passed / weight };
             }
             passed -= weight * SECONDS_AN_HOUR;
-            hour += 1;
         }
         Moment { day: day + 1, second: 0 }
     }

@@ -226,6 +226,7 @@ mod tests {
     use super::*;
 
     use std::collections::{HashMap, HashSet};
+    use std::sync::LazyLock;
 
     fn generated(rows: u64, seed: u64) -> Vec<u8> {
         let mut out = Vec::new();
@@ -233,12 +234,15 @@ mod tests {
         out
     }
 
-    /// The rows by column name.
-    fn rows(rows: u64, seed: u64) -> Vec<HashMap<String, String>> {
-        csv::Reader::from_reader(&generated(rows, seed)[..]).deserialize().map(Result::unwrap).collect()
-    }
+    /// A row's cells by column.
+    type Row = HashMap<String, String>;
 
-    fn share(rows: &[HashMap<String, String>], matches: impl Fn(&HashMap<String, String>) -> bool) -> f64 {
+    /// Made once for all tests: what ships.
+    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| generated(20_000, 42));
+    static ROWS: LazyLock<Vec<Row>> =
+        LazyLock::new(|| csv::Reader::from_reader(&BYTES[..]).deserialize().map(Result::unwrap).collect());
+
+    fn share(rows: &[Row], matches: impl Fn(&Row) -> bool) -> f64 {
         rows.iter().filter(|row| matches(row)).count() as f64 / rows.len() as f64
     }
 
@@ -246,7 +250,7 @@ mod tests {
     fn the_shipped_file_is_what_the_generator_makes() {
         let shipped = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/Untagged_Transactions.csv")).unwrap();
         assert!(
-            shipped == generated(20_000, 42),
+            shipped == *BYTES,
             "data/Untagged_Transactions.csv is not what `txgen data generate --rows 20000 --seed 42` makes"
         );
     }
@@ -265,9 +269,9 @@ mod tests {
 
     #[test]
     fn countries_have_the_shares_of_the_real_data_and_all_of_them_occur() {
-        let rows = rows(20_000, 42);
+        let rows = &*ROWS;
         let is_near = |code: &str, percent: f64, within: f64| {
-            let share = 100.0 * share(&rows, |row| row["ipCountryCode"] == code);
+            let share = 100.0 * share(rows, |row| row["ipCountryCode"] == code);
             assert!((share - percent).abs() <= within, "{code}: {share}");
         };
         is_near("us", 50.0, 2.0);
@@ -280,13 +284,13 @@ mod tests {
 
     #[test]
     fn most_rows_agree_with_themselves_and_some_do_not() {
-        let rows = rows(20_000, 42);
-        let at_home = share(&rows, |row| row["ipCountryCode"].eq_ignore_ascii_case(&row["paymentBillingCountryCode"]));
+        let rows = &*ROWS;
+        let at_home = share(rows, |row| row["ipCountryCode"].eq_ignore_ascii_case(&row["paymentBillingCountryCode"]));
         assert!((0.94..0.98).contains(&at_home), "{at_home}");
         let british = rows.iter().filter(|row| row["paymentBillingCountryCode"] == "GB");
         let in_pounds = british.clone().filter(|row| row["transactionCurrencyCode"] == "GBP").count();
         assert!((95..100).contains(&(in_pounds * 100 / british.count())));
-        let own_language = share(&rows, |row| {
+        let own_language = share(rows, |row| {
             row["browserLanguage"].ends_with(&row["paymentBillingCountryCode"]) || row["browserLanguage"] == "it-IT"
         });
         assert!((0.97..0.999).contains(&own_language), "{own_language}");
@@ -294,9 +298,9 @@ mod tests {
 
     #[test]
     fn cards_are_checked_with_the_results_of_the_real_data() {
-        let rows = rows(20_000, 42);
+        let rows = &*ROWS;
         for (result, expected) in [("M", 174_965), ("", 22_509), ("X", 1_142), ("P", 561), ("N", 460), ("U", 289)] {
-            let share = share(&rows, |row| row["cvvVerifyResult"] == result);
+            let share = share(rows, |row| row["cvvVerifyResult"] == result);
             let expected = f64::from(expected) / 200_000.0;
             assert!((share - expected).abs() < 0.01_f64.min(expected), "{result}: {share}");
         }
@@ -305,16 +309,16 @@ mod tests {
 
     #[test]
     fn an_account_that_comes_back_is_the_same_account() {
-        let rows = rows(20_000, 42);
-        let mut accounts: HashMap<&str, &HashMap<String, String>> = HashMap::new();
+        let rows = &*ROWS;
+        let mut accounts: HashMap<&str, &Row> = HashMap::new();
         let mut repeats = 0;
-        for row in &rows {
+        for row in rows {
             if let Some(before) = accounts.insert(&row["accountID"], row) {
                 repeats += 1;
                 for same in ["accountCountry", "accountState", "accountPostalCode", "cardType", "isUserRegistered"] {
                     assert_eq!(before[same], row[same], "{same}");
                 }
-                let age = |row: &HashMap<String, String>| row["accountAge"].parse::<u64>().unwrap();
+                let age = |row: &Row| row["accountAge"].parse::<u64>().unwrap();
                 assert!(age(before) <= age(row));
             }
         }
@@ -323,7 +327,7 @@ mod tests {
 
     #[test]
     fn times_go_on_and_ids_are_unlike() {
-        let rows = rows(20_000, 42);
+        let rows = &*ROWS;
         assert!(rows.is_sorted_by(|a, b| a["transactionDateTime"] <= b["transactionDateTime"]));
         let ids: HashSet<_> = rows.iter().map(|row| &row["transactionID"]).collect();
         assert_eq!(ids.len(), rows.len());

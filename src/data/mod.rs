@@ -8,9 +8,7 @@ mod clock;
 mod countries;
 mod generate;
 mod prices;
-mod profile;
 mod random;
 mod regions;
 
 pub use generate::generate;
-pub use profile::{Country, Profile, Range, profile};

@@ -2,6 +2,8 @@
 //!
 //! All arithmetic is on whole hundredths, so that the same cents come out everywhere.
 
+#![allow(clippy::inconsistent_digit_grouping, reason = "139_99 is 139.99 in hundredths")]
+
 use std::fmt;
 
 use super::random::Dice;

@@ -77,7 +77,7 @@ mod tests {
     }
 
     /// Seed 42, stream 7. If this changes, so does every file that was ever generated.
-    const FALLEN: [u64; 6] = [0; 6];
+    const FALLEN: [u64; 6] = [185, 580, 945, 734, 862, 370];
 
     #[test]
     fn weights_are_kept() {
