@@ -3,6 +3,7 @@
 
 pub mod cosmos;
 pub mod event_hubs;
+pub mod faults;
 
 use std::fmt;
 use std::io;

@@ -91,6 +91,8 @@ pub struct HubCounts {
     pub name: String,
     /// Each partition in order.
     pub partitions: Vec<PartitionCounts>,
+    /// Receiver links that are attached to its partitions.
+    pub receivers: u64,
     /// Deliveries that were rejected, other than throttled ones.
     pub rejected: u64,
     /// Deliveries that were rejected because of the throughput units.
@@ -182,6 +184,7 @@ impl EventHubsEmulator {
                     PartitionCounts { events, bytes }
                 })
                 .collect(),
+            receivers: hub.partitions().iter().map(|partition| partition.readers() as u64).sum(),
             rejected: hub.rejected.load(Ordering::Relaxed),
             throttled: hub.throttled.load(Ordering::Relaxed),
         });

@@ -151,6 +151,11 @@ impl Partition {
         self.reader_count.store(readers.len(), Ordering::SeqCst);
     }
 
+    /// How many receivers it has.
+    pub(in super::super) fn readers(&self) -> usize {
+        self.reader_count.load(Ordering::SeqCst)
+    }
+
     /// The sequence number that the next event gets.
     pub(in super::super) fn end(&self) -> i64 {
         self.end.load(Ordering::SeqCst)
