@@ -1,4 +1,5 @@
 //! The Event Hubs service over sockets, with both of its clients, against the local Event Hubs.
+#![allow(clippy::unwrap_used, clippy::panic)] // tests, helpers included
 
 mod support {
     pub(crate) mod bridge;

@@ -3,6 +3,7 @@
 //! The publisher trusts what the operating system trusts, and nothing else can be told to it. On Linux that is read from
 //! a file that SSL_CERT_FILE names; so the tests run themselves once more, as another process with that variable.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic)] // tests, helpers included
 
 mod support {
     pub(crate) mod bridge;

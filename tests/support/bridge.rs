@@ -22,10 +22,11 @@ pub(crate) async fn to(target: SocketAddr, tls: Option<Arc<rustls::ServerConfig>
             tokio::spawn(async move {
                 match tls {
                     // Whoever distrusts the certificate hangs up: no business of the bridge.
-                    Some(tls) => match tls.accept(near).await {
-                        Ok(near) => serve(near, target, websocket).await,
-                        Err(_) => {}
-                    },
+                    Some(tls) => {
+                        if let Ok(near) = tls.accept(near).await {
+                            serve(near, target, websocket).await;
+                        }
+                    }
                     None => serve(near, target, websocket).await,
                 }
             });
