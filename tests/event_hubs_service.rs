@@ -1,6 +1,8 @@
 //! The Event Hubs service over sockets, with both of its clients, against the local Event Hubs.
+#![allow(clippy::unwrap_used, clippy::panic)] // tests, helpers included
 
 mod support {
+    pub(crate) mod bridge;
     pub(crate) mod proxy;
 }
 
@@ -381,6 +383,77 @@ async fn one_hub_that_fails_fails_the_transaction_and_is_named() {
     assert!(failures.iter().all(|failure| failure.message.starts_with("two: ")), "{failures:?}");
     assert!(failures.iter().all(|failure| failure.kind == FailureKind::Unavailable), "{failures:?}");
     assert_stored_once(&good, "one", &transactions);
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_is_heard_is_opened_again_though_nothing_is_sent() {
+    let emulator = emulator(EventHubsEmulatorOptions::default()).await;
+    let proxy = Proxy::to(emulator.local_addr()).await;
+    let mut hub = hub(&emulator, "Sender", "transactions");
+    hub.port = Some(proxy.port());
+    let options = patience(Patience { idle: Duration::from_millis(400), ..Patience::default() });
+    let service = connect(&settings(EventHubClient::Pipelined, vec![hub]), &options).await;
+    assert_eq!(emulator.counts().connections, 2);
+    proxy.swallow();
+    until("both are opened again", || emulator.counts().connections == 4).await;
+    let (failures, turbulence) = send_all(&service, &transactions(10)).await;
+    assert_eq!((failures, turbulence.ambiguous()), (vec![], 0));
+}
+
+#[tokio::test]
+async fn closing_does_not_wait_for_a_network_that_swallows_everything() {
+    let emulator = emulator(EventHubsEmulatorOptions::default()).await;
+    let proxy = Proxy::to(emulator.local_addr()).await;
+    let mut hub = hub(&emulator, "Sender", "transactions");
+    hub.port = Some(proxy.port());
+    let options = patience(Patience { close: Duration::from_millis(100), ..Patience::default() });
+    let service = connect(&settings(EventHubClient::Pipelined, vec![hub]), &options).await;
+    proxy.swallow();
+    timeout(Duration::from_secs(20), service.close()).await.expect("closing is bounded");
+}
+
+#[tokio::test]
+async fn transactions_wait_for_a_service_that_is_away_for_a_moment() {
+    let options = EventHubsEmulatorOptions::default();
+    let first = emulator(options.clone()).await;
+    let proxy = Proxy::to(first.local_addr()).await;
+    let hub = ConnectionString { port: Some(proxy.port()), ..hub(&first, "Sender", "transactions") };
+    let service = connect(&settings(EventHubClient::Pipelined, vec![hub]), &Options::default()).await;
+    first.stop().await;
+    let transactions = transactions(100);
+    let (sent, second) = tokio::join!(send_all(&service, &transactions), async {
+        until("the connections are lost", || first.counts().open_connections == 0).await;
+        // The same namespace, with its keys, somewhere else.
+        let second = emulator(options).await;
+        proxy.redirect(second.local_addr());
+        second
+    });
+    assert_eq!(sent.0, []);
+    assert_stored_once(&second, "transactions", &transactions);
+}
+
+#[tokio::test]
+async fn events_go_over_websockets() {
+    let emulator = emulator(EventHubsEmulatorOptions::default()).await;
+    let port = support::bridge::to(emulator.local_addr(), None, true).await;
+    let hub = ConnectionString { port: Some(port), ..hub(&emulator, "Sender", "transactions") };
+    let settings =
+        EventHubsSettings { transport: EventHubTransport::Websocket, ..settings(EventHubClient::Pipelined, vec![hub]) };
+    let service = connect(&settings, &Options::default()).await;
+    let transactions = transactions(100);
+    let (failures, _) = send_all(&service, &transactions).await;
+    assert_eq!(failures, []);
+    assert_stored_once(&emulator, "transactions", &transactions);
+}
+
+#[tokio::test]
+async fn a_host_that_knows_no_websockets_is_told_apart() {
+    let emulator = emulator(EventHubsEmulatorOptions::default()).await;
+    let hub = hub(&emulator, "Sender", "transactions");
+    let settings =
+        EventHubsSettings { transport: EventHubTransport::Websocket, ..settings(EventHubClient::Pipelined, vec![hub]) };
+    let error = refusal(&settings, &Options::default()).await;
+    assert!(error.contains("no AMQP over WebSockets"), "{error}");
 }
 
 /// Gives out unsigned tokens of this many seconds, at most so many.

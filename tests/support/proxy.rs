@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 /// Forwards connections to one address, until it goes bad.
 pub(crate) struct Proxy {
     port: u16,
+    target: Arc<Mutex<SocketAddr>>,
     swallow: Arc<Mutex<CancellationToken>>,
     _stop: tokio_util::sync::DropGuard,
 }
@@ -21,13 +22,16 @@ impl Proxy {
     pub(crate) async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
+        let target = Arc::new(Mutex::new(target));
         let swallow = Arc::new(Mutex::new(CancellationToken::new()));
         let stop = CancellationToken::new();
         let accept = {
-            let swallow = swallow.clone();
+            let (target, swallow) = (target.clone(), swallow.clone());
             async move {
                 while let Ok((near, _)) = listener.accept().await {
-                    let far = TcpStream::connect(target).await.unwrap();
+                    let target = *target.lock().unwrap_or_else(PoisonError::into_inner);
+                    // A target that is away looks from here as if it hung up.
+                    let Ok(far) = TcpStream::connect(target).await else { continue };
                     let swallow = swallow.lock().unwrap_or_else(PoisonError::into_inner).clone();
                     let (near_read, near_write) = near.into_split();
                     let (far_read, far_write) = far.into_split();
@@ -37,12 +41,17 @@ impl Proxy {
             }
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(accept));
-        Self { port, swallow, _stop: stop.drop_guard() }
+        Self { port, target, swallow, _stop: stop.drop_guard() }
     }
 
     /// The port that it listens on.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// New connections go elsewhere.
+    pub(crate) fn redirect(&self, target: SocketAddr) {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
     }
 
     /// Open connections stay open, and nothing comes through them any more; new ones work.

@@ -53,14 +53,15 @@ trait Publisher: Send + Sync {
 
 enum AnyPublisher {
     Pipelined(Pipelined),
-    Sdk(Sdk),
+    Sdk(Box<Sdk>),
 }
 
 impl Publisher for AnyPublisher {
     async fn publish(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<(), Failure> {
         match self {
             Self::Pipelined(publisher) => publisher.publish(transaction, attempts).await,
-            Self::Sdk(publisher) => publisher.publish(transaction, attempts).await,
+            // Boxed, because its future is a multiple of the other one, and every transaction would pay for that.
+            Self::Sdk(publisher) => Box::pin(publisher.publish(transaction, attempts)).await,
         }
     }
 
@@ -249,7 +250,7 @@ async fn connect_hub(
             EventHubClient::Sdk => {
                 let (publisher, partitions) =
                     Sdk::connect(hub, settings, sdk_credential(hub, options)?, patience).await?;
-                (AnyPublisher::Sdk(publisher), partitions)
+                (AnyPublisher::Sdk(Box::new(publisher)), partitions)
             }
         })
     };

@@ -3,6 +3,7 @@
 //! Both clients bring one attempt; this is the loop around it.
 
 use std::future::Future;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
@@ -23,38 +24,70 @@ pub(super) async fn persist<F>(
 where
     F: Future<Output = Result<(), Setback>>,
 {
-    let Err(mut setback) = attempt().await else { return Ok(()) };
-    let first_setback = Instant::now();
-    let (mut busy, mut lost) = (Backoff::when_busy(), Backoff::when_lost());
-    let mut ambiguous = false;
-    let mut tries = 1_u32;
+    let mut trouble = Trouble::default();
     loop {
-        ambiguous |= setback.ambiguous;
-        let (backoff, bound) = match setback.retry {
-            Retry::Never => return Err(setback.into_failure(ambiguous)),
-            Retry::WhenLessBusy => {
-                attempts.throttled();
-                (&mut busy, patience.throttle)
-            }
-            Retry::Resend => (&mut lost, patience.recovery),
-        };
-        let wait = backoff.next(&mut rand::rng());
-        if first_setback.elapsed() + wait > bound {
-            return Err(at_the_end(setback, tries, first_setback.elapsed()).into_failure(ambiguous));
-        }
-        sleep(wait).await;
-        if setback.retry == Retry::Resend && setback.left {
-            attempts.resent();
-        }
-        tries += 1;
+        // The only await of an attempt: a second one would double the size of every transaction's future.
         match attempt().await {
             Ok(()) => return Ok(()),
-            Err(next) => setback = next,
+            Err(setback) => trouble.wait_out(setback, patience, attempts).await?,
         }
     }
 }
 
-fn at_the_end(mut setback: Setback, tries: u32, after: std::time::Duration) -> Setback {
+/// What one transaction has been through.
+#[derive(Default)]
+struct Trouble(Option<Box<Setbacks>>);
+
+/// Boxed, because nearly no transaction has any.
+struct Setbacks {
+    since: Instant,
+    busy: Backoff,
+    lost: Backoff,
+    ambiguous: bool,
+    tries: u32,
+}
+
+impl Trouble {
+    /// Waits until it is time for another attempt, or gives up.
+    async fn wait_out(
+        &mut self,
+        setback: Setback,
+        patience: &Patience,
+        attempts: &Attempts<'_>,
+    ) -> Result<(), Failure> {
+        let so_far = self.0.get_or_insert_with(|| {
+            Box::new(Setbacks {
+                since: Instant::now(),
+                busy: Backoff::when_busy(),
+                lost: Backoff::when_lost(),
+                ambiguous: false,
+                tries: 0,
+            })
+        });
+        so_far.ambiguous |= setback.ambiguous;
+        so_far.tries += 1;
+        let (backoff, bound) = match setback.retry {
+            Retry::Never => return Err(setback.into_failure(so_far.ambiguous)),
+            Retry::WhenLessBusy => {
+                attempts.throttled();
+                (&mut so_far.busy, patience.throttle)
+            }
+            Retry::Resend => (&mut so_far.lost, patience.recovery),
+        };
+        let wait = backoff.next(&mut rand::rng());
+        let elapsed = so_far.since.elapsed();
+        if elapsed + wait > bound {
+            return Err(at_the_end(setback, so_far.tries, elapsed).into_failure(so_far.ambiguous));
+        }
+        Box::pin(sleep(wait)).await;
+        if setback.retry == Retry::Resend && setback.left {
+            attempts.resent();
+        }
+        Ok(())
+    }
+}
+
+fn at_the_end(mut setback: Setback, tries: u32, after: Duration) -> Setback {
     let still = if setback.kind == FailureKind::Throttled { "still throttled" } else { "given up" };
     let plural = if tries == 1 { "attempt" } else { "attempts" };
     setback.message = format!("{} ({still} after {:.0} s and {tries} {plural})", setback.message, after.as_secs_f64());
@@ -64,7 +97,6 @@ fn at_the_end(mut setback: Setback, tries: u32, after: std::time::Duration) -> S
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::time::Duration;
 
     use super::*;
     use crate::service::Turbulence;

@@ -178,11 +178,8 @@ impl Opener {
 }
 
 fn message_of(transaction: &Transaction) -> AmqpMessage {
-    let event = EventData::builder()
-        .with_body(transaction.body.to_vec())
-        .with_content_type("application/json".to_owned())
-        .with_message_id(transaction.id.to_string())
-        .build();
+    let event =
+        EventData::builder().with_body(transaction.body.to_vec()).with_message_id(transaction.id.to_string()).build();
     let mut message = AmqpMessage::from(event);
     message.add_message_annotation("x-opt-partition-key".into(), transaction.partition_key.to_string());
     message

@@ -2,7 +2,7 @@
 
 use fe2o3_amqp::connection::{self, ConnectionStopReason, OpenError};
 use fe2o3_amqp::link::{
-    DetachError, LinkStateError, ReceiverAttachError, SendError, SenderAttachError, SessionStopReason,
+    DetachError, LinkStateError, ReceiverAttachError, RecvError, SendError, SenderAttachError, SessionStopReason,
 };
 use fe2o3_amqp::session::{self, BeginError};
 use fe2o3_amqp_management::error::{AttachError, Error as RequestError};
@@ -114,6 +114,7 @@ pub(super) fn of_request(error: &RequestError) -> Setback {
     match error {
         RequestError::Status(status) => Setback::status(status.code.0.get(), status.description.as_deref()),
         RequestError::Send(error) => of_send(error),
+        RequestError::Recv(RecvError::LinkStateError(error)) => of_link(error),
         RequestError::NotAccepted(Outcome::Rejected(rejected)) => of_rejection(rejected.error.as_ref()),
         error => lost(format!("the service's reply was not understood: {error}")),
     }
@@ -128,14 +129,20 @@ pub(super) fn of_detach(error: &DetachError) -> Setback {
     }
 }
 
+fn of_link(error: &LinkStateError) -> Setback {
+    match error {
+        LinkStateError::RemoteClosedWithError(error) | LinkStateError::RemoteDetachedWithError(error) => {
+            of_service(error)
+        }
+        LinkStateError::SessionStopped(reason) => of_session_stop(reason),
+        _ => lost("the link was lost"),
+    }
+}
+
 /// A send ended without an outcome, or could not begin.
 pub(super) fn of_send(error: &SendError) -> Setback {
     match error {
-        SendError::LinkStateError(
-            LinkStateError::RemoteClosedWithError(error) | LinkStateError::RemoteDetachedWithError(error),
-        ) => of_service(error),
-        SendError::LinkStateError(LinkStateError::SessionStopped(reason)) => of_session_stop(reason),
-        SendError::LinkStateError(_) => lost("the link was lost"),
+        SendError::LinkStateError(error) => of_link(error),
         SendError::Detached(error) => of_detach(error),
         SendError::MessageSizeExceeded(exceeded) => {
             let message = format!(
