@@ -296,6 +296,24 @@ fn a_rejected_delivery_breaks_the_range() {
 }
 
 #[test]
+fn a_message_over_a_mebibyte_is_rejected_and_the_link_goes_on() {
+    let mut peer = Peer::entered(EventHubsEmulatorOptions::default());
+    peer.say(0, sender(0, "transactions"));
+    let part = vec![0; 60_000];
+    for _ in 0..20 {
+        peer.bytes(&framed(0, &Said::Transfer(Transfer { more: true, ..transfer(0, 0) }), &part));
+    }
+    let heard = peer.transfer(0, &part);
+    let [(_, Said::Disposition(Disposition { state: Some(DeliveryState::Rejected(rejected)), .. }), _)] = &heard[..]
+    else {
+        panic!("{heard:?}")
+    };
+    assert_eq!(condition(&rejected.error.as_ref().unwrap().condition), "amqp:link:message-size-exceeded");
+    assert_eq!(dispositions(&peer.transfer(1, &message(None, b"x"))), [(1, Some(1))]);
+    assert_eq!((peer.events(), peer.namespace.hubs()[0].rejected.load(std::sync::atomic::Ordering::Relaxed)), (1, 1));
+}
+
+#[test]
 fn a_settled_transfer_is_stored_and_gets_no_disposition() {
     let mut peer = Peer::entered(EventHubsEmulatorOptions::default());
     peer.say(0, sender(0, "transactions"));
