@@ -1,9 +1,24 @@
 //! The record: one CSV row in, one JSON document out.
+//!
+//! The document is serialised once, by hand in the order that its readers know, into bytes that both services share.
+//! Nothing is allocated but those bytes: a run reads hundreds of thousands of rows a second.
 
+mod cells;
+mod columns;
+
+use std::collections::HashSet;
+use std::io::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
+
+use crate::identity::RunId;
+use cells::DateTime;
+pub(crate) use cells::DecimalMark;
+pub use columns::Layout;
+pub(crate) use columns::{COLUMNS, Columns, HeaderProblem, Kind};
 
 /// One CSV row, ready to be sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,4 +31,464 @@ pub struct Transaction {
     pub partition_key: Arc<str>,
     /// The JSON document, serialised once and shared by both services.
     pub body: Bytes,
+}
+
+/// The partition key of a row that has none.
+const UNKNOWN_COUNTRY: &str = "unk";
+
+/// The cells of one row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cells<'a> {
+    text: &'a str,
+    ends: &'a [usize],
+}
+
+impl<'a> Cells<'a> {
+    /// Cells written one after the other, each ending at the next of `ends`; or, where that is not UTF-8 text, the
+    /// number of the first cell that is not, counted from 1.
+    pub(crate) fn new(text: &'a [u8], ends: &'a [usize]) -> Result<Self, usize> {
+        let cell_at = |offset| ends.partition_point(|&end| end <= offset) + 1;
+        let text = str::from_utf8(text).map_err(|error| cell_at(error.valid_up_to()))?;
+        // Two halves of a character in neighbouring cells look whole once the cells are joined.
+        match ends.iter().position(|&end| !text.is_char_boundary(end)) {
+            Some(place) => Err(place + 1),
+            None => Ok(Self { text, ends }),
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The cell at this place, counted from 0; empty where there is none.
+    pub(crate) fn get(&self, place: usize) -> &'a str {
+        let start = if place == 0 { 0 } else { self.ends.get(place - 1).copied().unwrap_or(usize::MAX) };
+        let end = self.ends.get(place).copied().unwrap_or(usize::MAX);
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// All of them, in order.
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'a str> {
+        (0..self.len()).map(move |place| self.get(place))
+    }
+}
+
+/// How many cells of a column had to be replaced because they hold no value of its kind: by 0, by false, or, for a date,
+/// by an empty string.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CellCount {
+    /// Cells without any text.
+    pub empty: u64,
+    /// Cells with a text that means nothing here.
+    pub unreadable: u64,
+    /// The first of the unreadable ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_unreadable: Option<UnreadableCell>,
+}
+
+/// A cell whose text means nothing in its column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnreadableCell {
+    /// Its line in the file, counted from 1.
+    pub line: u64,
+    /// Its text, shortened if it is long.
+    pub text: String,
+}
+
+/// The replaced cells of a file, by column.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CellReport([CellCount; COLUMNS.len()]);
+
+impl CellReport {
+    /// The columns with replaced cells, in the order of the record.
+    pub fn columns(&self) -> impl Iterator<Item = (&'static str, &CellCount)> {
+        let columns = COLUMNS.iter().map(|column| column.name).zip(&self.0);
+        columns.filter(|(_, count)| count.empty + count.unreadable > 0)
+    }
+
+    /// All cells that had no text where a number, a boolean or a date belongs.
+    #[must_use]
+    pub fn empty(&self) -> u64 {
+        self.0.iter().map(|count| count.empty).sum()
+    }
+
+    /// All cells whose text could not be read.
+    #[must_use]
+    pub fn unreadable(&self) -> u64 {
+        self.0.iter().map(|count| count.unreadable).sum()
+    }
+
+    fn count(&mut self, column: usize, line: u64, text: &str) {
+        let count = &mut self.0[column];
+        if text.is_empty() {
+            count.empty += 1;
+        } else {
+            count.unreadable += 1;
+            count.first_unreadable.get_or_insert_with(|| UnreadableCell { line, text: shortened(text) });
+        }
+    }
+}
+
+impl Serialize for CellReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.columns())
+    }
+}
+
+/// A strict reading's complaint: this column's cell holds no value of its kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{column} {}", if .text.is_empty() { "is empty".to_owned() } else { format!("`{}` is not {}", .text, .expected) })]
+pub(crate) struct BadCell {
+    column: &'static str,
+    text: String,
+    expected: &'static str,
+}
+
+/// Makes transactions of the rows of one file.
+pub(crate) struct RecordWriter {
+    columns: Columns,
+    run: RunId,
+    mark: DecimalMark,
+    strict: bool,
+    /// The document's last properties, the same for every row.
+    tail: String,
+    document: Vec<u8>,
+    keys: HashSet<Arc<str>>,
+}
+
+impl RecordWriter {
+    /// For a file with these columns. `strict` refuses what would otherwise be replaced and counted.
+    pub(crate) fn new(columns: Columns, run: RunId, ttl_seconds: u32, mark: DecimalMark, strict: bool) -> Self {
+        let tail = format!(",\"ttl\":{ttl_seconds},\"collectionType\":\"Transaction\"}}");
+        Self { columns, run, mark, strict, tail, document: Vec::with_capacity(2048), keys: HashSet::new() }
+    }
+
+    /// Where the file has its columns.
+    pub(crate) fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    /// The transaction of one row, whose number in the run is `row` and whose line in the file is `line`.
+    pub(crate) fn write(
+        &mut self,
+        row: u64,
+        line: u64,
+        cells: &Cells<'_>,
+        report: &mut CellReport,
+    ) -> Result<Transaction, BadCell> {
+        let id = self.run.transaction_id(row);
+        let mut partition_key = UNKNOWN_COUNTRY;
+        let out = &mut self.document;
+        out.clear();
+        out.extend_from_slice(b"{\"id\":\"");
+        out.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+        out.push(b'"');
+        for (index, (column, place)) in self.columns.places().enumerate() {
+            out.extend_from_slice(column.label.as_bytes());
+            let cell = place.map(|place| cells.get(place));
+            let raw_date = self.columns.raw_date_and_time();
+            let read = match (column.kind, cell) {
+                (Kind::Text, cell) => {
+                    push_text(out, cell.unwrap_or_default());
+                    continue;
+                }
+                (Kind::PartitionKey, cell) => {
+                    partition_key = cell.map(str::trim).filter(|key| !key.is_empty()).unwrap_or(UNKNOWN_COUNTRY);
+                    push_text(out, partition_key);
+                    continue;
+                }
+                (Kind::DateTime, None) if raw_date.is_some() => {
+                    let (date, time) = raw_date.unwrap_or_default();
+                    let (date, time) = (cells.get(date).trim(), cells.get(time).trim());
+                    let moment = DateTime::parse_raw(date, time);
+                    push_moment(out, moment);
+                    if moment.is_some() { Ok(()) } else { Err(format!("{date} {time}").trim().to_owned()) }
+                }
+                (kind, Some(cell)) => {
+                    let cell = cell.trim();
+                    if push_value(out, kind, cell, self.mark) { Ok(()) } else { Err(cell.to_owned()) }
+                }
+                (kind, None) => {
+                    push_value(out, kind, "", self.mark);
+                    Ok(())
+                }
+            };
+            if let Err(text) = read {
+                if self.strict {
+                    return Err(BadCell {
+                        column: column.name,
+                        text: shortened(&text),
+                        expected: expected(column.kind),
+                    });
+                }
+                report.count(index, line, &text);
+            }
+        }
+        out.extend_from_slice(self.tail.as_bytes());
+        let body = Bytes::copy_from_slice(out);
+        Ok(Transaction { row, id, partition_key: shared_key(&mut self.keys, partition_key), body })
+    }
+}
+
+/// Appends the value of a cell, or what stands in for it, in JSON; tells whether the cell held one.
+fn push_value(out: &mut Vec<u8>, kind: Kind, cell: &str, mark: DecimalMark) -> bool {
+    match kind {
+        Kind::Text | Kind::PartitionKey => {
+            push_text(out, cell);
+            true
+        }
+        Kind::Number => {
+            let number = cells::number(cell, mark);
+            // Writing a number into memory cannot fail.
+            let _ = serde_json::to_writer(out, &number.unwrap_or(0.0));
+            number.is_some()
+        }
+        Kind::Integer => {
+            let number = cells::integer(cell, mark);
+            let _ = serde_json::to_writer(out, &number.unwrap_or(0));
+            number.is_some()
+        }
+        Kind::Boolean => {
+            let boolean = cells::boolean(cell);
+            out.extend_from_slice(if boolean == Some(true) { b"true" } else { b"false" });
+            boolean.is_some()
+        }
+        Kind::DateTime => {
+            let moment = DateTime::parse(cell);
+            push_moment(out, moment);
+            moment.is_some()
+        }
+    }
+}
+
+fn push_moment(out: &mut Vec<u8>, moment: Option<DateTime>) {
+    out.push(b'"');
+    if let Some(moment) = moment {
+        moment.write(out);
+    }
+    out.push(b'"');
+}
+
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        let _ = write!(out, "\"{text}\"");
+    } else {
+        // Writing a string into memory cannot fail.
+        let _ = serde_json::to_writer(out, text);
+    }
+}
+
+fn expected(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text | Kind::PartitionKey => "a text",
+        Kind::Number => "a number",
+        Kind::Integer => "a whole number",
+        Kind::Boolean => "TRUE or FALSE",
+        Kind::DateTime => "a date and time such as 2013-08-15T06:55:00",
+    }
+}
+
+/// A text for a message: one line, and no longer than a reader wants it.
+pub(crate) fn shortened(text: &str) -> String {
+    const LENGTH: usize = 40;
+    let mut short: String = text.chars().take(LENGTH).flat_map(char::escape_debug).collect();
+    if text.chars().nth(LENGTH).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+/// One allocation for all transactions of a country. A file with more keys than there can be countries is not
+/// remembered in full, so that memory stays bounded.
+fn shared_key(keys: &mut HashSet<Arc<str>>, key: &str) -> Arc<str> {
+    const REMEMBERED: usize = 4096;
+    if let Some(known) = keys.get(key) {
+        return Arc::clone(known);
+    }
+    let key: Arc<str> = key.into();
+    if keys.len() < REMEMBERED {
+        keys.insert(Arc::clone(&key));
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The document of one row under this header, the replaced cells, and the partition key.
+    fn record(cells: &[(&str, &str)], strict: bool) -> Result<(String, CellReport, Arc<str>), BadCell> {
+        let columns = Columns::find(cells.iter().map(|(name, _)| *name)).unwrap();
+        let run = "0b5c1f6e-93d2-8a47".parse().unwrap();
+        let mut writer = RecordWriter::new(columns, run, 60, DecimalMark::Point, strict);
+        let mut text = String::new();
+        let mut ends = Vec::new();
+        for (_, cell) in cells {
+            text.push_str(cell);
+            ends.push(text.len());
+        }
+        let mut report = CellReport::default();
+        let cells = Cells::new(text.as_bytes(), &ends).unwrap();
+        let transaction = writer.write(7, 8, &cells, &mut report)?;
+        assert_eq!(transaction.row, 7);
+        Ok((String::from_utf8(transaction.body.to_vec()).unwrap(), report, transaction.partition_key))
+    }
+
+    const REQUIRED: [(&str, &str); 3] = [("transactionID", "T1"), ("accountID", "A1"), ("ipCountryCode", "us")];
+
+    fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        REQUIRED.into_iter().chain(more.iter().copied()).collect()
+    }
+
+    #[test]
+    fn a_full_row_becomes_a_document_of_exactly_these_bytes() {
+        let values = [
+            "E30414B0",
+            "A31",
+            "102.314394",
+            "5499.0",
+            "INR",
+            "12",
+            "59.176",
+            "delhi",
+            "0",
+            "in",
+            "FALSE",
+            "en-IN",
+            "CREDITCARD",
+            "VISA",
+            "110057",
+            "DL",
+            "IN",
+            "N",
+            "1",
+            "0",
+            "110 057",
+            "Delhi",
+            "IN",
+            "2000",
+            "TRUE",
+            "6.94444E-4",
+            "0",
+            "2013-08-15T06:55:00",
+        ];
+        let cells: Vec<_> = COLUMNS.iter().map(|column| column.name).zip(values).collect();
+        let (document, report, key) = record(&cells, true).unwrap();
+        assert_eq!(
+            document,
+            r#"{"id":"0b5c1f6e-93d2-8a47-8000-000000000007","transactionID":"E30414B0","accountID":"A31","#.to_owned()
+                + r#""transactionAmountUSD":102.314394,"transactionAmount":5499.0,"transactionCurrencyCode":"INR","#
+                + r#""localHour":12,"transactionIPaddress":"59.176","ipState":"delhi","ipPostcode":"0","#
+                + r#""ipCountryCode":"in","isProxyIP":false,"browserLanguage":"en-IN","#
+                + r#""paymentInstrumentType":"CREDITCARD","cardType":"VISA","paymentBillingPostalCode":"110057","#
+                + r#""paymentBillingState":"DL","paymentBillingCountryCode":"IN","cvvVerifyResult":"N","#
+                + r#""digitalItemCount":1,"physicalItemCount":0,"accountPostalCode":"110 057","accountState":"Delhi","#
+                + r#""accountCountry":"IN","accountAge":2000,"isUserRegistered":true,"#
+                + r#""paymentInstrumentAgeInAccount":0.000694444,"numPaymentRejects1dPerUser":0,"#
+                + r#""transactionDateTime":"2013-08-15T06:55:00","ttl":60,"collectionType":"Transaction"}"#
+        );
+        assert_eq!(report, CellReport::default());
+        assert_eq!(&*key, "in");
+    }
+
+    #[test]
+    fn columns_that_a_file_lacks_have_values_of_their_type_and_count_as_nothing_wrong() {
+        let (document, report, _) = record(&with(&[]), true).unwrap();
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        assert_eq!(document["accountAge"], 0);
+        assert_eq!(document["isUserRegistered"], false);
+        assert_eq!(document["accountState"], "");
+        assert_eq!(document["paymentInstrumentAgeInAccount"], 0.0);
+        assert_eq!(document["transactionDateTime"], "");
+        assert_eq!(report.columns().count(), 0);
+    }
+
+    #[test]
+    fn empty_and_unreadable_cells_are_replaced_and_counted_by_column() {
+        let cells = with(&[
+            ("localHour", " "),
+            ("transactionAmount", "12,50"),
+            ("isProxyIP", "perhaps"),
+            ("transactionDateTime", "soon"),
+        ]);
+        let (document, report, _) = record(&cells, false).unwrap();
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        assert_eq!(document["localHour"], 0);
+        assert_eq!(document["transactionAmount"], 0.0);
+        assert_eq!(document["isProxyIP"], false);
+        assert_eq!(document["transactionDateTime"], "");
+        assert_eq!(
+            serde_json::to_value(&report).unwrap(),
+            serde_json::json!({
+                "transactionAmount":
+                    {"empty": 0, "unreadable": 1, "first_unreadable": {"line": 8, "text": "12,50"}},
+                "localHour": {"empty": 1, "unreadable": 0},
+                "isProxyIP": {"empty": 0, "unreadable": 1, "first_unreadable": {"line": 8, "text": "perhaps"}},
+                "transactionDateTime":
+                    {"empty": 0, "unreadable": 1, "first_unreadable": {"line": 8, "text": "soon"}},
+            })
+        );
+        assert_eq!((report.empty(), report.unreadable()), (1, 3));
+    }
+
+    #[test]
+    fn a_strict_reading_refuses_the_row_and_names_the_cell() {
+        let refused = |name, cell| record(&with(&[(name, cell)]), true).unwrap_err().to_string();
+        assert_eq!(refused("transactionAmount", "12,50"), "transactionAmount `12,50` is not a number");
+        assert_eq!(refused("localHour", ""), "localHour is empty");
+        assert_eq!(refused("isProxyIP", "?"), "isProxyIP `?` is not TRUE or FALSE");
+    }
+
+    #[test]
+    fn the_raw_layout_joins_date_and_time() {
+        let moment = |date, time| {
+            let (document, report, _) =
+                record(&with(&[("transactionDate", date), ("transactionTime", time)]), false).unwrap();
+            let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+            (document["transactionDateTime"].as_str().unwrap().to_owned(), report.empty(), report.unreadable())
+        };
+        assert_eq!(moment("20130409", "95040"), ("2013-04-09T09:50:40".to_owned(), 0, 0));
+        assert_eq!(moment("20130409", "995040"), (String::new(), 0, 1));
+        assert_eq!(moment("", ""), (String::new(), 1, 0));
+    }
+
+    #[test]
+    fn a_row_without_a_country_has_the_key_unk() {
+        for empty in ["", "  "] {
+            let cells = [REQUIRED[0], REQUIRED[1], ("ipCountryCode", empty)];
+            let (document, report, key) = record(&cells, true).unwrap();
+            assert!(document.contains(r#""ipCountryCode":"unk""#));
+            assert_eq!(&*key, "unk");
+            assert_eq!(report, CellReport::default());
+        }
+    }
+
+    #[test]
+    fn texts_are_kept_as_they_stand_and_escaped_for_json() {
+        let odd = " \"quoted\"\\ \n\t\u{1} Zürich 東京 \u{7f} ";
+        let (document, ..) = record(&with(&[("ipState", odd)]), true).unwrap();
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        assert_eq!(document["ipState"], odd);
+    }
+
+    #[test]
+    fn rows_of_a_country_share_one_key_and_a_flood_of_keys_is_not_remembered() {
+        let mut keys = HashSet::new();
+        assert!(Arc::ptr_eq(&shared_key(&mut keys, "us"), &shared_key(&mut keys, "us")));
+        for number in 0..10_000 {
+            shared_key(&mut keys, &number.to_string());
+        }
+        assert_eq!(keys.len(), 4096);
+        assert_eq!(&*shared_key(&mut keys, "9999"), "9999");
+    }
+
+    #[test]
+    fn a_cell_that_is_not_utf8_is_found() {
+        assert_eq!(Cells::new(b"ab\xffc", &[2, 4]).unwrap_err(), 2);
+        // The two bytes of é, one in each cell.
+        assert_eq!(Cells::new("é".as_bytes(), &[1, 2]).unwrap_err(), 1);
+        assert!(Cells::new("é€".as_bytes(), &[2, 5]).is_ok());
+    }
 }

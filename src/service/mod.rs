@@ -5,6 +5,7 @@
 //! show it while the transaction is still in flight.
 
 pub mod cosmos;
+pub mod entra;
 pub mod event_hubs;
 
 use std::fmt;

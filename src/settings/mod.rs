@@ -1,6 +1,15 @@
-//! To come: layering and validation. The types are settled.
+//! What the user asked for: flags over environment variables over `appsettings.json` over defaults, validated once.
+//!
+//! Past this module nothing asks where a value came from or whether it is good. Secrets are secrets by type, so that no
+//! log, error or debug text can show them.
 
 pub mod connection_string;
+mod file;
+mod flags;
+mod key;
+mod layers;
+mod load;
+mod value;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -9,6 +18,12 @@ use azure_core::credentials::Secret;
 use url::Url;
 
 pub use connection_string::{ConnectionString, HubCredential};
+pub use file::{Place, SettingsFile};
+pub use flags::RunFlags;
+pub use key::Key;
+pub use layers::{Origin, Preset, Provenance};
+pub use load::{Loaded, SettingsError, load};
+pub(crate) use value::is_loopback;
 
 /// Everything a run needs to know, validated.
 #[derive(Clone, Debug)]
@@ -30,8 +45,17 @@ pub struct EventHubsSettings {
     pub client: EventHubClient,
     /// What carries AMQP.
     pub transport: EventHubTransport,
+    /// Connections to each event hub, 1 to 4.
+    pub connections: NonZeroUsize,
     /// Transactions in flight at most, over all connections.
     pub max_in_flight: NonZeroUsize,
+}
+
+impl EventHubsSettings {
+    /// Connections to each event hub unless the user says otherwise.
+    pub const DEFAULT_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+    /// Transactions in flight unless the user says otherwise.
+    pub const DEFAULT_MAX_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 }
 
 /// Which client sends to Event Hubs.
@@ -73,6 +97,19 @@ pub struct CosmosDbSettings {
     pub throttle_wait: Duration,
 }
 
+impl CosmosDbSettings {
+    /// The database unless the user says otherwise.
+    pub const DEFAULT_DATABASE: &str = "Woodgrove";
+    /// The container unless the user says otherwise.
+    pub const DEFAULT_CONTAINER: &str = "transactions";
+    /// RU/s of a database that txgen creates, unless the user says otherwise.
+    pub const DEFAULT_THROUGHPUT: u32 = 15_000;
+    /// Transactions in flight unless the user says otherwise.
+    pub const DEFAULT_MAX_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(128).unwrap();
+    /// How long one transaction waits out 429s unless the user says otherwise.
+    pub const DEFAULT_THROTTLE_WAIT: Duration = Duration::from_secs(120);
+}
+
 /// The job itself.
 #[derive(Clone, Debug)]
 pub struct RunSettings {
@@ -92,4 +129,17 @@ pub struct RunSettings {
     pub max_pending: NonZeroUsize,
     /// How long a stopped run waits for what is in flight.
     pub drain_timeout: Duration,
+}
+
+impl RunSettings {
+    /// The wait before the first transaction unless the user says otherwise.
+    pub const DEFAULT_LEAD: Duration = Duration::ZERO;
+    /// The length of a run unless the user says otherwise.
+    pub const DEFAULT_DURATION: Duration = Duration::from_secs(600);
+    /// Seconds that Cosmos DB keeps a document, unless the user says otherwise: 60 days.
+    pub const DEFAULT_TTL_SECONDS: u32 = 5_184_000;
+    /// Transactions pending at one service unless the user says otherwise.
+    pub const DEFAULT_MAX_PENDING: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
+    /// The wait for what is in flight, unless the user says otherwise.
+    pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 }

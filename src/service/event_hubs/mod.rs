@@ -1,1 +1,308 @@
-//! To come.
+//! Azure Event Hubs: one to three hubs, each transaction to all of them.
+//!
+//! Two clients stand behind [`Publisher`]: txgen's own ([`pipelined`]), and Azure's ([`sdk`]). What they have in common
+//! is theirs to share: where a hub is ([`address`]), how to enter it ([`tokens`]), what its answers mean ([`condition`]),
+//! and how long to go on trying ([`persist`]).
+
+mod address;
+mod backoff;
+mod condition;
+mod explain;
+mod patience;
+mod persist;
+mod pipelined;
+mod sdk;
+mod setback;
+mod tokens;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use azure_core::credentials::TokenCredential;
+use futures_util::future::{join_all, try_join_all};
+use serde::Serialize;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+pub use self::patience::Patience;
+use self::pipelined::Pipelined;
+use self::sdk::Sdk;
+use self::setback::Setback;
+use self::tokens::{DevelopmentCredential, TokenSource};
+use super::{Attempts, ConnectError, Failure, FailureKind, Receipt, Service, ServiceName, entra};
+use crate::settings::{ConnectionString, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential};
+use crate::transaction::Transaction;
+
+/// Characters that a partition key may have
+/// (<https://learn.microsoft.com/azure/event-hubs/event-hubs-quotas>).
+const LONGEST_KEY: usize = 128;
+
+/// Sends events to one hub.
+trait Publisher: Send + Sync {
+    /// Sends one transaction and waits until it is settled, retries included.
+    fn publish(
+        &self,
+        transaction: &Transaction,
+        attempts: &Attempts<'_>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Ends connections politely, within a bounded time.
+    fn close(&self) -> impl Future<Output = ()> + Send;
+}
+
+enum AnyPublisher {
+    Pipelined(Pipelined),
+    Sdk(Sdk),
+}
+
+impl Publisher for AnyPublisher {
+    async fn publish(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Pipelined(publisher) => publisher.publish(transaction, attempts).await,
+            Self::Sdk(publisher) => publisher.publish(transaction, attempts).await,
+        }
+    }
+
+    async fn close(&self) {
+        match self {
+            Self::Pipelined(publisher) => publisher.close().await,
+            Self::Sdk(publisher) => publisher.close().await,
+        }
+    }
+}
+
+/// What a user wants to know of a hub before a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubInfo {
+    /// The host of the namespace, with the port where the connection string names one.
+    pub namespace: String,
+    /// The hub.
+    pub hub: String,
+    /// How many partitions it has, if the service tells.
+    pub partitions: Option<u32>,
+    /// Which client sends.
+    pub client: EventHubClient,
+    /// What carries AMQP.
+    pub transport: EventHubTransport,
+    /// Whether connections are encrypted.
+    pub tls: bool,
+    /// How txgen shows that it may send.
+    pub authentication: Authentication,
+}
+
+/// How txgen shows that it may send, without the secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Authentication {
+    /// With the key of the policy of this name.
+    SharedAccessKey(String),
+    /// With a token that somebody else signed.
+    SharedAccessSignature,
+    /// With Microsoft Entra ID.
+    EntraId,
+    /// With a token that says nothing, which is enough for an emulator.
+    Emulator,
+}
+
+impl fmt::Display for Authentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SharedAccessKey(policy) => write!(f, "shared access key of policy {policy}"),
+            Self::SharedAccessSignature => f.write_str("shared access signature"),
+            Self::EntraId => f.write_str("Microsoft Entra ID"),
+            Self::Emulator => f.write_str("emulator"),
+        }
+    }
+}
+
+impl Authentication {
+    fn of(hub: &ConnectionString, client: EventHubClient) -> Self {
+        match &hub.credential {
+            HubCredential::EntraId if !hub.development_emulator => Self::EntraId,
+            HubCredential::SharedAccessKey { policy, .. } if client == EventHubClient::Pipelined => {
+                Self::SharedAccessKey(policy.clone())
+            }
+            HubCredential::SharedAccessSignature(_) if client == EventHubClient::Pipelined => {
+                Self::SharedAccessSignature
+            }
+            HubCredential::SharedAccessKey { policy, .. } if !hub.development_emulator => {
+                Self::SharedAccessKey(policy.clone())
+            }
+            HubCredential::SharedAccessSignature(_) if !hub.development_emulator => Self::SharedAccessSignature,
+            _ => Self::Emulator,
+        }
+    }
+}
+
+/// What callers may choose that settings do not say.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The credential for hubs that are entered with Microsoft Entra ID; by default the environment's.
+    pub credential: Option<Arc<dyn TokenCredential>>,
+    /// How long to wait for what.
+    pub patience: Patience,
+}
+
+/// The Event Hubs service of a run.
+pub struct EventHubs {
+    hubs: Vec<HubInfo>,
+    publishers: Vec<AnyPublisher>,
+}
+
+impl EventHubs {
+    /// Opens and authorises everything at once, within 15 seconds. `cancel` gives up connecting; a connected service is
+    /// ended by [`Service::close`], or by dropping it.
+    ///
+    /// # Errors
+    /// When a hub cannot be reached, is not there, or refuses txgen: the error names the hub and the remedy.
+    pub async fn connect(settings: &EventHubsSettings, cancel: CancellationToken) -> Result<Self, ConnectError> {
+        Self::connect_with(settings, &Options::default(), cancel).await
+    }
+
+    /// [`Self::connect`] with a credential and a patience of the caller's.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_with(
+        settings: &EventHubsSettings,
+        options: &Options,
+        cancel: CancellationToken,
+    ) -> Result<Self, ConnectError> {
+        let connect = try_join_all(settings.hubs.iter().map(|hub| connect_hub(hub, settings, options)));
+        let connected = cancel.run_until_cancelled(connect).await;
+        let connected = connected.unwrap_or_else(|| Err("interrupted while connecting".to_owned()));
+        let connected = connected.map_err(|message| ConnectError { service: ServiceName::EventHubs, message })?;
+        let (publishers, hubs) = connected.into_iter().unzip();
+        Ok(Self { hubs, publishers })
+    }
+
+    /// The hubs, in the order of the settings.
+    #[must_use]
+    pub fn hubs(&self) -> &[HubInfo] {
+        &self.hubs
+    }
+
+    async fn publish(&self, nth: usize, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<(), Failure> {
+        let result = self.publishers[nth].publish(transaction, attempts).await;
+        result.map_err(|failure| Failure { message: format!("{}: {}", self.hubs[nth].hub, failure.message), ..failure })
+    }
+}
+
+impl fmt::Debug for EventHubs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventHubs").field("hubs", &self.hubs).finish_non_exhaustive()
+    }
+}
+
+impl Service for EventHubs {
+    fn name(&self) -> ServiceName {
+        ServiceName::EventHubs
+    }
+
+    /// A transaction has succeeded once every hub has it. A resend concerns the hub that failed, and no other.
+    async fn send(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<Receipt, Failure> {
+        check_key(&transaction.partition_key)?;
+        if self.publishers.len() == 1 {
+            self.publish(0, transaction, attempts).await?;
+        } else {
+            let sends = (0..self.publishers.len()).map(|nth| self.publish(nth, transaction, attempts));
+            // All are waited for: giving one up in mid-flight would leave it open whether that hub has the event.
+            join_all(sends).await.into_iter().collect::<Result<(), Failure>>()?;
+        }
+        Ok(Receipt::default())
+    }
+
+    async fn close(&self) {
+        join_all(self.publishers.iter().map(AnyPublisher::close)).await;
+    }
+}
+
+fn check_key(key: &str) -> Result<(), Failure> {
+    // Counting bytes first spares counting characters, nearly always.
+    if key.len() <= LONGEST_KEY {
+        return Ok(());
+    }
+    match key.chars().count() {
+        0..=LONGEST_KEY => Ok(()),
+        length => Err(Failure::new(
+            FailureKind::BadRequest,
+            format!("the partition key has {length} characters; Event Hubs takes at most {LONGEST_KEY}"),
+        )),
+    }
+}
+
+/// Connects one hub; an error is the whole line for the user.
+async fn connect_hub(
+    hub: &ConnectionString,
+    settings: &EventHubsSettings,
+    options: &Options,
+) -> Result<(AnyPublisher, HubInfo), String> {
+    let patience = options.patience;
+    let connect = async {
+        Ok(match settings.client {
+            EventHubClient::Pipelined => {
+                let tokens = token_source(hub, options)?;
+                let (publisher, partitions) = Pipelined::connect(hub, settings, tokens, patience).await?;
+                (AnyPublisher::Pipelined(publisher), partitions)
+            }
+            EventHubClient::Sdk => {
+                let (publisher, partitions) =
+                    Sdk::connect(hub, settings, sdk_credential(hub, options)?, patience).await?;
+                (AnyPublisher::Sdk(publisher), partitions)
+            }
+        })
+    };
+    explain::misfit(hub, settings).map_or(Ok(()), Err)?;
+    let connected = timeout(patience.connect, connect).await.unwrap_or_else(|_| {
+        let message = format!("connecting took longer than {:?}", patience.connect);
+        Err(Setback::not_sent(FailureKind::Timeout, message))
+    });
+    let (publisher, partitions) = connected.map_err(|setback| explain::refusal(hub, settings, &setback))?;
+    let info = HubInfo {
+        namespace: explain::namespace(hub),
+        hub: hub.hub.clone(),
+        partitions,
+        client: settings.client,
+        transport: settings.transport,
+        tls: !hub.development_emulator,
+        authentication: Authentication::of(hub, settings.client),
+    };
+    Ok((publisher, info))
+}
+
+fn token_source(hub: &ConnectionString, options: &Options) -> Result<TokenSource, Setback> {
+    Ok(match &hub.credential {
+        HubCredential::SharedAccessKey { policy, key } => {
+            TokenSource::Policy { policy: policy.clone(), key: key.clone(), life: options.patience.token_life }
+        }
+        HubCredential::SharedAccessSignature(text) => TokenSource::Signed(text.clone()),
+        HubCredential::EntraId => TokenSource::Entra(entra_credential(hub, options)?),
+    })
+}
+
+/// The SDK cannot sign: [`explain::misfit`] has turned keys away, but for emulators, which look at no token.
+fn sdk_credential(hub: &ConnectionString, options: &Options) -> Result<Arc<dyn TokenCredential>, Setback> {
+    if hub.development_emulator { Ok(Arc::new(DevelopmentCredential)) } else { entra_credential(hub, options) }
+}
+
+fn entra_credential(hub: &ConnectionString, options: &Options) -> Result<Arc<dyn TokenCredential>, Setback> {
+    match &options.credential {
+        Some(credential) => Ok(credential.clone()),
+        None if hub.development_emulator => Ok(Arc::new(DevelopmentCredential)),
+        None => entra::credential().map_err(|error| Setback::impossible(FailureKind::Unauthorized, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_key_of_more_than_128_characters_is_refused_before_it_is_sent() {
+        assert_eq!(check_key(&"é".repeat(128)), Ok(()));
+        let failure = check_key(&"é".repeat(129)).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::BadRequest);
+        assert!(!failure.ambiguous);
+    }
+}

@@ -1,0 +1,189 @@
+//! The account key's signature on a request: what has to be signed, and whether it was.
+//!
+//! <https://learn.microsoft.com/rest/api/cosmos-db/access-control-on-cosmosdb-resources#constructkeytoken>
+
+use std::time::{Duration, SystemTime};
+
+use azure_core::credentials::Secret;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac as _};
+use hyper::HeaderMap;
+use percent_encoding::percent_decode_str;
+use sha2::Sha256;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+/// How far the date of a request may be from the service's.
+const MAX_SKEW: Duration = Duration::from_secs(15 * 60);
+
+/// Who may enter.
+pub(super) struct Gate {
+    mac: Hmac<Sha256>,
+    entra_id: bool,
+}
+
+/// Why a request was turned away.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Denied {
+    #[error("Required Header authorization is missing. Ensure a valid Authorization token is passed.")]
+    NoToken,
+    #[error("Authorization token mandates Date header. Please pass in RFC 1123 style date format.")]
+    NoDate,
+    #[error("The input authorization token is not of the form type=...&ver=1.0&sig=..., percent-encoded.")]
+    Malformed,
+    #[error("Microsoft Entra ID tokens are not accepted by this emulator: use its account key.")]
+    EntraId,
+    #[error(
+        "The authorization token is not valid at the current time. Please create another token and retry (token date: \
+         {0}, which is more than 15 minutes from the current server time)."
+    )]
+    Date(String),
+    #[error(
+        "The input authorization token can't serve the request. The wrong key is being used or the expected payload \
+         is not built as per the protocol. For more info: https://aka.ms/cosmosdb-tsg-unauthorized. Server used the \
+         following payload to sign: '{0}'"
+    )]
+    Signature(String),
+}
+
+/// What the signature of a request covers, apart from its date.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Signed<'a> {
+    /// `GET`, `POST`…
+    pub(super) verb: &'a str,
+    /// `docs`, `colls`… or nothing for the account.
+    pub(super) resource_type: &'a str,
+    /// The path of the resource, or of the parent that something is created in or listed from; decoded, without
+    /// slashes at its ends.
+    pub(super) resource_link: &'a str,
+}
+
+impl Gate {
+    /// A gate for the bearers of this key, base64; with `entra_id` for everyone who shows an Entra ID token, too.
+    /// `None` when the key is not base64.
+    pub(super) fn new(key: &Secret, entra_id: bool) -> Option<Self> {
+        let key = STANDARD.decode(key.secret()).ok()?;
+        Some(Self { mac: Hmac::new_from_slice(&key).ok()?, entra_id })
+    }
+
+    /// Checks the headers `authorization` and `x-ms-date` (or `date`) of a request.
+    pub(super) fn check(&self, headers: &HeaderMap, signed: Signed<'_>, now: SystemTime) -> Result<(), Denied> {
+        let header = |name| headers.get(name).and_then(|value: &hyper::header::HeaderValue| value.to_str().ok());
+        let token = header("authorization").ok_or(Denied::NoToken)?;
+        let token = percent_decode_str(token).decode_utf8().map_err(|_| Denied::Malformed)?;
+        let (kind, signature) = take_apart(&token).ok_or(Denied::Malformed)?;
+        match kind {
+            "master" => {}
+            "aad" if self.entra_id => return Ok(()),
+            "aad" => return Err(Denied::EntraId),
+            _ => return Err(Denied::Malformed),
+        }
+        let date = header("x-ms-date").or_else(|| header("date")).ok_or(Denied::NoDate)?;
+        let signature = STANDARD.decode(signature).map_err(|_| Denied::Malformed)?;
+        if !self.is_signed(signed, date, header("x-ms-date").is_some(), &signature) {
+            return Err(Denied::Signature(payload(signed, date, true).escape_debug().to_string()));
+        }
+        check_date(date, now)
+    }
+
+    fn is_signed(&self, signed: Signed<'_>, date: &str, is_ms_date: bool, signature: &[u8]) -> bool {
+        let matches = |signed| {
+            let mut mac = self.mac.clone();
+            mac.update(payload(signed, date, is_ms_date).as_bytes());
+            mac.verify_slice(signature).is_ok()
+        };
+        // A link of names is signed as it is; of one made of resource ids, the last alone, in lower case.
+        let last = signed.resource_link.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+        matches(signed) || matches(Signed { resource_link: &last, ..signed })
+    }
+}
+
+/// `type` and `sig` of `type=master&ver=1.0&sig=…`.
+fn take_apart(token: &str) -> Option<(&str, &str)> {
+    let (kind, rest) = token.strip_prefix("type=")?.split_once("&ver=")?;
+    let (_, signature) = rest.split_once("&sig=")?;
+    Some((kind, signature))
+}
+
+fn payload(signed: Signed<'_>, date: &str, is_ms_date: bool) -> String {
+    let Signed { verb, resource_type, resource_link } = signed;
+    let (verb, date) = (verb.to_ascii_lowercase(), date.to_ascii_lowercase());
+    let (ms_date, date) = if is_ms_date { (date.as_str(), "") } else { ("", date.as_str()) };
+    format!("{verb}\n{resource_type}\n{resource_link}\n{ms_date}\n{date}\n")
+}
+
+fn check_date(date: &str, now: SystemTime) -> Result<(), Denied> {
+    let then = OffsetDateTime::parse(date, &Rfc2822).map_err(|_| Denied::NoDate)?;
+    let skew = OffsetDateTime::from(now) - then;
+    if skew.unsigned_abs() > MAX_SKEW { Err(Denied::Date(date.to_owned())) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    /// The example of the service's documentation.
+    const KEY: &str = "dsZQi3KtZmCv1ljt3VNWNm7sQUF1y5rJfC6kv5JiwvW0EndXdDku/dkKBp8/ufDToSxLzR4y+O/0H/t4bQtVNw==";
+    const DATE: &str = "Thu, 27 Apr 2017 00:51:12 GMT";
+    const TOKEN: &str = "type%3dmaster%26ver%3d1.0%26sig%3dc09PEVJrgp2uQRkr934kFbTqhByc7TVr3OHyqlu%2bc%2bc%3d";
+    const SIGNED: Signed<'_> = Signed { verb: "GET", resource_type: "dbs", resource_link: "dbs/ToDoList" };
+
+    fn headers(token: &str, date: &str) -> HeaderMap {
+        let value = |text| HeaderValue::from_str(text).unwrap();
+        [("authorization", token), ("x-ms-date", date)]
+            .into_iter()
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(name, text)| (hyper::header::HeaderName::from_static(name), value(text)))
+            .collect()
+    }
+
+    fn at(date: &str) -> SystemTime {
+        OffsetDateTime::parse(date, &Rfc2822).unwrap().into()
+    }
+
+    fn check(key: &str, headers: &HeaderMap, signed: Signed<'_>) -> Result<(), Denied> {
+        Gate::new(&Secret::new(key.to_owned()), false).unwrap().check(headers, signed, at(DATE))
+    }
+
+    #[test]
+    fn the_documented_example_is_let_in() {
+        assert_eq!(check(KEY, &headers(TOKEN, DATE), SIGNED), Ok(()));
+    }
+
+    #[test]
+    fn another_key_verb_or_link_is_not() {
+        let refused = |result| matches!(result, Err(Denied::Signature(_)));
+        assert!(refused(check("AAAA", &headers(TOKEN, DATE), SIGNED)));
+        assert!(refused(check(KEY, &headers(TOKEN, DATE), Signed { verb: "DELETE", ..SIGNED })));
+        assert!(refused(check(KEY, &headers(TOKEN, DATE), Signed { resource_link: "dbs/Other", ..SIGNED })));
+        assert!(refused(check(KEY, &headers(TOKEN, "Thu, 27 Apr 2017 00:51:13 GMT"), SIGNED)));
+    }
+
+    #[test]
+    fn a_date_more_than_15_minutes_off_is_refused() {
+        let gate = Gate::new(&Secret::new(KEY), false).unwrap();
+        let check = |now: &str| gate.check(&headers(TOKEN, DATE), SIGNED, at(now));
+        assert_eq!(check("Thu, 27 Apr 2017 01:06:00 GMT"), Ok(()));
+        assert_eq!(check("Thu, 27 Apr 2017 00:37:00 GMT"), Ok(()));
+        assert!(matches!(check("Thu, 27 Apr 2017 01:07:00 GMT"), Err(Denied::Date(_))));
+        assert!(matches!(check("Thu, 27 Apr 2017 00:36:00 GMT"), Err(Denied::Date(_))));
+    }
+
+    #[test]
+    fn token_and_date_are_required() {
+        assert_eq!(check(KEY, &headers("", DATE), SIGNED), Err(Denied::NoToken));
+        assert_eq!(check(KEY, &headers(TOKEN, ""), SIGNED), Err(Denied::NoDate));
+        assert_eq!(check(KEY, &headers("Bearer x", DATE), SIGNED), Err(Denied::Malformed));
+    }
+
+    #[test]
+    fn entra_id_tokens_are_let_in_on_demand_only() {
+        let headers = headers("type%3Daad%26ver%3D1.0%26sig%3DeyJ0", DATE);
+        let check = |allowed| Gate::new(&Secret::new(KEY), allowed).unwrap().check(&headers, SIGNED, at(DATE));
+        assert_eq!(check(false), Err(Denied::EntraId));
+        assert_eq!(check(true), Ok(()));
+    }
+}

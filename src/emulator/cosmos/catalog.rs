@@ -1,0 +1,491 @@
+//! The account: its databases, containers and offers, and what they are made of.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use serde_json::{Map, Value, json};
+
+use super::auth::Gate;
+use super::clock::Clock;
+use super::failure::Failure;
+use super::partition_key::Epk;
+use super::partitions::Range;
+use super::rid;
+use super::store::Store;
+use super::throughput::{Budgets, Throughput};
+
+/// Everything that is kept, and the counters of what went on.
+pub(super) struct Account {
+    pub(super) gate: Gate,
+    pub(super) clock: Clock,
+    /// `http` or `https`: how clients come.
+    pub(super) scheme: &'static str,
+    limits: Limits,
+    memory: Arc<AtomicU64>,
+    pub(super) counters: Counters,
+    databases: RwLock<BTreeMap<String, Arc<Database>>>,
+    last_database: AtomicU32,
+    last_offer: AtomicU32,
+}
+
+/// What is enforced.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Whether provisioned throughput is.
+    pub(super) throughput: bool,
+    /// Bytes of memory that documents may take.
+    pub(super) memory: Option<u64>,
+}
+
+/// What went on since the start.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) requests: AtomicU64,
+    pub(super) created: AtomicU64,
+    pub(super) throttled: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Account {
+    pub(super) fn new(gate: Gate, limits: Limits, scheme: &'static str) -> Self {
+        Self {
+            gate,
+            clock: Clock::start(),
+            scheme,
+            limits,
+            memory: Arc::default(),
+            counters: Counters::default(),
+            databases: RwLock::default(),
+            last_database: AtomicU32::new(0),
+            last_offer: AtomicU32::new(0),
+        }
+    }
+
+    /// All databases, by name.
+    pub(super) fn databases(&self) -> Vec<Arc<Database>> {
+        read(&self.databases).values().cloned().collect()
+    }
+
+    /// The database with this name or `_rid`.
+    pub(super) fn database(&self, name: &str) -> Option<Arc<Database>> {
+        let databases = read(&self.databases);
+        databases.get(name).or_else(|| databases.values().find(|database| database.rid == name)).cloned()
+    }
+
+    pub(super) fn create_database(&self, id: &str, offer: Option<Throughput>) -> Result<Arc<Database>, Failure> {
+        check_name(id)?;
+        let mut databases = write(&self.databases);
+        if databases.contains_key(id) {
+            return Err(Failure::conflict());
+        }
+        let number = self.last_database.fetch_add(1, Ordering::Relaxed) + 1;
+        let rid = rid::database(number);
+        let link = format!("dbs/{rid}/");
+        let timestamp = self.clock.unix();
+        let database = Arc::new(Database {
+            id: id.to_owned(),
+            number,
+            offer: offer.map(|throughput| self.new_offer(throughput, &rid, &link)),
+            rid,
+            link,
+            timestamp,
+            containers: RwLock::default(),
+            last_container: AtomicU32::new(0),
+        });
+        databases.insert(id.to_owned(), Arc::clone(&database));
+        Ok(database)
+    }
+
+    /// Takes the database out, with all that is in it.
+    pub(super) fn delete_database(&self, database: &Database) -> bool {
+        write(&self.databases).remove(&database.id).is_some()
+    }
+
+    /// All containers of all databases.
+    pub(super) fn containers(&self) -> Vec<Arc<Container>> {
+        self.databases().iter().flat_map(|database| database.containers()).collect()
+    }
+
+    /// All offers: those of databases and those of containers that have their own.
+    pub(super) fn offers(&self) -> Vec<Arc<Offer>> {
+        let databases = self.databases();
+        let shared = databases.iter().filter_map(|database| database.offer.clone());
+        let containers = databases.iter().flat_map(|database| database.containers());
+        let dedicated = containers.filter(|container| !container.shares_offer).map(|c| Arc::clone(&c.offer));
+        shared.chain(dedicated).collect()
+    }
+
+    pub(super) fn create_container(
+        &self,
+        database: &Database,
+        definition: Definition,
+        offer: Option<Throughput>,
+    ) -> Result<Arc<Container>, Failure> {
+        let mut containers = write(&database.containers);
+        if containers.contains_key(&definition.id) {
+            return Err(Failure::conflict());
+        }
+        let number = database.last_container.fetch_add(1, Ordering::Relaxed) + 1;
+        let rid = rid::container(database.number, number);
+        let link = format!("{}colls/{rid}/", database.link);
+        let (offer, shares_offer) = match (offer, &database.offer) {
+            (None, Some(shared)) => (Arc::clone(shared), true),
+            (dedicated, _) => (self.new_offer(dedicated.unwrap_or(Throughput::DEFAULT), &rid, &link), false),
+        };
+        let container = Arc::new(Container {
+            id: definition.id.clone(),
+            numbers: (database.number, number),
+            key_path: definition.key_path.clone(),
+            store: Mutex::new(Store::new(definition.default_ttl, Arc::clone(&self.memory))),
+            properties: RwLock::new(Properties { version: 1, timestamp: self.clock.unix(), definition }),
+            rid,
+            link,
+            offer,
+            shares_offer,
+        });
+        containers.insert(container.id.clone(), Arc::clone(&container));
+        Ok(container)
+    }
+
+    fn new_offer(&self, throughput: Throughput, resource_rid: &str, resource_link: &str) -> Arc<Offer> {
+        let rid = rid::offer(self.last_offer.fetch_add(1, Ordering::Relaxed) + 1);
+        Arc::new(Offer {
+            rid,
+            resource_rid: resource_rid.to_owned(),
+            resource_link: resource_link.to_owned(),
+            changed: Mutex::new((1, self.clock.unix())),
+            budgets: Mutex::new(Budgets::new(throughput)),
+        })
+    }
+
+    /// Fails with 507 when a document that needs so many bytes more than there are in its place would be too much.
+    pub(super) fn check_memory(&self, more: u64) -> Result<(), Failure> {
+        match self.limits.memory {
+            Some(limit) if self.memory.load(Ordering::Relaxed).saturating_add(more) > limit => {
+                Err(Failure::out_of_memory(limit))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives back the memory of expired documents, with at most `batch` of them removed while a container is locked.
+    pub(super) async fn expire(&self, batch: usize) {
+        for container in self.containers() {
+            while container.store().expire(self.clock.unix(), batch) == batch {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Spends RU where the key is, or fails with 429 and says when to come back.
+    pub(super) fn spend(&self, container: &Container, key: Epk, charge: f64) -> Result<(), Failure> {
+        if !self.limits.throughput {
+            return Ok(());
+        }
+        let spent = lock(&container.offer.budgets).spend(key, charge, self.clock.uptime());
+        spent.map_err(Failure::throttled)
+    }
+
+    /// Fails with 429 when a partition that holds these keys has nothing left in this second.
+    pub(super) fn admit(&self, container: &Container, keys: &std::ops::Range<Epk>) -> Result<(), Failure> {
+        if !self.limits.throughput {
+            return Ok(());
+        }
+        let admitted = lock(&container.offer.budgets).admit(keys.clone(), self.clock.uptime());
+        admitted.map_err(Failure::throttled)
+    }
+
+    /// Books what an admitted request turned out to cost.
+    pub(super) fn charge(&self, container: &Container, keys: &std::ops::Range<Epk>, charge: f64) {
+        if self.limits.throughput {
+            lock(&container.offer.budgets).charge(keys.clone(), charge);
+        }
+    }
+}
+
+/// A database.
+pub(super) struct Database {
+    pub(super) id: String,
+    pub(super) rid: String,
+    number: u32,
+    link: String,
+    timestamp: u32,
+    /// The throughput that its containers share, if it has any.
+    pub(super) offer: Option<Arc<Offer>>,
+    containers: RwLock<BTreeMap<String, Arc<Container>>>,
+    last_container: AtomicU32,
+}
+
+impl Database {
+    pub(super) fn containers(&self) -> Vec<Arc<Container>> {
+        read(&self.containers).values().cloned().collect()
+    }
+
+    /// The container with this name or `_rid`.
+    pub(super) fn container(&self, name: &str) -> Option<Arc<Container>> {
+        let containers = read(&self.containers);
+        containers.get(name).or_else(|| containers.values().find(|container| container.rid == name)).cloned()
+    }
+
+    pub(super) fn delete_container(&self, container: &Container) -> bool {
+        write(&self.containers).remove(&container.id).is_some()
+    }
+
+    pub(super) fn etag(&self) -> String {
+        rid::etag(1, self.timestamp)
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "id": self.id, "_rid": self.rid, "_self": self.link, "_etag": self.etag(), "_ts": self.timestamp,
+            "_colls": "colls/", "_users": "users/",
+        })
+    }
+}
+
+/// A container.
+pub(super) struct Container {
+    pub(super) id: String,
+    pub(super) rid: String,
+    /// The numbers of the database and of the container, for the `_rid` of documents.
+    pub(super) numbers: (u32, u32),
+    /// Its `_self`.
+    pub(super) link: String,
+    /// Where documents have their partition key: `/ipCountryCode`.
+    pub(super) key_path: String,
+    properties: RwLock<Properties>,
+    store: Mutex<Store>,
+    /// Its own, or its database's.
+    pub(super) offer: Arc<Offer>,
+    shares_offer: bool,
+}
+
+struct Properties {
+    definition: Definition,
+    version: u64,
+    timestamp: u32,
+}
+
+impl Container {
+    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
+        lock(&self.store)
+    }
+
+    /// The id of the partition key range that holds this key.
+    pub(super) fn range_of(&self, key: Epk) -> u32 {
+        let budgets = lock(&self.offer.budgets);
+        let partitions = budgets.partitions();
+        partitions.ranges()[partitions.index_of(key)].id
+    }
+
+    /// The partition key range with this id.
+    pub(super) fn range(&self, id: &str) -> Option<Range> {
+        lock(&self.offer.budgets).partitions().find(id.parse().ok()?).cloned()
+    }
+
+    /// The partition key ranges as the SDKs read them, and the version tag of the lot.
+    pub(super) fn ranges(&self) -> (Vec<Value>, String) {
+        let budgets = lock(&self.offer.budgets);
+        let partitions = budgets.partitions();
+        let version = format!("\"{}\"", partitions.version());
+        let timestamp = read(&self.properties).timestamp;
+        // A handful of ranges.
+        #[allow(clippy::cast_precision_loss)]
+        let fraction = 1.0 / partitions.ranges().len() as f64;
+        let to_json = |range: &Range| {
+            let (database, container) = self.numbers;
+            let rid = rid::range(database, container, range.id);
+            json!({
+                "id": range.id.to_string(), "_rid": rid, "_self": format!("{}pkranges/{rid}/", self.link),
+                "_etag": rid::etag(u64::from(range.id), timestamp), "_ts": timestamp,
+                "minInclusive": range.min.to_string(), "maxExclusive": range.max.to_string(),
+                "parents": range.parents.iter().map(u32::to_string).collect::<Vec<_>>(),
+                "ridPrefix": range.id, "throughputFraction": fraction, "status": "online",
+            })
+        };
+        (partitions.ranges().iter().map(to_json).collect(), version)
+    }
+
+    /// Puts another definition in force: the time to live and what is kept as sent may change, id and key may not.
+    pub(super) fn replace(&self, definition: Definition, timestamp: u32) -> Result<(), Failure> {
+        if definition.id != self.id || definition.key_path != self.key_path {
+            return Err(Failure::bad_request("The id and the partition key of a container cannot be changed."));
+        }
+        let mut properties = write(&self.properties);
+        self.store().set_default_ttl(definition.default_ttl);
+        *properties = Properties { definition, version: properties.version + 1, timestamp };
+        Ok(())
+    }
+
+    pub(super) fn etag(&self) -> String {
+        let properties = read(&self.properties);
+        rid::etag(properties.version, properties.timestamp)
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let properties = read(&self.properties);
+        let mut object = properties.definition.sent.clone();
+        let own = json!({
+            "_rid": self.rid, "_self": self.link, "_ts": properties.timestamp,
+            "_etag": rid::etag(properties.version, properties.timestamp),
+            "_docs": "docs/", "_sprocs": "sprocs/", "_triggers": "triggers/", "_udfs": "udfs/",
+            "_conflicts": "conflicts/",
+        });
+        if let Value::Object(own) = own {
+            object.extend(own);
+        }
+        Value::Object(object)
+    }
+}
+
+/// What a client says that a container is to be.
+#[derive(Debug)]
+pub(super) struct Definition {
+    id: String,
+    key_path: String,
+    default_ttl: Option<i32>,
+    /// As it came, with the service's defaults for what it left out.
+    sent: Map<String, Value>,
+}
+
+impl Definition {
+    pub(super) fn from_json(mut sent: Map<String, Value>) -> Result<Self, Failure> {
+        let id = sent.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        check_name(&id)?;
+        let key_path = key_path(&mut sent)?;
+        let default_ttl = match sent.get("defaultTtl") {
+            None | Some(Value::Null) => None,
+            Some(value) => match value.as_i64().and_then(|ttl| i32::try_from(ttl).ok()) {
+                Some(ttl) if ttl == -1 || ttl > 0 => Some(ttl),
+                _ => {
+                    return Err(Failure::bad_request(format!(
+                        "The value '{value}' specified for defaultTtl is invalid: it must be -1 or a positive integer."
+                    )));
+                }
+            },
+        };
+        if sent.get("uniqueKeyPolicy").and_then(|p| p["uniqueKeys"].as_array()).is_some_and(|keys| !keys.is_empty()) {
+            return Err(Failure::unsupported("unique keys"));
+        }
+        sent.retain(|name, value| !name.starts_with('_') && !value.is_null());
+        for (name, default) in defaults() {
+            sent.entry(name).or_insert(default);
+        }
+        Ok(Self { id, key_path, default_ttl, sent })
+    }
+}
+
+fn defaults() -> [(&'static str, Value); 3] {
+    [
+        (
+            "indexingPolicy",
+            json!({
+                "indexingMode": "consistent", "automatic": true, "includedPaths": [{ "path": "/*" }],
+                "excludedPaths": [{ "path": "/\"_etag\"/?" }],
+            }),
+        ),
+        (
+            "conflictResolutionPolicy",
+            json!({
+                "mode": "LastWriterWins", "conflictResolutionPath": "/_ts", "conflictResolutionProcedure": "",
+            }),
+        ),
+        ("geospatialConfig", json!({ "type": "Geography" })),
+    ]
+}
+
+/// The one path of the partition key, after a look at the rest of its definition.
+fn key_path(sent: &mut Map<String, Value>) -> Result<String, Failure> {
+    let key = sent.get_mut("partitionKey").and_then(Value::as_object_mut);
+    let key = key.ok_or_else(|| Failure::bad_request("A container needs a partitionKey."))?;
+    if key.get("kind").is_some_and(|kind| kind != "Hash") {
+        return Err(Failure::unsupported("partition keys of another kind than Hash"));
+    }
+    // The clients hash keys as the definition says: saying nothing would make them use version 1.
+    if *key.entry("version").or_insert(json!(2)) != 2 {
+        return Err(Failure::unsupported("partition keys of another version than 2"));
+    }
+    key.entry("kind").or_insert(json!("Hash"));
+    match key.get("paths").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([Value::String(path)]) if path.starts_with('/') && path.len() > 1 => Ok(path.clone()),
+        _ => Err(Failure::unsupported(
+            "partition keys of another number of paths than one, such as [\"/ipCountryCode\"]",
+        )),
+    }
+}
+
+/// What databases and containers can be called.
+fn check_name(name: &str) -> Result<(), Failure> {
+    if !name.is_empty() && name.len() <= 255 && !name.contains(['/', '\\', '#', '?']) && !name.ends_with(' ') {
+        return Ok(());
+    }
+    Err(Failure::bad_request(
+        "The input name is invalid: it must have 1 to 255 characters, none of them / \\ # ?, and no space at its end.",
+    ))
+}
+
+/// Provisioned throughput, as a resource.
+pub(super) struct Offer {
+    pub(super) rid: String,
+    resource_rid: String,
+    resource_link: String,
+    /// Version and time of the latest change.
+    changed: Mutex<(u64, u32)>,
+    budgets: Mutex<Budgets>,
+}
+
+impl Offer {
+    pub(super) fn etag(&self) -> String {
+        let (version, timestamp) = *lock(&self.changed);
+        rid::etag(version, timestamp)
+    }
+
+    pub(super) fn replace(&self, throughput: Throughput, clock: &Clock) {
+        lock(&self.budgets).replace(throughput, clock.uptime());
+        let mut changed = lock(&self.changed);
+        *changed = (changed.0 + 1, clock.unix());
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let content = match lock(&self.budgets).throughput() {
+            Throughput::Manual(throughput) => {
+                json!({ "offerThroughput": throughput, "offerIsRUPerMinuteThroughputEnabled": false })
+            }
+            Throughput::Autoscale { max, increment_percent } => {
+                let policy =
+                    increment_percent.map(|percent| json!({ "throughputPolicy": { "incrementPercent": percent } }));
+                let mut settings = json!({ "maxThroughput": max });
+                if let Some(policy) = policy {
+                    settings["autoUpgradePolicy"] = policy;
+                }
+                // What it would be scaled to without load: a tenth.
+                json!({ "offerThroughput": max / 10, "offerAutopilotSettings": settings })
+            }
+        };
+        let (_, timestamp) = *lock(&self.changed);
+        json!({
+            "id": self.rid, "_rid": self.rid, "_self": format!("offers/{}/", self.rid), "_etag": self.etag(),
+            "_ts": timestamp, "resource": self.resource_link, "offerResourceId": self.resource_rid,
+            "offerType": "Invalid", "offerVersion": "V2", "content": content,
+        })
+    }
+}
+
+/// A panic while a lock was held leaves data that is consistent enough to go on with: no step here panics half-way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

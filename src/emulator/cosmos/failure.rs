@@ -1,0 +1,150 @@
+//! What goes wrong, in the service's own terms: status, substatus and the body `{"code": …, "message": …}`.
+//!
+//! <https://learn.microsoft.com/rest/api/cosmos-db/http-status-codes-for-cosmosdb>
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+use super::auth::Denied;
+use super::document::Invalid;
+
+/// An answer that is not a success.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Failure {
+    pub(super) status: StatusCode,
+    /// `x-ms-substatus`; 0 is none.
+    pub(super) substatus: u32,
+    pub(super) message: String,
+    pub(super) retry_after: Option<Duration>,
+    /// What it cost all the same, in RU.
+    pub(super) charge: f64,
+}
+
+impl Failure {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, substatus: 0, message: message.into(), retry_after: None, charge: 0.0 }
+    }
+
+    pub(super) fn with_substatus(mut self, substatus: u32) -> Self {
+        self.substatus = substatus;
+        self
+    }
+
+    pub(super) fn with_charge(mut self, charge: f64) -> Self {
+        self.charge = charge;
+        self
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// Something that the service can do and this emulator cannot.
+    pub(super) fn unsupported(what: impl std::fmt::Display) -> Self {
+        Self::bad_request(format!("This emulator does not support {what}."))
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Resource Not Found. Learn more: https://aka.ms/cosmosdb-tsg-not-found")
+    }
+
+    /// The database or container that should hold the resource is not there.
+    pub(super) fn owner_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Owner resource does not exist").with_substatus(1003)
+    }
+
+    pub(super) fn conflict() -> Self {
+        Self::new(StatusCode::CONFLICT, "Resource with specified id or name already exists.")
+    }
+
+    pub(super) fn precondition() -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "Operation cannot be performed because one of the specified precondition is not met.",
+        )
+    }
+
+    pub(super) fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Request size is too large")
+    }
+
+    pub(super) fn throttled(retry_after: Duration) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "Request rate is large. More Request Units may be needed, so no changes were made. Please retry this \
+                 request later. Learn more: http://aka.ms/cosmosdb-error-429",
+            )
+            .with_substatus(3200)
+        }
+    }
+
+    /// The emulator's own limit on memory is reached.
+    pub(super) fn out_of_memory(limit: u64) -> Self {
+        Self::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            format!(
+                "The emulator's documents may take {limit} bytes of memory, and do: delete some, or raise the limit."
+            ),
+        )
+    }
+
+    /// The client's idea of the container's partitions is out of date.
+    pub(super) fn range_gone() -> Self {
+        Self::new(StatusCode::GONE, "The requested partition key range is gone: read the container's ranges anew.")
+            .with_substatus(1002)
+    }
+
+    /// The client's idea of which container has this name is out of date.
+    pub(super) fn other_container() -> Self {
+        Self::bad_request("The container was deleted and created again: read it anew.").with_substatus(1024)
+    }
+
+    pub(super) fn key_mismatch() -> Self {
+        Self::bad_request("PartitionKey extracted from document doesn't match the one specified in the header")
+            .with_substatus(1001)
+    }
+
+    pub(super) fn key_missing() -> Self {
+        Self::bad_request("PartitionKey value must be supplied for this operation.")
+    }
+
+    /// The `code` of the body.
+    pub(super) fn code(&self) -> &'static str {
+        match self.status.as_u16() {
+            400 => "BadRequest",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "NotFound",
+            405 => "MethodNotAllowed",
+            408 => "RequestTimeout",
+            409 => "Conflict",
+            410 => "Gone",
+            412 => "PreconditionFailed",
+            413 => "RequestEntityTooLarge",
+            429 => "429",
+            503 => "ServiceUnavailable",
+            507 => "InsufficientStorage",
+            _ => "InternalServerError",
+        }
+    }
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        // The service forbids what is signed well but too early or too late.
+        let status = match denied {
+            Denied::Date(_) => StatusCode::FORBIDDEN,
+            _ => StatusCode::UNAUTHORIZED,
+        };
+        Self::new(status, denied.to_string())
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(invalid: Invalid) -> Self {
+        Self::bad_request(invalid.to_string())
+    }
+}

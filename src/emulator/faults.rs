@@ -1,0 +1,329 @@
+//! Trouble on purpose: what goes wrong, how often, and in which order, for tests and for teaching.
+//!
+//! A rule is written `KIND:HOW OFTEN`, such as `close:1%` or `429:5x`, with `=DURATION` behind a kind that takes time
+//! (`delay=200ms:10%`) and `:seed=N` at the end where another course of events is wanted. A rate strikes at random, the
+//! same requests each time for the same seed; a count strikes the first requests.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use crate::service::ServiceName;
+
+/// What can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The connection is closed in the protocol's way instead of an answer.
+    Close,
+    /// The connection is cut without a word.
+    Drop,
+    /// The answer comes later by so much.
+    Delay(Duration),
+    /// Event Hubs rejects with `com.microsoft:server-busy`.
+    ServerBusy,
+    /// Cosmos DB answers 429.
+    TooManyRequests,
+    /// Cosmos DB answers 503.
+    Unavailable,
+    /// Cosmos DB answers 408, having carried the request out or not.
+    Timeout,
+    /// The answer breaks off in the middle.
+    HalfAnswer,
+    /// There is never an answer.
+    NeverAnswer,
+    /// The credential is said to have expired.
+    ExpiredToken,
+}
+
+/// Names, in the order of the help text, with what they stand for; a delay's duration is put in afterwards.
+const NAMES: [(&str, Fault); 10] = [
+    ("close", Fault::Close),
+    ("drop", Fault::Drop),
+    ("delay", Fault::Delay(Duration::ZERO)),
+    ("server-busy", Fault::ServerBusy),
+    ("429", Fault::TooManyRequests),
+    ("503", Fault::Unavailable),
+    ("408", Fault::Timeout),
+    ("half", Fault::HalfAnswer),
+    ("never", Fault::NeverAnswer),
+    ("expired-token", Fault::ExpiredToken),
+];
+
+impl Fault {
+    /// Whether it can happen at this service.
+    #[must_use]
+    pub fn concerns(self, service: ServiceName) -> bool {
+        match self {
+            Self::ServerBusy => service == ServiceName::EventHubs,
+            Self::TooManyRequests | Self::Unavailable | Self::Timeout => service == ServiceName::CosmosDb,
+            _ => true,
+        }
+    }
+
+    /// Whether a request that it strikes may have been carried out all the same.
+    #[must_use]
+    pub fn may_strike_late(self) -> bool {
+        matches!(self, Self::Close | Self::Drop | Self::HalfAnswer | Self::NeverAnswer | Self::Timeout)
+    }
+
+    fn name(self) -> &'static str {
+        let is_it = |fault: &Fault| std::mem::discriminant(fault) == std::mem::discriminant(&self);
+        NAMES.iter().find(|(_, fault)| is_it(fault)).map_or("", |(name, _)| name)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Self::Delay(by) => write!(f, "={}", humantime::format_duration(*by)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How often a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Frequency {
+    /// This share of requests, from 0 to 1.
+    Rate(f64),
+    /// So many requests, the first that come.
+    First(u64),
+}
+
+/// What goes wrong, and how often.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaultRule {
+    fault: Fault,
+    frequency: Frequency,
+    seed: u64,
+}
+
+impl FaultRule {
+    /// What goes wrong.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        self.fault
+    }
+}
+
+impl fmt::Display for FaultRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.frequency {
+            Frequency::Rate(rate) => write!(f, "{}:{}%", self.fault, rate * 100.0),
+            Frequency::First(count) => write!(f, "{}:{count}x", self.fault),
+        }
+    }
+}
+
+/// A text that is not a rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{rule}` is not a fault: {problem}; one looks like close:1%, 429:5x or delay=200ms:10%:seed=7")]
+pub struct InvalidFault {
+    rule: String,
+    problem: String,
+}
+
+impl FromStr for FaultRule {
+    type Err = InvalidFault;
+
+    fn from_str(rule: &str) -> Result<Self, InvalidFault> {
+        let wrong = |problem: String| InvalidFault { rule: rule.to_owned(), problem };
+        let (what, rest) = rule.split_once(':').ok_or_else(|| wrong("it does not say how often".to_owned()))?;
+        let (often, seed) = match rest.split_once(":seed=") {
+            Some((often, seed)) => (often, seed.parse().map_err(|_| wrong(format!("{seed} is no seed")))?),
+            None => (rest, 0),
+        };
+        Ok(Self { fault: parse_fault(what).map_err(wrong)?, frequency: parse_frequency(often).map_err(wrong)?, seed })
+    }
+}
+
+fn parse_fault(text: &str) -> Result<Fault, String> {
+    let (name, duration) = text.split_once('=').map_or((text, None), |(name, duration)| (name, Some(duration)));
+    let Some((_, fault)) = NAMES.iter().find(|(known, _)| *known == name) else {
+        let known: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
+        return Err(format!("{name} is none of {}", known.join(", ")));
+    };
+    match (fault, duration) {
+        (Fault::Delay(_), Some(duration)) => humantime::parse_duration(duration)
+            .map(Fault::Delay)
+            .map_err(|error| format!("{duration} is no duration ({error})")),
+        (Fault::Delay(_), None) => Err("a delay needs a duration".to_owned()),
+        (_, Some(_)) => Err(format!("{name} takes no duration")),
+        (fault, None) => Ok(*fault),
+    }
+}
+
+fn parse_frequency(text: &str) -> Result<Frequency, String> {
+    let parsed = if let Some(percent) = text.strip_suffix('%') {
+        percent.parse().ok().map(|percent: f64| Frequency::Rate(percent / 100.0))
+    } else if let Some(count) = text.strip_suffix('x') {
+        count.parse().ok().map(Frequency::First)
+    } else {
+        text.parse().ok().map(Frequency::Rate)
+    };
+    match parsed {
+        Some(Frequency::Rate(rate)) if !(0.0..=1.0).contains(&rate) => {
+            Err(format!("{text} is not between 0% and 100%"))
+        }
+        Some(frequency) => Ok(frequency),
+        None => Err(format!("{text} is neither a share, such as 1%, nor a count, such as 5x")),
+    }
+}
+
+/// A fault that strikes a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strike {
+    /// What goes wrong.
+    pub fault: Fault,
+    /// Whether the request is carried out before it does.
+    pub late: bool,
+}
+
+/// The trouble that one service is to make, and has made.
+#[derive(Debug, Default)]
+pub struct FaultPlan {
+    courses: Vec<Course>,
+}
+
+/// One rule, on its course.
+#[derive(Debug)]
+struct Course {
+    rule: FaultRule,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    random: ChaCha8Rng,
+    happened: u64,
+}
+
+impl FaultPlan {
+    /// The plan of those rules that concern this service.
+    #[must_use]
+    pub fn new(rules: &[FaultRule], service: ServiceName) -> Self {
+        let course = |rule: &FaultRule| {
+            let state = State { random: ChaCha8Rng::seed_from_u64(rule.seed), happened: 0 };
+            Course { rule: rule.clone(), state: Mutex::new(state) }
+        };
+        Self { courses: rules.iter().filter(|rule| rule.fault.concerns(service)).map(course).collect() }
+    }
+
+    /// What happens to the next request. Where several rules strike, the one that was given first does.
+    pub fn strike(&self) -> Option<Strike> {
+        // Each course takes its turn whether or not another has struck: its own requests stay the same ones.
+        let strikes: Vec<_> = self.courses.iter().map(Course::next).collect();
+        let first = strikes.iter().position(Option::is_some)?;
+        lock(&self.courses.get(first)?.state).happened += 1;
+        strikes.into_iter().flatten().next()
+    }
+
+    /// What has happened: each rule, and how often it struck.
+    #[must_use]
+    pub fn happened(&self) -> Vec<(FaultRule, u64)> {
+        self.courses.iter().map(|course| (course.rule.clone(), lock(&course.state).happened)).collect()
+    }
+}
+
+impl Course {
+    fn next(&self) -> Option<Strike> {
+        let mut state = lock(&self.state);
+        let strikes = match self.rule.frequency {
+            Frequency::Rate(rate) => state.random.random_bool(rate),
+            Frequency::First(count) => state.happened < count,
+        };
+        let late = state.random.random_bool(0.5) && self.rule.fault.may_strike_late();
+        strikes.then_some(Strike { fault: self.rule.fault, late })
+    }
+}
+
+/// A panic elsewhere leaves the numbers as good as before.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(rules: &[&str], service: ServiceName) -> FaultPlan {
+        let rules: Vec<FaultRule> = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+        FaultPlan::new(&rules, service)
+    }
+
+    fn course(plan: &FaultPlan, requests: usize) -> Vec<Option<Strike>> {
+        (0..requests).map(|_| plan.strike()).collect()
+    }
+
+    #[test]
+    fn a_rule_survives_being_written_and_read() {
+        for rule in ["close:1%", "429:5x", "delay=200ms:10%", "half:0.5%", "expired-token:1x"] {
+            assert_eq!(rule.parse::<FaultRule>().unwrap().to_string(), rule);
+        }
+        assert_eq!("never:0.25".parse::<FaultRule>().unwrap().to_string(), "never:25%");
+    }
+
+    #[test]
+    fn what_is_no_rule_is_told_why() {
+        for (rule, why) in [
+            ("close", "how often"),
+            ("closed:1%", "none of close, drop"),
+            ("close:101%", "between"),
+            ("close:x", "neither"),
+            ("delay:1%", "needs a duration"),
+            ("delay=soon:1%", "no duration"),
+            ("close=1s:1%", "takes no duration"),
+            ("close:1%:seed=x", "no seed"),
+        ] {
+            let error = rule.parse::<FaultRule>().unwrap_err().to_string();
+            assert!(error.contains(why), "{rule}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_count_strikes_the_first_requests() {
+        let plan = plan(&["429:3x"], ServiceName::CosmosDb);
+        let struck: Vec<_> = course(&plan, 5).iter().map(Option::is_some).collect();
+        assert_eq!(struck, [true, true, true, false, false]);
+        assert_eq!(plan.happened()[0].1, 3);
+    }
+
+    #[test]
+    fn a_rate_strikes_about_so_often_and_the_same_requests_each_time() {
+        let courses = || course(&plan(&["close:10%:seed=7"], ServiceName::EventHubs), 10_000);
+        let struck = courses().iter().flatten().count();
+        assert!((900..1100).contains(&struck), "{struck}");
+        assert_eq!(courses(), courses());
+        let other = course(&plan(&["close:10%:seed=8"], ServiceName::EventHubs), 10_000);
+        assert_ne!(courses(), other);
+    }
+
+    #[test]
+    fn where_two_strike_at_once_the_first_does() {
+        let plan = plan(&["503:100%", "429:2x"], ServiceName::CosmosDb);
+        assert!(course(&plan, 10).iter().all(|strike| strike.unwrap().fault == Fault::Unavailable));
+        let happened: Vec<_> = plan.happened().into_iter().map(|(_, count)| count).collect();
+        assert_eq!(happened, [10, 0]);
+    }
+
+    #[test]
+    fn some_requests_are_carried_out_before_their_answer_is_lost() {
+        let strikes = course(&plan(&["drop:100%"], ServiceName::CosmosDb), 100);
+        let late = strikes.iter().flatten().filter(|strike| strike.late).count();
+        assert!((20..80).contains(&late), "{late}");
+        let strikes = course(&plan(&["429:100%"], ServiceName::CosmosDb), 100);
+        assert!(strikes.iter().flatten().all(|strike| !strike.late));
+    }
+
+    #[test]
+    fn rules_that_do_not_concern_a_service_leave_it_alone() {
+        assert!(plan(&["server-busy:100%"], ServiceName::CosmosDb).strike().is_none());
+        assert!(plan(&["429:100%"], ServiceName::EventHubs).strike().is_none());
+        assert!(FaultPlan::default().strike().is_none());
+    }
+}

@@ -1,0 +1,154 @@
+//! The end of a run: both services side by side.
+
+use std::fmt::Write as _;
+
+use anstyle::Style;
+
+use super::number::{counted, ms};
+use super::style::{BAD, CAUTION, GOOD, NAME};
+use crate::service::ServiceName;
+use crate::stats::{Percentiles, RequestUnits, ServiceSummary, StopReason, Summary};
+
+/// Width of the figures' names and of one service's column.
+const NAMES: usize = 26;
+const COLUMN: usize = 16;
+
+/// The totals as a table, with a verdict below it.
+#[must_use]
+pub fn totals(summary: &Summary) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_totals(&mut text, summary);
+    text
+}
+
+fn write_totals(text: &mut String, summary: &Summary) -> std::fmt::Result {
+    let requested = counted(summary.requested, "transaction");
+    writeln!(text, "{NAME}Run {}: {requested} requested in {:.2} s{NAME:#}", summary.run_id, summary.wall_seconds)?;
+    write!(text, "{:NAMES$}", "")?;
+    for name in summary.services.keys() {
+        write!(text, "{NAME}{:>COLUMN$}{NAME:#}", name.to_string())?;
+    }
+    writeln!(text)?;
+    let table = Table { summary };
+    table.count(text, "requested", None, |service| service.counts.requested)?;
+    table.count(text, "succeeded", None, |service| service.counts.succeeded)?;
+    table.count(text, "failed", Some(BAD), |service| service.counts.failed)?;
+    table.count(text, "not sent", Some(CAUTION), |service| service.counts.not_sent)?;
+    table.count(text, "throttled attempts", Some(CAUTION), |service| service.counts.throttled)?;
+    table.count(text, "ambiguous attempts", Some(CAUTION), |service| service.counts.ambiguous)?;
+    table.count(text, "resent", Some(CAUTION), |service| service.counts.resent)?;
+    table.row(text, "elapsed", |_, service| format!("{:.2} s", service.elapsed_seconds))?;
+    table.row(text, "writes/s", |_, service| format!("{:.2}", service.writes_per_second))?;
+    if summary.services.contains_key(&ServiceName::CosmosDb) {
+        let units = |service: &ServiceSummary, of: fn(&RequestUnits) -> f64| {
+            service.request_units.as_ref().map_or_else(|| "-".to_owned(), |units| format!("{:.2}", of(units)))
+        };
+        table.row(text, "RU", |_, service| units(service, |units| units.request_units))?;
+        table.row(text, "RU/s", |_, service| units(service, |units| units.request_units_per_second))?;
+    }
+    table.latencies(text, "service time", |service| service.service_time_ms)?;
+    table.latencies(text, "response time", |service| service.response_time_ms)?;
+    write_troubles(text, summary)
+}
+
+struct Table<'a> {
+    summary: &'a Summary,
+}
+
+impl Table<'_> {
+    fn row(
+        &self,
+        text: &mut String,
+        name: &str,
+        figure: impl Fn(ServiceName, &ServiceSummary) -> String,
+    ) -> std::fmt::Result {
+        write!(text, "{name:NAMES$}")?;
+        for (service, figures) in &self.summary.services {
+            write!(text, "{:>COLUMN$}", figure(*service, figures))?;
+        }
+        writeln!(text)
+    }
+
+    /// A row of counts, in colour where one is not 0.
+    fn count(
+        &self,
+        text: &mut String,
+        name: &str,
+        style: Option<Style>,
+        count: impl Fn(&ServiceSummary) -> u64,
+    ) -> std::fmt::Result {
+        write!(text, "{name:NAMES$}")?;
+        for figures in self.summary.services.values() {
+            let count = count(figures);
+            let style = style.filter(|_| count > 0).unwrap_or_default();
+            write!(text, "{style}{count:>COLUMN$}{style:#}")?;
+        }
+        writeln!(text)
+    }
+
+    fn latencies(
+        &self,
+        text: &mut String,
+        name: &str,
+        of: impl Fn(&ServiceSummary) -> Percentiles,
+    ) -> std::fmt::Result {
+        type Pick = fn(Percentiles) -> f64;
+        let percentiles: [(&str, Pick); 5] =
+            [("p50", |p| p.p50), ("p90", |p| p.p90), ("p99", |p| p.p99), ("p99.9", |p| p.p999), ("max", |p| p.max)];
+        for (percentile, pick) in percentiles {
+            self.row(text, &format!("{name} {percentile}"), |_, service| match service.counts.succeeded {
+                0 => "-".to_owned(),
+                _ => ms(pick(of(service))),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn write_troubles(text: &mut String, summary: &Summary) -> std::fmt::Result {
+    writeln!(text)?;
+    for (name, service) in &summary.services {
+        if !service.failures.is_empty() {
+            let kinds: Vec<_> = service.failures.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+            writeln!(text, "{BAD}{name}: failed by kind:{BAD:#} {}", kinds.join(", "))?;
+        }
+    }
+    if summary.rejected_rows > 0 {
+        let rows = counted(summary.rejected_rows, "row");
+        let were = if summary.rejected_rows == 1 { "was" } else { "were" };
+        writeln!(text, "{CAUTION}Data: {rows} could not be read and {were} not sent{CAUTION:#}")?;
+    }
+    if !summary.unreadable_cells.is_empty() {
+        let cells: Vec<_> =
+            summary.unreadable_cells.iter().map(|(column, count)| format!("{column} {count}")).collect();
+        writeln!(text, "Data: cells without a readable value, sent as 0 or false: {}", cells.join(", "))?;
+    }
+    writeln!(text, "{}", verdict(summary))
+}
+
+/// One line that says how the run ended.
+fn verdict(summary: &Summary) -> String {
+    let end = match summary.stop_reason {
+        StopReason::DataEnded => "The data is at its end",
+        StopReason::LimitReached => "The limit is reached",
+        StopReason::TimeUp => "Time is up",
+        StopReason::Interrupted => "Interrupted",
+        StopReason::OutputClosed => "Stopped, since nobody reads the output",
+        StopReason::DataFailed => "The data could not be read to its end",
+    };
+    if summary.requested == 0 {
+        return format!("{CAUTION}{end}; no transaction was requested.{CAUTION:#}");
+    }
+    let unsettled: Vec<_> = summary
+        .services
+        .iter()
+        .filter(|(_, service)| service.counts.succeeded < service.counts.requested)
+        .map(|(name, service)| format!("{name} has {} of {}", service.counts.succeeded, service.counts.requested))
+        .collect();
+    if unsettled.is_empty() {
+        format!("{GOOD}{end}; every transaction requested was stored.{GOOD:#}")
+    } else {
+        format!("{BAD}{end}; not every transaction requested was stored: {}.{BAD:#}", unsettled.join(", "))
+    }
+}

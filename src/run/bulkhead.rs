@@ -1,0 +1,185 @@
+//! One bulkhead per service: at most N requests in flight and a bounded queue before them, so that one service that
+//! stalls never starves the other.
+//!
+//! Each request in flight is one tokio task. A task whose request is settled takes the next one from the queue, and
+//! ends when there is none: a service that keeps up has hardly a queue and as many tasks as requests.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt as _;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::recorder::Recorder;
+use crate::service::{Attempts, Failure, FailureKind, Receipt, Service, ServiceName, Turbulence};
+use crate::stats::Outcome;
+use crate::transaction::Transaction;
+
+/// A transaction on its way to one service.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What to send; both services share it.
+    pub transaction: Arc<Transaction>,
+    /// When it was meant to be sent.
+    pub intended: Instant,
+}
+
+/// What bulkheads are told from outside.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Takes the outcomes.
+    pub recorder: Arc<Recorder>,
+    /// Told whenever a request is settled, so that whoever waits for room looks again.
+    pub changed: Arc<Notify>,
+    /// Gives up what is in flight.
+    pub abandon: CancellationToken,
+}
+
+/// The bulkhead of one service.
+pub struct Bulkhead {
+    inner: Arc<Inner>,
+    /// Starts a task for a request; the service's type is hidden in here, so that bulkheads fit in one list.
+    start: Box<dyn Fn(Job) + Send + Sync>,
+}
+
+struct Inner {
+    service: ServiceName,
+    max_in_flight: usize,
+    turbulence: Arc<Turbulence>,
+    surroundings: Surroundings,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Job>,
+    in_flight: usize,
+}
+
+impl Bulkhead {
+    /// A bulkhead before `service`, with at most `max_in_flight` requests in flight.
+    pub fn new<S: Service>(
+        service: Arc<S>,
+        max_in_flight: NonZeroUsize,
+        turbulence: Arc<Turbulence>,
+        surroundings: Surroundings,
+    ) -> Self {
+        let inner = Arc::new(Inner {
+            service: service.name(),
+            max_in_flight: max_in_flight.get(),
+            turbulence,
+            surroundings,
+            state: Mutex::default(),
+        });
+        let shared = inner.clone();
+        let start = move |job| {
+            tokio::spawn(work(shared.clone(), service.clone(), job));
+        };
+        Self { inner, start: Box::new(start) }
+    }
+
+    /// Takes a request: it starts at once where there is room, and waits in the queue where there is none.
+    ///
+    /// The caller bounds the queue by looking at [`Self::pending`] first.
+    pub fn request(&self, job: Job) {
+        {
+            let mut state = self.inner.state();
+            if state.in_flight >= self.inner.max_in_flight {
+                state.queue.push_back(job);
+                return;
+            }
+            state.in_flight += 1;
+        }
+        (self.start)(job);
+    }
+
+    /// Whether a request would start at once.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.inner.state().in_flight < self.inner.max_in_flight
+    }
+
+    /// Requests queued or in flight.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        let state = self.inner.state();
+        state.queue.len() + state.in_flight
+    }
+
+    /// Empties the queue; what was in it is counted as not sent.
+    pub fn drop_queue(&self) {
+        let dropped = std::mem::take(&mut self.inner.state().queue);
+        self.inner.surroundings.recorder.not_sent(self.inner.service, dropped.len() as u64);
+    }
+}
+
+impl fmt::Debug for Bulkhead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.inner.state();
+        write!(f, "Bulkhead({}: {} in flight, {} queued)", self.inner.service, state.in_flight, state.queue.len())
+    }
+}
+
+/// One task: sends, settles, and takes the next from the queue until there is none.
+async fn work<S: Service>(inner: Arc<Inner>, service: Arc<S>, mut job: Job) {
+    loop {
+        let admitted = Instant::now();
+        let result = inner.send(&*service, &job.transaction).await;
+        let outcome = Outcome { result, intended: job.intended, admitted, settled: Instant::now() };
+        inner.surroundings.recorder.settled(inner.service, job.transaction.row, &outcome);
+        let next = inner.next();
+        inner.surroundings.changed.notify_one();
+        match next {
+            Some(next) => job = next,
+            None => return,
+        }
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code that can panic runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next request for a task that has settled its own, which otherwise leaves its place in flight.
+    fn next(&self) -> Option<Job> {
+        let mut state = self.state();
+        let next = state.queue.pop_front();
+        if next.is_none() {
+            state.in_flight -= 1;
+        }
+        next
+    }
+
+    async fn send<S: Service>(&self, service: &S, transaction: &Transaction) -> Result<Receipt, Failure> {
+        let attempts = Attempts::new(&self.turbulence);
+        // A panic in a library must not take a place in flight with it: the run would wait for it for ever.
+        let sending = AssertUnwindSafe(service.send(transaction, &attempts)).catch_unwind();
+        tokio::select! {
+            biased;
+            ended = sending => ended.unwrap_or_else(|_| Err(panicked(&attempts))),
+            () = self.surroundings.abandon.cancelled() => Err(abandoned(&attempts)),
+        }
+    }
+}
+
+fn abandoned(attempts: &Attempts<'_>) -> Failure {
+    let failure = Failure::new(FailureKind::Abandoned, "the run was stopped before the service answered");
+    if attempts.is_outstanding() {
+        attempts.ambiguous();
+        return failure.ambiguous();
+    }
+    failure
+}
+
+fn panicked(attempts: &Attempts<'_>) -> Failure {
+    let failure =
+        Failure::new(FailureKind::Internal, "the task that sent it panicked; this is a defect, please report it");
+    if attempts.is_outstanding() { failure.ambiguous() } else { failure }
+}

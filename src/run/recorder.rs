@@ -1,0 +1,167 @@
+//! What happens in a run on its way to the statistics and to the observers.
+//!
+//! The recorder is the one place where the concurrent run meets the pure statistics. Observers get events through a
+//! bounded queue and can never hold the run up: while the queue is full a batch simply stays open and grows, and single
+//! failures are left to the totals.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::service::{Failure, FailureKind, ServiceName};
+use crate::stats::{Batch, Conclusion, Outcome, Stats, Summary};
+
+/// How many failures of one kind at one service, and how many rejected rows, are told whole.
+pub const TOLD_WHOLE: u64 = 5;
+
+/// Something an observer may want to show.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A batch was closed.
+    Batch(Batch),
+    /// A transaction failed; only the first few of each kind are told.
+    Failed {
+        /// At which service.
+        service: ServiceName,
+        /// The transaction's number in the run.
+        row: u64,
+        /// Why.
+        failure: Failure,
+        /// Whether this is the last one of its kind that is told.
+        last_told: bool,
+    },
+    /// A row could not be read; only the first few are told.
+    Rejected {
+        /// The line of the file on which the row starts.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+        /// Whether this is the last one that is told.
+        last_told: bool,
+    },
+    /// The data could not be read any further.
+    DataFailed(String),
+}
+
+/// Collects what happens in one run.
+#[derive(Debug)]
+pub struct Recorder {
+    state: Mutex<State>,
+    events: mpsc::Sender<Event>,
+}
+
+#[derive(Debug)]
+struct State {
+    stats: Stats,
+    failures_told: BTreeMap<(ServiceName, FailureKind), u64>,
+    rejected_rows: u64,
+}
+
+impl Recorder {
+    /// A recorder that feeds these statistics, and tells observers through `events`.
+    #[must_use]
+    pub fn new(stats: Stats, events: mpsc::Sender<Event>) -> Self {
+        Self { state: Mutex::new(State { stats, failures_told: BTreeMap::new(), rejected_rows: 0 }), events }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere cannot leave counters half written; going on is better than losing the totals as well.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The run's clock starts now.
+    pub fn begin(&self, now: Instant) {
+        self.state().stats.begin(now);
+    }
+
+    /// A transaction is being handed to every service.
+    pub fn requested(&self, intended: Instant, now: Instant) {
+        let mut state = self.state();
+        state.stats.requested(intended, now);
+        self.close_due_batch(&mut state.stats, now);
+    }
+
+    /// No more transactions will be requested.
+    pub fn all_requested(&self) {
+        self.state().stats.all_requested();
+    }
+
+    /// A transaction's end is known.
+    pub fn settled(&self, service: ServiceName, row: u64, outcome: &Outcome) {
+        let mut state = self.state();
+        if let Err(failure) = &outcome.result {
+            self.tell_failure(&mut state.failures_told, service, row, failure);
+        }
+        state.stats.settled(service, outcome);
+        self.close_due_batch(&mut state.stats, outcome.settled);
+    }
+
+    /// Transactions left the queue unsent.
+    pub fn not_sent(&self, service: ServiceName, count: u64) {
+        self.state().stats.not_sent(service, count);
+    }
+
+    /// A row could not be read.
+    pub fn rejected(&self, line: u64, reason: String) {
+        let mut state = self.state();
+        state.rejected_rows += 1;
+        if state.rejected_rows <= TOLD_WHOLE {
+            let last_told = state.rejected_rows == TOLD_WHOLE;
+            let _ = self.events.try_send(Event::Rejected { line, reason, last_told });
+        }
+    }
+
+    /// The data could not be read any further.
+    pub fn data_failed(&self, reason: String) {
+        let _ = self.events.try_send(Event::DataFailed(reason));
+    }
+
+    /// Time passed: closes the batch if it has been open for too long.
+    pub fn tick(&self, now: Instant) {
+        self.close_due_batch(&mut self.state().stats, now);
+    }
+
+    /// How many rows could not be read.
+    #[must_use]
+    pub fn rejected_rows(&self) -> u64 {
+        self.state().rejected_rows
+    }
+
+    /// Closes the last batch, if anything happened in it, and draws the totals.
+    pub async fn finish(&self, conclusion: Conclusion, now: Instant) -> Summary {
+        let last = {
+            let stats = &mut self.state().stats;
+            stats.is_eventful().then(|| stats.close_batch(now))
+        };
+        if let Some(batch) = last {
+            // Nothing is in flight any more, so waiting for a slow observer holds nothing up.
+            let _ = self.events.send(Event::Batch(batch)).await;
+        }
+        self.state().stats.summary(conclusion, now)
+    }
+
+    fn close_due_batch(&self, stats: &mut Stats, now: Instant) {
+        if stats.is_due(now)
+            && let Ok(permit) = self.events.try_reserve()
+        {
+            permit.send(Event::Batch(stats.close_batch(now)));
+        }
+    }
+
+    fn tell_failure(
+        &self,
+        told: &mut BTreeMap<(ServiceName, FailureKind), u64>,
+        service: ServiceName,
+        row: u64,
+        failure: &Failure,
+    ) {
+        let count = told.entry((service, failure.kind)).or_default();
+        if *count < TOLD_WHOLE {
+            *count += 1;
+            let last_told = *count == TOLD_WHOLE;
+            let _ = self.events.try_send(Event::Failed { service, row, failure: failure.clone(), last_told });
+        }
+    }
+}

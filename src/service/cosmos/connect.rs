@@ -1,0 +1,253 @@
+//! Connecting: reach the account, find or make the database and the container, see what they are like.
+//!
+//! Finding is read, create, tolerate that somebody else was quicker, read again. It is over within 15 s, one way or the
+//! other; only where something is created may that take longer, as it does in Azure.
+
+use std::future::Future;
+use std::time::Duration;
+
+use azure_core::http::headers::{HeaderName, HeaderValue};
+use azure_data_cosmos::diagnostics::DiagnosticsContext;
+use azure_data_cosmos::models::ContainerProperties;
+use azure_data_cosmos::options::{
+    ContainerClientOptions, CreateContainerOptions, CreateDatabaseOptions, ReadContainerOptions, ReadDatabaseOptions,
+    ThroughputOptions,
+};
+use azure_data_cosmos::{ContainerClient, CosmosClient, CosmosError, DatabaseClient};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::CosmosDb;
+use super::answer::Symptoms;
+use super::client::{self, BuildError};
+use super::provision::{self, Provision, Throughput, Transport};
+use super::refusal::{self, Step};
+use crate::service::{ConnectError, ServiceName};
+use crate::settings::CosmosDbSettings;
+
+/// How long connecting may take where everything is there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How much longer each creation may take: Azure provisions partitions meanwhile.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Between two looks for a container that was just created.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The header that gives a database its shared throughput in RU/s; Azure's client has no option for it.
+/// <https://learn.microsoft.com/rest/api/cosmos-db/create-a-database>
+const OFFER_THROUGHPUT: &str = "x-ms-offer-throughput";
+
+impl CosmosDb {
+    /// Reaches the account, creates the database (with shared throughput) and the container if they are not there, and
+    /// reads what they are like.
+    ///
+    /// # Errors
+    /// A [`ConnectError`] within 15 s if the account cannot be reached or refuses txgen, if something may not be
+    /// created, if the container has another partition key, or on cancellation.
+    pub async fn connect(settings: &CosmosDbSettings, cancel: CancellationToken) -> Result<Self, ConnectError> {
+        let mut connecting =
+            Connecting { settings, deadline: Instant::now() + CONNECT_TIMEOUT, limit: CONNECT_TIMEOUT };
+        let connected = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err("interrupted while connecting".to_owned()),
+            connected = connecting.run() => connected,
+        };
+        connected.map_err(|message| ConnectError { service: ServiceName::CosmosDb, message })
+    }
+}
+
+/// A failed step: what Azure's client says, or that time ran out.
+enum Trouble {
+    Cosmos(CosmosError),
+    TooLate,
+}
+
+struct Connecting<'a> {
+    settings: &'a CosmosDbSettings,
+    deadline: Instant,
+    /// What the deadline has been set to, for the error.
+    limit: Duration,
+}
+
+impl Connecting<'_> {
+    async fn run(&mut self) -> Result<CosmosDb, String> {
+        let client = self.client().await?;
+        let database = client.database_client(self.settings.database.clone());
+        let created_database = self.database(&client, &database).await?;
+        let (container, created_container) = self.container(&database).await?;
+        let properties = self.properties(&container).await?;
+        let warnings = provision::examine(&properties).map_err(|reason| self.told(&reason))?;
+        let throughput = self.throughput(&database, &container).await?;
+        let physical_partitions = self.within(container.read_feed_ranges(None)).await.ok().map(|ranges| ranges.len());
+        let transport = self.transport(&container).await;
+        let provision = Provision {
+            created_database,
+            created_container,
+            throughput,
+            physical_partitions,
+            default_ttl: properties.default_ttl.into(),
+            transport,
+            warnings,
+        };
+        tracing::debug!(?provision, "connected to Cosmos DB");
+        Ok(CosmosDb { container, throttle_wait: self.settings.throttle_wait, provision })
+    }
+
+    async fn client(&self) -> Result<CosmosClient, String> {
+        match tokio::time::timeout_at(self.deadline, client::build(self.settings)).await {
+            Ok(Ok(client)) => Ok(client),
+            Ok(Err(BuildError::Credential(error))) => Err(self.told(&error.to_string())),
+            Ok(Err(BuildError::Client(error))) => Err(self.refused(Step::Connect, Trouble::Cosmos(error))),
+            Err(_) => Err(self.refused(Step::Connect, Trouble::TooLate)),
+        }
+    }
+
+    /// Whether it had to be created.
+    async fn database(&mut self, client: &CosmosClient, database: &DatabaseClient) -> Result<bool, String> {
+        let options = ReadDatabaseOptions::default().with_operation_options(client::for_metadata());
+        match self.within(database.read(Some(options))).await {
+            Ok(_) => return Ok(false),
+            Err(trouble) if trouble.is_status(404) => {}
+            Err(trouble) => return Err(self.refused(Step::ReadDatabase, trouble)),
+        }
+        self.allow_for_creation();
+        let name = &self.settings.database;
+        let mut created = self.within(client.create_database(name, Some(self.shared_throughput()))).await;
+        if created.as_ref().is_err_and(Trouble::is_serverless) {
+            // Serverless accounts refuse any throughput.
+            created = self.within(client.create_database(name, None)).await;
+        }
+        match created {
+            Ok(_) => Ok(true),
+            Err(trouble) if trouble.is_status(409) => Ok(false),
+            Err(trouble) => Err(self.refused(Step::CreateDatabase, trouble)),
+        }
+    }
+
+    fn shared_throughput(&self) -> CreateDatabaseOptions {
+        let mut operation = client::for_metadata();
+        let throughput = HeaderValue::from(self.settings.throughput.to_string());
+        operation.custom_headers = Some([(HeaderName::from_static(OFFER_THROUGHPUT), throughput)].into());
+        CreateDatabaseOptions::default().with_operation_options(operation)
+    }
+
+    /// The container, and whether it had to be created.
+    async fn container(&mut self, database: &DatabaseClient) -> Result<(ContainerClient, bool), String> {
+        match self.find_container(database).await {
+            Ok(container) => return Ok((container, false)),
+            Err(trouble) if trouble.is_status(404) => {}
+            Err(trouble) => return Err(self.refused(Step::ReadContainer, trouble)),
+        }
+        self.allow_for_creation();
+        let properties = provision::new_container(&self.settings.container);
+        let options = CreateContainerOptions::default().with_operation_options(client::for_metadata());
+        let created = match self.within(database.create_container(properties, Some(options))).await {
+            Ok(_) => true,
+            Err(trouble) if trouble.is_status(409) => false,
+            Err(trouble) => return Err(self.refused(Step::CreateContainer, trouble)),
+        };
+        // A new container is not everywhere at once.
+        loop {
+            match self.find_container(database).await {
+                Ok(container) => return Ok((container, created)),
+                Err(trouble) if trouble.is_status(404) && Instant::now() + POLL_INTERVAL < self.deadline => {
+                    tokio::time::sleep(POLL_INTERVAL).await;
+                }
+                Err(trouble) => return Err(self.refused(Step::ReadContainer, trouble)),
+            }
+        }
+    }
+
+    /// Finds the container's identity and its partitions.
+    async fn find_container(&self, database: &DatabaseClient) -> Result<ContainerClient, Trouble> {
+        let mut options = ContainerClientOptions::default();
+        options.operation = client::for_metadata();
+        self.within(database.container_client(self.settings.container.clone(), Some(options))).await
+    }
+
+    async fn properties(&self, container: &ContainerClient) -> Result<ContainerProperties, String> {
+        let options = ReadContainerOptions::default().with_operation_options(client::for_metadata());
+        let read = async { container.read(Some(options)).await?.into_model() };
+        self.within(read).await.map_err(|trouble| self.refused(Step::ReadContainer, trouble))
+    }
+
+    async fn throughput(&self, database: &DatabaseClient, container: &ContainerClient) -> Result<Throughput, String> {
+        let options = || Some(ThroughputOptions::default().with_operation_options(client::for_metadata()));
+        let read = async {
+            let of_container = container.read_throughput(options()).await?;
+            let of_database = database.read_throughput(options()).await?;
+            Ok(Throughput::of(of_database.as_ref(), of_container.as_ref()))
+        };
+        match self.within(read).await {
+            Ok(throughput) => Ok(throughput),
+            Err(trouble) if trouble.is_serverless() => Ok(Throughput::Serverless),
+            // Entra ID's roles for data do not reach offers; the run does not need them.
+            Err(trouble) if trouble.is_status(401) || trouble.is_status(403) => Ok(Throughput::Unknown),
+            Err(trouble) => Err(self.refused(Step::ReadThroughput, trouble)),
+        }
+    }
+
+    /// Reads a document that is not there (1 RU), which opens the first connection and tells how requests travel. What
+    /// comes of it is of no account: a credential may be allowed to write without being allowed to read.
+    async fn transport(&self, container: &ContainerClient) -> Option<Transport> {
+        let id = uuid::Uuid::new_v4().to_string();
+        let diagnostics = match self.within(container.read_item("unk", &id, None)).await {
+            Ok(response) => response.diagnostics(),
+            Err(Trouble::Cosmos(error)) => error.diagnostics()?,
+            Err(Trouble::TooLate) => return None,
+        };
+        transport_of(&diagnostics)
+    }
+
+    /// Awaits a step until the deadline.
+    async fn within<T>(&self, step: impl Future<Output = Result<T, CosmosError>>) -> Result<T, Trouble> {
+        match tokio::time::timeout_at(self.deadline, step).await {
+            Ok(done) => done.map_err(Trouble::Cosmos),
+            Err(_) => Err(Trouble::TooLate),
+        }
+    }
+
+    fn allow_for_creation(&mut self) {
+        self.deadline = Instant::now() + CREATE_TIMEOUT;
+        self.limit = CREATE_TIMEOUT;
+    }
+
+    fn told(&self, reason: &str) -> String {
+        format!("{}: {reason}", self.settings.endpoint)
+    }
+
+    fn refused(&self, step: Step, trouble: Trouble) -> String {
+        match trouble {
+            Trouble::Cosmos(error) => refusal::explain(step, &Symptoms::of(&error), self.settings),
+            Trouble::TooLate => refusal::too_late(step, self.limit, self.settings),
+        }
+    }
+}
+
+impl Trouble {
+    /// Whether the service answered with this status.
+    fn is_status(&self, status: u16) -> bool {
+        match self {
+            Self::Cosmos(error) => error.response().is_some() && u16::from(error.status().status_code()) == status,
+            Self::TooLate => false,
+        }
+    }
+
+    /// Whether the service refused to talk about throughput because the account is serverless.
+    fn is_serverless(&self) -> bool {
+        match self {
+            Self::Cosmos(error) => self.is_status(400) && error.to_string().to_ascii_lowercase().contains("serverless"),
+            Self::TooLate => false,
+        }
+    }
+}
+
+fn transport_of(diagnostics: &DiagnosticsContext) -> Option<Transport> {
+    let requests = diagnostics.requests();
+    let last = requests.last()?;
+    Some(Transport {
+        gateway_v2: last.transport_kind().is_gateway_v2(),
+        http2: last.transport_http_version().is_http2(),
+    })
+}

@@ -1,0 +1,225 @@
+//! What the database and the container are like: for the start of the output, and for the estimate of their cost.
+
+use std::fmt;
+
+use azure_data_cosmos::models::{ContainerProperties, ThroughputProperties, TimeToLive};
+
+/// The path of the partition key.
+pub(super) const PARTITION_KEY: &str = "/ipCountryCode";
+
+/// What was found, or made, when txgen connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provision {
+    /// Whether txgen created the database.
+    pub created_database: bool,
+    /// Whether txgen created the container.
+    pub created_container: bool,
+    /// What the container may spend.
+    pub throughput: Throughput,
+    /// Over how many physical partitions the throughput is spread evenly; `None` if that could not be told. A partition
+    /// that is asked for more than its share is throttled, however idle the others are.
+    pub physical_partitions: Option<usize>,
+    /// When documents expire that say nothing of it themselves.
+    pub default_ttl: DefaultTtl,
+    /// How requests travel; `None` if that could not be told.
+    pub transport: Option<Transport>,
+    /// What is probably not meant so, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// What a container may spend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Throughput {
+    /// A fixed number of RU/s.
+    Manual {
+        /// RU/s.
+        request_units_per_second: u32,
+        /// Who they belong to.
+        scope: Scope,
+    },
+    /// Between a tenth of the maximum and the maximum, as needed.
+    Autoscale {
+        /// RU/s at most.
+        max_request_units_per_second: u32,
+        /// Who they belong to.
+        scope: Scope,
+    },
+    /// Nothing is provisioned: a serverless account.
+    Serverless,
+    /// The credential may not read it.
+    Unknown,
+}
+
+/// Whether containers share their throughput.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Shared by the database's containers.
+    Database,
+    /// The container's own.
+    Container,
+}
+
+/// A container's time to live: <https://learn.microsoft.com/azure/cosmos-db/time-to-live>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefaultTtl {
+    /// Switched off: documents stay, whatever their own `ttl` says.
+    Off,
+    /// On (-1): each document's own `ttl` counts.
+    NoDefault,
+    /// On: each document's own `ttl` counts, and this many seconds without one.
+    Seconds(u32),
+}
+
+/// How requests travel to Cosmos DB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transport {
+    /// Gateway 2.0, close to the partitions, rather than the account's general gateway.
+    pub gateway_v2: bool,
+    /// HTTP/2 rather than HTTP/1.1.
+    pub http2: bool,
+}
+
+impl Throughput {
+    /// The database's throughput, or else the container's own.
+    pub(super) fn of(database: Option<&ThroughputProperties>, container: Option<&ThroughputProperties>) -> Self {
+        let known = |offer: Option<&ThroughputProperties>, scope| {
+            let number = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+            match (offer?.autoscale_maximum(), offer?.throughput()) {
+                (Some(max), _) => Some(Self::Autoscale { max_request_units_per_second: number(max), scope }),
+                (None, Some(fixed)) => Some(Self::Manual { request_units_per_second: number(fixed), scope }),
+                (None, None) => None,
+            }
+        };
+        // A container in a shared database may still have its own, and then that is what it spends.
+        known(container, Scope::Container).or_else(|| known(database, Scope::Database)).unwrap_or(Self::Serverless)
+    }
+}
+
+impl fmt::Display for Throughput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manual { request_units_per_second, scope } => {
+                write!(f, "{request_units_per_second} RU/s on the {scope}")
+            }
+            Self::Autoscale { max_request_units_per_second, scope } => {
+                write!(f, "up to {max_request_units_per_second} RU/s (autoscale) on the {scope}")
+            }
+            Self::Serverless => f.write_str("serverless"),
+            Self::Unknown => f.write_str("unknown (the credential may not read it)"),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Database => "database",
+            Self::Container => "container",
+        })
+    }
+}
+
+impl fmt::Display for DefaultTtl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::NoDefault => f.write_str("on, without a default"),
+            Self::Seconds(seconds) => write!(f, "on, {seconds} s by default"),
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.gateway_v2 { "Gateway 2.0" } else { "gateway" })?;
+        f.write_str(if self.http2 { ", HTTP/2" } else { ", HTTP/1.1" })
+    }
+}
+
+impl From<TimeToLive> for DefaultTtl {
+    fn from(ttl: TimeToLive) -> Self {
+        match ttl {
+            TimeToLive::NoDefault => Self::NoDefault,
+            TimeToLive::Seconds(seconds) => Self::Seconds(seconds),
+            _ => Self::Off,
+        }
+    }
+}
+
+/// The properties of the container that txgen makes.
+pub(super) fn new_container(name: &str) -> ContainerProperties {
+    ContainerProperties::new(name.to_owned(), PARTITION_KEY.into()).with_default_ttl(TimeToLive::NoDefault)
+}
+
+/// Whether transactions can be written to a container that is there; the warnings if so, the reason if not.
+pub(super) fn examine(properties: &ContainerProperties) -> Result<Vec<String>, String> {
+    let paths = properties.partition_key.paths();
+    if paths != [PARTITION_KEY] {
+        return Err(format!(
+            "container {} has the partition key {}, but transactions need {PARTITION_KEY}; take another container with \
+             --container NAME, or delete this one",
+            properties.id,
+            paths.join(", "),
+        ));
+    }
+    let mut warnings = Vec::new();
+    if DefaultTtl::from(properties.default_ttl.clone()) == DefaultTtl::Off {
+        warnings.push(format!(
+            "container {}: time to live is off, so that documents stay for ever; switch it on without a default",
+            properties.id
+        ));
+    }
+    Ok(warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manual(throughput: u64) -> ThroughputProperties {
+        ThroughputProperties::manual(throughput)
+    }
+
+    #[test]
+    fn the_throughput_is_the_containers_own_or_else_the_databases() {
+        let (database, container) = (manual(15_000), ThroughputProperties::autoscale(4_000, None));
+        assert_eq!(Throughput::of(Some(&database), None).to_string(), "15000 RU/s on the database");
+        assert_eq!(
+            Throughput::of(Some(&database), Some(&container)).to_string(),
+            "up to 4000 RU/s (autoscale) on the container"
+        );
+        assert_eq!(Throughput::of(None, Some(&manual(400))).to_string(), "400 RU/s on the container");
+        assert_eq!(Throughput::of(None, None).to_string(), "serverless");
+    }
+
+    #[test]
+    fn a_new_container_fits_its_transactions() {
+        assert_eq!(examine(&new_container("c")), Ok(Vec::new()));
+        let json = serde_json::to_value(new_container("c")).unwrap();
+        assert_eq!(json["defaultTtl"], -1);
+        assert_eq!(json["partitionKey"]["paths"][0], "/ipCountryCode");
+    }
+
+    #[test]
+    fn another_partition_key_is_an_error() {
+        let other = ContainerProperties::new("c", "/id".into()).with_default_ttl(TimeToLive::NoDefault);
+        assert_eq!(
+            examine(&other),
+            Err("container c has the partition key /id, but transactions need /ipCountryCode; take another container \
+                 with --container NAME, or delete this one"
+                .to_owned())
+        );
+    }
+
+    #[test]
+    fn time_to_live_switched_off_is_a_warning() {
+        let forever = ContainerProperties::new("c", PARTITION_KEY.into());
+        assert_eq!(
+            examine(&forever),
+            Ok(vec![
+                "container c: time to live is off, so that documents stay for ever; switch it on without a default"
+                    .to_owned()
+            ])
+        );
+    }
+}

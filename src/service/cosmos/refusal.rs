@@ -1,0 +1,273 @@
+//! Why connecting failed, in words that say what to do. Pure: symptoms in, one line out.
+
+use std::time::Duration;
+
+use super::answer::Symptoms;
+use super::provision::PARTITION_KEY;
+use crate::settings::CosmosDbSettings;
+
+/// What was being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Connect,
+    ReadDatabase,
+    CreateDatabase,
+    ReadContainer,
+    CreateContainer,
+    ReadThroughput,
+}
+
+impl Step {
+    fn doing(self, settings: &CosmosDbSettings) -> String {
+        let CosmosDbSettings { database, container, throughput, .. } = settings;
+        match self {
+            Self::Connect => "connecting".to_owned(),
+            Self::ReadDatabase => format!("reading database {database}"),
+            Self::CreateDatabase => format!("creating database {database} with {throughput} RU/s"),
+            Self::ReadContainer => format!("reading container {container} of database {database}"),
+            Self::CreateContainer => format!("creating container {container} in database {database}"),
+            Self::ReadThroughput => "reading the throughput".to_owned(),
+        }
+    }
+}
+
+/// Why no answer came.
+pub(super) fn too_late(step: Step, limit: Duration, settings: &CosmosDbSettings) -> String {
+    format!(
+        "{}: no answer within {} while {}; check COSMOS_DB_ENDPOINT, the account's firewall and the network",
+        settings.endpoint,
+        humantime::format_duration(limit),
+        step.doing(settings),
+    )
+}
+
+/// Why a step failed.
+pub(super) fn explain(step: Step, symptoms: &Symptoms, settings: &CosmosDbSettings) -> String {
+    let reason = match symptoms {
+        Symptoms { substatus: own::UNREADABLE_ANSWER, .. } => {
+            "does not answer like Cosmos DB; check COSMOS_DB_ENDPOINT".to_owned()
+        }
+        Symptoms { answered: true, .. } => answered(step, symptoms, settings),
+        Symptoms { answered: false, .. } => unanswered(step, symptoms, settings),
+    };
+    format!("{}: {reason}", settings.endpoint)
+}
+
+/// Substatus codes that Azure's client gives to its own failures.
+mod own {
+    pub(super) const NO_SUCH_HOST: u32 = 20012;
+    pub(super) const UNREADABLE_ANSWER: u32 = 20020;
+    pub(super) const SIGNING_FAILED: u32 = 20401;
+    pub(super) const NO_TOKEN: u32 = 20402;
+}
+
+fn unanswered(step: Step, symptoms: &Symptoms, settings: &CosmosDbSettings) -> String {
+    let detail = &symptoms.detail;
+    match (symptoms.status, symptoms.substatus) {
+        (_, own::SIGNING_FAILED | own::NO_TOKEN) if settings.auth_key.is_some() => {
+            "requests cannot be signed with COSMOS_DB_AUTH_KEY; copy PRIMARY KEY of the account again".to_owned()
+        }
+        (_, own::SIGNING_FAILED | own::NO_TOKEN) => {
+            format!("no Microsoft Entra ID token ({detail}); sign in with `az login`, or set COSMOS_DB_AUTH_KEY")
+        }
+        (_, own::NO_SUCH_HOST) => "there is no such host; check COSMOS_DB_ENDPOINT".to_owned(),
+        (408 | 503, _) if looks_like_dns(detail) => "there is no such host; check COSMOS_DB_ENDPOINT".to_owned(),
+        (408 | 503, _) => {
+            format!("cannot be reached ({detail}); check COSMOS_DB_ENDPOINT, the account's firewall and the network",)
+        }
+        _ => format!("{} failed ({detail})", step.doing(settings)),
+    }
+}
+
+fn looks_like_dns(detail: &str) -> bool {
+    detail.contains("dns error") || detail.contains("lookup address information")
+}
+
+fn answered(step: Step, symptoms: &Symptoms, settings: &CosmosDbSettings) -> String {
+    let Symptoms { status, detail, .. } = symptoms;
+    let has_key = settings.auth_key.is_some();
+    let doing = step.doing(settings);
+    match status {
+        401 | 403 if detail.contains("not valid at the current time") => {
+            format!("refused the request's time ({status}); set this machine's clock right")
+        }
+        401 | 403 if detail.to_ascii_lowercase().contains("local authorization is disabled") => {
+            "account keys are switched off; leave COSMOS_DB_AUTH_KEY empty, so that Microsoft Entra ID is used"
+                .to_owned()
+        }
+        401 if has_key => {
+            "refused COSMOS_DB_AUTH_KEY (401); copy PRIMARY KEY of this account (Keys > Read-write Keys) again"
+                .to_owned()
+        }
+        401 => format!("refused the Microsoft Entra ID token (401, {detail}); sign in to the account's own tenant"),
+        403 if detail.contains("firewall") => {
+            format!("the account's firewall refused this machine (403, {detail}); allow it under Networking")
+        }
+        403 if !has_key => {
+            format!("{doing} is forbidden to this Microsoft Entra ID identity (403); {}", command(step, settings))
+        }
+        403 => format!("{doing} is forbidden (403, {detail}); it takes a read-write key"),
+        429 => format!("{doing} is throttled (429); try again in a minute"),
+        400..=499 if step == Step::Connect => {
+            format!("does not answer like Cosmos DB ({status}); check COSMOS_DB_ENDPOINT")
+        }
+        _ if step == Step::CreateDatabase => {
+            format!("{doing} was refused ({status}, {detail}); try fewer RU/s with --throughput")
+        }
+        _ => format!("{doing} failed ({status}, {detail})"),
+    }
+}
+
+/// Entra ID's roles for data cannot create databases and containers: the Azure command that does it with the user's
+/// own rights. <https://learn.microsoft.com/azure/cosmos-db/nosql/reference-data-plane-security>
+fn command(step: Step, settings: &CosmosDbSettings) -> String {
+    let CosmosDbSettings { database, container, throughput, .. } = settings;
+    let host = settings.endpoint.host_str().unwrap_or_default();
+    let account = format!("--account-name {} --resource-group GROUP", host.split('.').next().unwrap_or("ACCOUNT"));
+    match step {
+        Step::CreateDatabase => format!(
+            "create it with `az cosmosdb sql database create {account} --name {database} --throughput {throughput}`"
+        ),
+        Step::CreateContainer => format!(
+            "create it with `az cosmosdb sql container create {account} --database-name {database} --name {container} \
+             --partition-key-path {PARTITION_KEY} --ttl -1`"
+        ),
+        _ => format!(
+            "give it the data role with `az cosmosdb sql role assignment create {account} --scope / --principal-id ID \
+             --role-definition-id 00000000-0000-0000-0000-000000000002`"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use azure_core::credentials::Secret;
+
+    use super::*;
+
+    fn settings(key: bool) -> CosmosDbSettings {
+        CosmosDbSettings {
+            endpoint: "https://woodgrove.documents.azure.com/".parse().unwrap(),
+            auth_key: key.then(|| Secret::new("c2VjcmV0")),
+            database: "Woodgrove".to_owned(),
+            container: "transactions".to_owned(),
+            throughput: 15_000,
+            max_in_flight: CosmosDbSettings::DEFAULT_MAX_IN_FLIGHT,
+            throttle_wait: CosmosDbSettings::DEFAULT_THROTTLE_WAIT,
+        }
+    }
+
+    fn symptoms(answered: bool, status: u16, substatus: u32, detail: &str) -> Symptoms {
+        Symptoms { status, substatus, answered, may_have_left: answered, retry_after: None, detail: detail.to_owned() }
+    }
+
+    #[test]
+    fn refusals_name_the_endpoint_and_the_remedy() {
+        let firewall = "Request originated from IP 1.2.3.4 through public internet. This is blocked by your Cosmos DB account firewall settings.";
+        for (key, step, symptoms, reason) in [
+            (
+                true,
+                Step::Connect,
+                symptoms(true, 401, 0, "The input authorization token can't serve the request."),
+                "refused COSMOS_DB_AUTH_KEY (401); copy PRIMARY KEY of this account (Keys > Read-write Keys) again",
+            ),
+            (
+                true,
+                Step::Connect,
+                symptoms(
+                    true,
+                    401,
+                    5202,
+                    "Local Authorization is disabled. Use an AAD token to authorize all requests.",
+                ),
+                "account keys are switched off; leave COSMOS_DB_AUTH_KEY empty, so that Microsoft Entra ID is used",
+            ),
+            (
+                true,
+                Step::Connect,
+                symptoms(true, 403, 0, "The authorization token is not valid at the current time."),
+                "refused the request's time (403); set this machine's clock right",
+            ),
+            (
+                true,
+                Step::Connect,
+                symptoms(true, 403, 0, firewall),
+                &format!("the account's firewall refused this machine (403, {firewall}); allow it under Networking"),
+            ),
+            (
+                true,
+                Step::CreateDatabase,
+                symptoms(true, 403, 0, "denied"),
+                "creating database Woodgrove with 15000 RU/s is forbidden (403, denied); it takes a read-write key",
+            ),
+            (
+                true,
+                Step::CreateDatabase,
+                symptoms(true, 400, 0, "total throughput limit of 1000 RU/s"),
+                "creating database Woodgrove with 15000 RU/s was refused (400, total throughput limit of 1000 RU/s); try fewer RU/s with --throughput",
+            ),
+            (
+                true,
+                Step::Connect,
+                symptoms(true, 404, 0, ""),
+                "does not answer like Cosmos DB (404); check COSMOS_DB_ENDPOINT",
+            ),
+            (
+                true,
+                Step::ReadContainer,
+                symptoms(true, 500, 0, "oops"),
+                "reading container transactions of database Woodgrove failed (500, oops)",
+            ),
+            (
+                true,
+                Step::Connect,
+                symptoms(false, 503, 20012, "dns"),
+                "there is no such host; check COSMOS_DB_ENDPOINT",
+            ),
+            (
+                true,
+                Step::Connect,
+                symptoms(false, 503, 20010, "Connection refused (os error 111)"),
+                "cannot be reached (Connection refused (os error 111)); check COSMOS_DB_ENDPOINT, the account's firewall and the network",
+            ),
+            (
+                false,
+                Step::Connect,
+                symptoms(false, 401, 20402, "az is not installed"),
+                "no Microsoft Entra ID token (az is not installed); sign in with `az login`, or set COSMOS_DB_AUTH_KEY",
+            ),
+            (
+                false,
+                Step::Connect,
+                symptoms(true, 401, 0, "wrong issuer"),
+                "refused the Microsoft Entra ID token (401, wrong issuer); sign in to the account's own tenant",
+            ),
+        ] {
+            let expected = format!("https://woodgrove.documents.azure.com/: {reason}");
+            assert_eq!(explain(step, &symptoms, &settings(key)), expected);
+        }
+    }
+
+    #[test]
+    fn what_entra_id_may_not_create_comes_with_the_command_that_may() {
+        let forbidden = symptoms(true, 403, 5300, "no permission");
+        let explained = |step| explain(step, &forbidden, &settings(false));
+        assert!(
+            explained(Step::CreateDatabase).ends_with("creating database Woodgrove with 15000 RU/s is forbidden to this Microsoft Entra ID identity (403); create it with `az cosmosdb sql database create --account-name woodgrove --resource-group GROUP --name Woodgrove --throughput 15000`"),
+        );
+        assert!(
+            explained(Step::CreateContainer).ends_with("create it with `az cosmosdb sql container create --account-name woodgrove --resource-group GROUP --database-name Woodgrove --name transactions --partition-key-path /ipCountryCode --ttl -1`"),
+        );
+        assert!(
+            explained(Step::ReadDatabase).contains("reading database Woodgrove is forbidden to this Microsoft Entra ID identity (403); give it the data role with `az cosmosdb sql role assignment create --account-name woodgrove "),
+        );
+    }
+
+    #[test]
+    fn no_answer_says_how_long_it_was_waited_for() {
+        assert_eq!(
+            too_late(Step::Connect, Duration::from_secs(15), &settings(true)),
+            "https://woodgrove.documents.azure.com/: no answer within 15s while connecting; check COSMOS_DB_ENDPOINT, the account's firewall and the network"
+        );
+    }
+}

@@ -1,0 +1,150 @@
+//! Why a run cannot begin, in one line, with the remedy.
+
+use super::address::Address;
+use super::setback::Setback;
+use crate::service::FailureKind;
+use crate::settings::{ConnectionString, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential};
+
+/// The namespace as a user wrote it.
+pub(super) fn namespace(hub: &ConnectionString) -> String {
+    hub.port.map_or_else(|| hub.host.clone(), |port| format!("{}:{port}", hub.host))
+}
+
+fn subject(hub: &ConnectionString) -> String {
+    format!("event hub `{}` at {}", hub.hub, namespace(hub))
+}
+
+/// Why these settings cannot work together, if they cannot.
+pub(super) fn misfit(hub: &ConnectionString, settings: &EventHubsSettings) -> Option<String> {
+    if settings.client != EventHubClient::Sdk {
+        return None;
+    }
+    if settings.transport == EventHubTransport::Websocket {
+        return Some(format!(
+            "{}: the client `sdk` knows no WebSockets; use `--event-hub-client pipelined`, or `--event-hub-transport tcp`",
+            subject(hub)
+        ));
+    }
+    let has_secret = !matches!(hub.credential, HubCredential::EntraId);
+    (has_secret && !hub.development_emulator).then(|| {
+        format!(
+            "{}: the client `sdk` knows Microsoft Entra ID only; use `--event-hub-client pipelined`, or take the key out \
+             of the connection string",
+            subject(hub)
+        )
+    })
+}
+
+/// What a setback at connecting means to a user.
+pub(super) fn refusal(hub: &ConnectionString, settings: &EventHubsSettings, setback: &Setback) -> String {
+    let subject = subject(hub);
+    match setback.kind {
+        FailureKind::Unauthorized => match &hub.credential {
+            HubCredential::SharedAccessKey { policy, .. } => format!(
+                "{subject} refuses the policy `{policy}`: {setback}; check SharedAccessKeyName and SharedAccessKey in the \
+                 connection string, and that the policy has the Send right"
+            ),
+            HubCredential::SharedAccessSignature(_) => format!(
+                "{subject} refuses the SharedAccessSignature of the connection string: {setback}; check that it is for \
+                 this hub, has not expired, and comes from a policy with the Send right"
+            ),
+            HubCredential::EntraId => format!(
+                "{subject} cannot be entered with Microsoft Entra ID: {setback}; sign in (`az login`), and give the \
+                 identity the role Azure Event Hubs Data Sender on the namespace"
+            ),
+        },
+        FailureKind::NotFound if hub.hub_is_default => format!(
+            "{subject} does not exist: {setback}; create it, or name another one with EntityPath=… in the connection \
+             string, which has none"
+        ),
+        FailureKind::NotFound => {
+            format!("{subject} does not exist: {setback}; create it, or correct EntityPath in the connection string")
+        }
+        FailureKind::Connection | FailureKind::Timeout => {
+            format!("{subject} cannot be reached: {setback}; {}", reach(hub, settings))
+        }
+        _ => format!("{subject}: {setback}"),
+    }
+}
+
+fn reach(hub: &ConnectionString, settings: &EventHubsSettings) -> String {
+    let Address { port, .. } = Address::of(hub, settings.transport);
+    if hub.development_emulator {
+        return format!("check that the emulator is running, and listens on port {port}");
+    }
+    let other_way = match settings.transport {
+        EventHubTransport::Tcp => ", or go through port 443 with `--event-hub-transport websocket`",
+        EventHubTransport::Websocket => "",
+    };
+    format!("check Endpoint in the connection string, and that the network lets port {port} out{other_way}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use azure_core::credentials::Secret;
+
+    use super::*;
+
+    fn settings(client: EventHubClient) -> EventHubsSettings {
+        EventHubsSettings {
+            hubs: Vec::new(),
+            client,
+            transport: EventHubTransport::Tcp,
+            max_in_flight: NonZeroUsize::MIN,
+            connections: NonZeroUsize::MIN,
+        }
+    }
+
+    fn hub() -> ConnectionString {
+        ConnectionString {
+            host: "ns.servicebus.windows.net".into(),
+            port: None,
+            hub: "transactions".into(),
+            hub_is_default: true,
+            development_emulator: false,
+            credential: HubCredential::SharedAccessKey { policy: "Sender".into(), key: Secret::new("hush") },
+        }
+    }
+
+    fn refused(setback: Setback) -> String {
+        let text = refusal(&hub(), &settings(EventHubClient::Pipelined), &setback);
+        assert!(!text.contains("hush") && !text.contains('\n'), "{text}");
+        text
+    }
+
+    #[test]
+    fn a_refused_key_names_the_policy_and_the_keys_of_the_connection_string() {
+        let text = refused(Setback::status(401, Some("InvalidSignature:\nThe token has an invalid signature.")));
+        insta::assert_snapshot!(text, @"event hub `transactions` at ns.servicebus.windows.net refuses the policy `Sender`: InvalidSignature: The token has an invalid signature. (401); check SharedAccessKeyName and SharedAccessKey in the connection string, and that the policy has the Send right");
+    }
+
+    #[test]
+    fn a_missing_hub_that_nobody_named_says_where_the_name_comes_from() {
+        let text = refused(Setback::answered("amqp:not-found", Some("The messaging entity could not be found.")));
+        assert!(text.contains("EntityPath=…") && text.contains("which has none"), "{text}");
+    }
+
+    #[test]
+    fn an_unreachable_host_offers_the_other_port() {
+        let text = refused(Setback::not_sent(FailureKind::Connection, "cannot reach ns:5671: refused"));
+        assert!(text.contains("port 5671") && text.contains("--event-hub-transport websocket"), "{text}");
+    }
+
+    #[test]
+    fn the_sdk_client_turns_keys_away_unless_they_are_an_emulators() {
+        let sdk = settings(EventHubClient::Sdk);
+        assert!(misfit(&hub(), &sdk).unwrap().contains("Microsoft Entra ID only"));
+        assert_eq!(misfit(&ConnectionString { development_emulator: true, ..hub() }, &sdk), None);
+        assert_eq!(misfit(&ConnectionString { credential: HubCredential::EntraId, ..hub() }, &sdk), None);
+        assert_eq!(misfit(&hub(), &settings(EventHubClient::Pipelined)), None);
+    }
+
+    #[test]
+    fn the_sdk_client_knows_no_websockets() {
+        let sdk = EventHubsSettings { transport: EventHubTransport::Websocket, ..settings(EventHubClient::Sdk) };
+        let hub = ConnectionString { credential: HubCredential::EntraId, ..hub() };
+        assert!(misfit(&hub, &sdk).unwrap().contains("WebSockets"));
+    }
+}

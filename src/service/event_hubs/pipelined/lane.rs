@@ -1,0 +1,157 @@
+//! One sender link and the task that owns it.
+//!
+//! A link is used by one task alone, so transactions reach it through a bounded queue. The task only hands them to the
+//! library: each transaction waits for its own outcome, in the task of its own that the bulkhead gave it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fe2o3_amqp::Sender;
+use fe2o3_amqp::link::SendError;
+use fe2o3_amqp::link::delivery::DeliveryFut;
+use fe2o3_amqp_types::messaging::Outcome;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::super::setback::Setback;
+use super::line::Pulse;
+use super::{message, trouble};
+use crate::service::FailureKind;
+use crate::transaction::Transaction;
+
+/// Transactions that wait for a link, at most. The link's credit, a few hundred, is what really bounds it.
+const QUEUE: usize = 256;
+/// Transactions taken from the queue at once.
+const BATCH: usize = 64;
+
+/// The outcome of a delivery, to come.
+pub(super) type Delivery = DeliveryFut<Result<Outcome, SendError>>;
+
+/// One transaction on its way to a link.
+pub(super) struct Job {
+    /// Cheap to clone: the bytes are shared.
+    pub(super) transaction: Transaction,
+    /// Hears that the request left, or why it did not.
+    pub(super) reply: oneshot::Sender<Result<Delivery, Setback>>,
+}
+
+/// A link, as those see it who send over it.
+pub(super) struct Lane {
+    jobs: mpsc::Sender<Job>,
+    load: AtomicUsize,
+    /// Of the connection below.
+    pulse: Arc<Pulse>,
+}
+
+impl Lane {
+    /// A lane over the connection with this pulse, and the end of its queue that belongs to the link's owner.
+    pub(super) fn new(pulse: Arc<Pulse>) -> (Arc<Self>, mpsc::Receiver<Job>) {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        (Arc::new(Self { jobs, load: AtomicUsize::new(0), pulse }), queue)
+    }
+
+    /// Transactions that are on this lane now, waiting or unsettled.
+    pub(super) fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    /// Enters the lane; leaving is dropping what this gives.
+    pub(super) fn enter(self: &Arc<Self>) -> OnLane {
+        self.load.fetch_add(1, Ordering::Relaxed);
+        OnLane(self.clone())
+    }
+}
+
+/// One transaction's place on a lane.
+pub(super) struct OnLane(Arc<Lane>);
+
+impl OnLane {
+    /// Waits for a place in the queue; `None` when the link is gone.
+    pub(super) async fn reserve(&self) -> Option<mpsc::Permit<'_, Job>> {
+        self.0.jobs.reserve().await.ok()
+    }
+
+    /// The pulse of the connection below.
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.0.pulse
+    }
+}
+
+impl Drop for OnLane {
+    fn drop(&mut self) {
+        self.0.load.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Owns the link: sends what the queue brings until the link is gone, or `stop` is cancelled; then calls `leave`, upon
+/// which nobody enters the lane any more.
+///
+/// When it returns, whatever was in the queue has been told that it did not leave, and whatever was unsettled resolves,
+/// because the library's end of the link is dropped.
+pub(super) async fn own(
+    mut sender: Sender,
+    mut queue: mpsc::Receiver<Job>,
+    stop: CancellationToken,
+    leave: impl FnOnce(),
+) -> Setback {
+    let end = tokio::select! {
+        end = send_all(&mut sender, &mut queue) => end,
+        () = stop.cancelled() => Setback::not_sent(FailureKind::Connection, "the connection is being closed"),
+    };
+    leave();
+    queue.close();
+    while let Some(job) = queue.recv().await {
+        // Nobody listens where the transaction was given up.
+        let _ = job.reply.send(Err(elsewhere(&end)));
+    }
+    end
+}
+
+async fn send_all(sender: &mut Sender, queue: &mut mpsc::Receiver<Job>) -> Setback {
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        tokio::select! {
+            error = sender.on_detach() => return trouble::of_detach(&error),
+            count = queue.recv_many(&mut batch, BATCH) => if count == 0 {
+                return Setback::not_sent(FailureKind::Connection, "the lane was given up");
+            },
+        }
+        let mut jobs = batch.drain(..);
+        while let Some(job) = jobs.next() {
+            if let Err(end) = send(sender, job).await {
+                for job in jobs {
+                    let _ = job.reply.send(Err(elsewhere(&end)));
+                }
+                return end;
+            }
+        }
+    }
+}
+
+/// Hands one transaction to the link; an error is one of the link's.
+async fn send(sender: &mut Sender, job: Job) -> Result<(), Setback> {
+    let Job { transaction, reply } = job;
+    if reply.is_closed() {
+        return Ok(());
+    }
+    match sender.send_batchable(message::of(&transaction)).await {
+        Ok(delivery) => {
+            let _ = reply.send(Ok(delivery));
+            Ok(())
+        }
+        Err(error @ (SendError::MessageSizeExceeded(_) | SendError::MessageEncodeError)) => {
+            let _ = reply.send(Err(trouble::of_send(&error)));
+            Ok(())
+        }
+        Err(error) => {
+            let end = trouble::of_send(&error);
+            let _ = reply.send(Err(elsewhere(&end)));
+            Err(end)
+        }
+    }
+}
+
+/// What a transaction hears that was still in the queue: it can take another lane.
+fn elsewhere(end: &Setback) -> Setback {
+    Setback::not_sent(FailureKind::Connection, end)
+}

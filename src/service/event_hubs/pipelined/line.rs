@@ -1,0 +1,159 @@
+//! The socket under a connection, with a pulse and a switch.
+//!
+//! The AMQP library notices a silent peer only while it waits for input. A peer that vanished while the library waits to
+//! write keeps it waiting for ever: so the publisher itself remembers when it last heard something, and can cut.
+
+use std::io;
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// A TCP socket that remembers when it last heard something.
+#[derive(Debug)]
+pub(super) struct Line {
+    socket: TcpStream,
+    pulse: Arc<Pulse>,
+}
+
+/// What the publisher keeps of a line while the AMQP library owns it.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    opened: Instant,
+    /// Milliseconds after `opened`.
+    last_heard: AtomicU64,
+    /// The same socket once more: shutting it down wakes whoever waits on the other one.
+    switch: std::net::TcpStream,
+}
+
+impl Line {
+    /// Takes over a connected socket. Small frames leave at once: Nagle's algorithm would hold them back for an
+    /// acknowledgement.
+    pub(super) fn new(socket: TcpStream) -> io::Result<(Self, Arc<Pulse>)> {
+        socket.set_nodelay(true)?;
+        let socket = socket.into_std()?;
+        let switch = socket.try_clone()?;
+        let pulse = Arc::new(Pulse { opened: Instant::now(), last_heard: AtomicU64::new(0), switch });
+        let line = Self { socket: TcpStream::from_std(socket)?, pulse: pulse.clone() };
+        Ok((line, pulse))
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // The switch holds the socket open; the peer shall hear of the end all the same.
+        self.pulse.cut();
+    }
+}
+
+impl Pulse {
+    fn beat(&self) {
+        let millis = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_heard.store(millis, Ordering::Relaxed);
+    }
+
+    fn last_heard(&self) -> Instant {
+        self.opened + Duration::from_millis(self.last_heard.load(Ordering::Relaxed))
+    }
+
+    /// How long nothing has been heard.
+    pub(super) fn silence(&self) -> Duration {
+        self.last_heard().elapsed()
+    }
+
+    /// Whether anything was heard after `instant`.
+    pub(super) fn heard_since(&self, instant: Instant) -> bool {
+        self.last_heard() > instant
+    }
+
+    /// Ends the connection under whoever uses it. Cutting twice does no harm.
+    pub(super) fn cut(&self) {
+        // It fails where the peer was faster; then there is nothing left to cut.
+        let _ = self.switch.shutdown(Shutdown::Both);
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let poll = Pin::new(&mut self.socket).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.pulse.beat();
+        }
+        poll
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (Line, Arc<Pulse>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (line, pulse) = Line::new(near.unwrap()).unwrap();
+        (line, pulse, far.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn cutting_wakes_a_writer_whose_peer_reads_nothing() {
+        let (mut line, pulse, _far) = pair().await;
+        let writer = tokio::spawn(async move { line.write_all(&vec![0; 64 << 20]).await });
+        tokio::task::yield_now().await;
+        pulse.cut();
+        assert!(writer.await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn dropping_the_line_tells_the_peer_though_the_pulse_is_kept() {
+        let (line, _pulse, mut far) = pair().await;
+        drop(line);
+        assert_eq!(far.read(&mut [0; 1]).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_pulse_beats_when_something_is_heard() {
+        let (mut line, pulse, mut far) = pair().await;
+        let before = Instant::now();
+        while !pulse.heard_since(before) {
+            far.write_all(b"x").await.unwrap();
+            line.read_exact(&mut [0; 1]).await.unwrap();
+        }
+        assert!(pulse.silence() <= before.elapsed());
+    }
+}

@@ -1,0 +1,275 @@
+//! Azure's own client, for who wants the official one, and as the baseline for txgen's.
+//!
+//! Version 0.15 of azure_messaging_eventhubs is the last that shares an azure_core with the Cosmos DB client. It knows
+//! Microsoft Entra ID only, and holds a lock for the whole of a send: one event in flight per client. So there is a pool
+//! of clients, leased to one transaction at a time. Its retries are switched off, because it does not count them; txgen's
+//! own loop runs on top. It takes the outcomes Released and Modified for successes, which cannot be seen from outside.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use azure_core::credentials::TokenCredential;
+use azure_core::error::ErrorKind as AzureErrorKind;
+use azure_core_amqp::error::{AmqpError, AmqpErrorKind};
+use azure_messaging_eventhubs::models::{AmqpMessage, EventData};
+use azure_messaging_eventhubs::{EventHubsError, ProducerClient, RetryOptions};
+use futures_util::future::{join_all, try_join_all};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::debug;
+use uuid::Uuid;
+
+use super::Publisher;
+use super::address::Address;
+use super::condition::Retry;
+use super::patience::Patience;
+use super::persist::persist;
+use super::setback::Setback;
+use crate::service::{Attempts, Failure, FailureKind};
+use crate::settings::{ConnectionString, EventHubsSettings};
+use crate::transaction::Transaction;
+
+/// Clients, each with a connection of its own, at most. More hardly add to the rate, and each is a TLS connection.
+const MOST_CLIENTS: usize = 32;
+
+/// Bytes that an event may have (<https://learn.microsoft.com/azure/event-hubs/event-hubs-quotas>). The link knows better,
+/// but the SDK keeps that to itself, and hangs when the service detaches the link over an event that is too large.
+const LARGEST: usize = 1024 * 1024;
+
+/// The publisher of one hub.
+pub(super) struct Sdk {
+    opener: Opener,
+    /// As many as there are clients, open or yet to be opened.
+    leases: Semaphore,
+    /// Open clients that nobody uses.
+    idle: Mutex<Vec<ProducerClient>>,
+    patience: Patience,
+}
+
+impl Sdk {
+    /// Opens and authorises all clients at once, and reads how many partitions the hub has.
+    pub(super) async fn connect(
+        hub: &ConnectionString,
+        settings: &EventHubsSettings,
+        credential: Arc<dyn TokenCredential>,
+        patience: Patience,
+    ) -> Result<(Self, Option<u32>), Setback> {
+        let address = Address::of(hub, settings.transport);
+        let opener = Opener {
+            // Without a custom endpoint the SDK takes TLS and the usual port; it drops ports in the host's name.
+            custom_endpoint: (!address.tls || hub.port.is_some()).then(|| address.amqp_url()),
+            host: hub.host.clone(),
+            hub: hub.hub.clone(),
+            credential,
+            patience,
+        };
+        let clients = settings.max_in_flight.get().min(MOST_CLIENTS);
+        let idle = try_join_all((0..clients).map(|_| opener.open())).await?;
+        let partitions = match idle.first() {
+            Some(client) => opener.partitions(client).await,
+            None => None,
+        };
+        let publisher = Self { opener, leases: Semaphore::new(clients), idle: Mutex::new(idle), patience };
+        Ok((publisher, partitions))
+    }
+
+    fn take_idle(&self) -> Option<ProducerClient> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn give_back(&self, client: ProducerClient) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+    }
+
+    async fn attempt(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<(), Setback> {
+        if transaction.body.len() > LARGEST {
+            let message = format!("the event has {} bytes; a hub takes at most {LARGEST}", transaction.body.len());
+            return Err(Setback::impossible(FailureKind::TooLarge, message));
+        }
+        let lease = self.leases.acquire().await;
+        let _lease = lease.map_err(|_| Setback::impossible(FailureKind::Abandoned, "the publisher is closed"))?;
+        let client = match self.take_idle() {
+            Some(client) => client,
+            None => self.opener.open().await.map_err(|setback| Setback { left: false, ambiguous: false, ..setback })?,
+        };
+        attempts.sent();
+        // A client that is not given back is dropped: after a loss a send of this SDK may hang for ever.
+        match timeout(self.patience.attempt, client.send_message(message_of(transaction), None)).await {
+            Ok(Ok(())) => {
+                attempts.answered();
+                self.give_back(client);
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                let (setback, answered) = of_error(&error);
+                if answered {
+                    attempts.answered();
+                } else {
+                    attempts.ambiguous();
+                }
+                if setback.retry == Retry::WhenLessBusy {
+                    self.give_back(client);
+                }
+                Err(setback)
+            }
+            Err(_) => {
+                attempts.ambiguous();
+                let message = format!("no answer within {:?}", self.patience.attempt);
+                Err(Setback::unanswered(FailureKind::Timeout, message))
+            }
+        }
+    }
+}
+
+impl Publisher for Sdk {
+    async fn publish(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<(), Failure> {
+        persist(&self.patience, attempts, || self.attempt(transaction, attempts)).await
+    }
+
+    async fn close(&self) {
+        self.leases.close();
+        let clients = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        let _ = timeout(self.patience.close, join_all(clients.into_iter().map(ProducerClient::close))).await;
+    }
+}
+
+struct Opener {
+    host: String,
+    hub: String,
+    custom_endpoint: Option<String>,
+    credential: Arc<dyn TokenCredential>,
+    patience: Patience,
+}
+
+impl Opener {
+    /// Opens a client up to its sender link: the SDK's own `open` succeeds with a wrong credential.
+    async fn open(&self) -> Result<ProducerClient, Setback> {
+        let open = async {
+            let mut builder = ProducerClient::builder()
+                // It names the connection and its links: they must not be mistaken for each other.
+                .with_application_id(format!("txgen-{}", Uuid::new_v4().simple()))
+                .with_retry_options(RetryOptions { max_retries: 0, ..RetryOptions::default() });
+            if let Some(endpoint) = &self.custom_endpoint {
+                builder = builder.with_custom_endpoint(endpoint.clone());
+            }
+            let client = builder.open(&self.host, &self.hub, self.credential.clone()).await?;
+            client.create_batch(None).await?;
+            Ok(client)
+        };
+        match timeout(self.patience.connect, open).await {
+            Ok(opened) => opened.map_err(|error: EventHubsError| of_error(&error).0),
+            Err(_) => Err(Setback::not_sent(
+                FailureKind::Timeout,
+                format!("{} did not answer within {:?}", self.host, self.patience.connect),
+            )),
+        }
+    }
+
+    async fn partitions(&self, client: &ProducerClient) -> Option<u32> {
+        match timeout(self.patience.connect, client.get_eventhub_properties()).await {
+            Ok(Ok(properties)) => u32::try_from(properties.partition_ids.len()).ok(),
+            Ok(Err(error)) => {
+                debug!(hub = self.hub, %error, "the hub's properties cannot be read");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+fn message_of(transaction: &Transaction) -> AmqpMessage {
+    let event = EventData::builder()
+        .with_body(transaction.body.to_vec())
+        .with_content_type("application/json".to_owned())
+        .with_message_id(transaction.id.to_string())
+        .build();
+    let mut message = AmqpMessage::from(event);
+    message.add_message_annotation("x-opt-partition-key".into(), transaction.partition_key.to_string());
+    message
+}
+
+/// What the SDK's error means, and whether it is an answer of the service to this request.
+fn of_error(error: &EventHubsError) -> (Setback, bool) {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref().and_then(of_amqp_error) {
+            return found;
+        }
+        if let Some(azure) = error.downcast_ref::<azure_core::Error>()
+            && matches!(azure.kind(), AzureErrorKind::Credential)
+        {
+            let message = format!("no token from Microsoft Entra ID: {azure}");
+            return (Setback::impossible(FailureKind::Unauthorized, message), true);
+        }
+        cause = error.source();
+    }
+    (Setback::unanswered(FailureKind::Connection, deepest(error)), false)
+}
+
+fn of_amqp_error(error: &AmqpError) -> Option<(Setback, bool)> {
+    match error.kind() {
+        AmqpErrorKind::AmqpDescribedError(described) => {
+            let setback = Setback::answered((&described.condition).into(), described.description.as_deref());
+            // The link's or the connection's end is no answer to the request that was on the way.
+            if setback.kind == FailureKind::Connection {
+                return Some((Setback { ambiguous: true, ..setback }, false));
+            }
+            Some((setback, true))
+        }
+        AmqpErrorKind::ManagementStatusCode(status, description) => {
+            Some((Setback::status(u16::from(*status), description.as_deref()), true))
+        }
+        AmqpErrorKind::SendRejected => {
+            Some((Setback::answered("amqp:rejected", Some("the service rejected it without a reason")), true))
+        }
+        _ => None,
+    }
+}
+
+/// The innermost cause, which is the one that says what happened.
+fn deepest(error: &EventHubsError) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    let (text, whole) = (cause.to_string(), error.to_string());
+    if whole.contains(&text) { whole } else { format!("{whole}: {text}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use azure_core_amqp::AmqpDescribedError;
+    use azure_core_amqp::error::AmqpErrorCondition;
+
+    use super::*;
+
+    fn described(condition: AmqpErrorCondition) -> EventHubsError {
+        let error = AmqpDescribedError::new(condition, Some("no".into()), Default::default());
+        AmqpError::from(AmqpErrorKind::AmqpDescribedError(error)).into()
+    }
+
+    #[test]
+    fn a_condition_is_found_however_deep_the_sdk_wraps_it() {
+        let inner = AmqpErrorKind::ManagementStatusCode(azure_core::http::StatusCode::Unauthorized, None);
+        let middle = azure_core::Error::with_error(AzureErrorKind::Other, AmqpError::from(inner), "no sender");
+        let outer = EventHubsError::from(AmqpError::from(middle));
+        let (setback, answered) = of_error(&outer);
+        assert_eq!((setback.kind, answered), (FailureKind::Unauthorized, true));
+    }
+
+    #[test]
+    fn a_busy_service_is_an_answer_and_a_lost_link_is_none() {
+        let (busy, answered) = of_error(&described(AmqpErrorCondition::ServerBusyError));
+        assert_eq!((busy.kind, busy.retry, answered), (FailureKind::Throttled, Retry::WhenLessBusy, true));
+        let (lost, answered) = of_error(&described(AmqpErrorCondition::LinkDetachForced));
+        assert_eq!((lost.retry, lost.ambiguous, answered), (Retry::Resend, true, false));
+    }
+
+    #[test]
+    fn an_error_without_a_condition_is_a_lost_connection() {
+        let dropped = AmqpErrorKind::ConnectionDropped(Box::new(std::io::Error::other("reset by peer")));
+        let (setback, answered) = of_error(&AmqpError::from(dropped).into());
+        assert_eq!((setback.kind, setback.ambiguous, answered), (FailureKind::Connection, true, false));
+        assert!(setback.message.contains("reset by peer"), "{setback}");
+    }
+}

@@ -1,0 +1,167 @@
+//! Tokens: where they come from, and when they are to be renewed.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
+use rand::{Rng, RngExt as _};
+
+use super::setback::Setback;
+use crate::service::FailureKind;
+use crate::shared_access;
+
+/// The scope of Microsoft Entra ID's tokens for Event Hubs.
+const SCOPE: &str = "https://eventhubs.azure.net/.default";
+
+/// The part of a token's life after which it is renewed: three quarters, give or take, so that connections that were
+/// opened together do not renew together.
+const RENEWAL: std::ops::Range<f64> = 0.70..0.80;
+
+/// Where tokens come from.
+#[derive(Clone)]
+pub(super) enum TokenSource {
+    /// txgen signs with a policy's key.
+    Policy {
+        /// The policy's name.
+        policy: String,
+        /// Its key.
+        key: Secret,
+        /// How long a token lives.
+        life: Duration,
+    },
+    /// Somebody else signed; this cannot be renewed.
+    Signed(Secret),
+    /// Microsoft Entra ID.
+    Entra(Arc<dyn TokenCredential>),
+}
+
+/// A token, ready to be put on `$cbs`.
+pub(super) struct Pass {
+    /// The token's text.
+    pub(super) text: Secret,
+    /// What `$cbs` calls this kind of token.
+    pub(super) kind: &'static str,
+    expires: SystemTime,
+    renewable: bool,
+}
+
+impl TokenSource {
+    /// A fresh token for `resource`, such as `sb://host/hub`.
+    pub(super) async fn pass(&self, resource: &str) -> Result<Pass, Setback> {
+        match self {
+            Self::Policy { policy, key, life } => {
+                let expiry = unix_seconds(SystemTime::now() + *life);
+                let text = shared_access::sign(resource, policy, key, expiry);
+                let expires = UNIX_EPOCH + Duration::from_secs(expiry);
+                Ok(Pass { text, kind: "servicebus.windows.net:sastoken", expires, renewable: true })
+            }
+            Self::Signed(text) => {
+                let expiry = shared_access::Token::parse(text.secret()).map(|token| token.expiry).ok_or_else(|| {
+                    let message = "SharedAccessSignature in the connection string is not a token; one begins with \
+                                   `SharedAccessSignature sr=`";
+                    Setback::impossible(FailureKind::Unauthorized, message)
+                })?;
+                Ok(Pass {
+                    text: text.clone(),
+                    kind: "servicebus.windows.net:sastoken",
+                    expires: UNIX_EPOCH + Duration::from_secs(expiry),
+                    renewable: false,
+                })
+            }
+            Self::Entra(credential) => {
+                let token = credential.get_token(&[SCOPE], None).await.map_err(|error| {
+                    Setback::impossible(FailureKind::Unauthorized, format!("no token from Microsoft Entra ID: {error}"))
+                })?;
+                Ok(Pass { text: token.token, kind: "jwt", expires: token.expires_on.into(), renewable: true })
+            }
+        }
+    }
+}
+
+impl Pass {
+    /// When the token expires, in milliseconds since 1970-01-01 UTC.
+    pub(super) fn expires_unix_millis(&self) -> i64 {
+        i64::try_from(unix_seconds(self.expires)).unwrap_or(i64::MAX).saturating_mul(1_000)
+    }
+
+    /// How long to wait before the token is to be renewed; `None` when it cannot be.
+    pub(super) fn renew_in(&self, rng: &mut impl Rng) -> Option<Duration> {
+        let life = self.expires.duration_since(SystemTime::now()).unwrap_or_default();
+        self.renewable.then(|| renewal_after(life, rng))
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn renewal_after(life: Duration, rng: &mut impl Rng) -> Duration {
+    // A credential may hand out a token that is about to expire: asking for it in a tight loop helps nobody.
+    life.mul_f64(rng.random_range(RENEWAL)).max(Duration::from_millis(500))
+}
+
+/// A credential for emulators, which take any token: it spares a trainee without an account the sign-in.
+#[derive(Debug)]
+pub(super) struct DevelopmentCredential;
+
+#[async_trait]
+impl TokenCredential for DevelopmentCredential {
+    async fn get_token(
+        &self,
+        _scopes: &[&str],
+        _options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let expires = SystemTime::now() + Duration::from_secs(24 * 3600);
+        Ok(AccessToken::new("development", expires.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng as _;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_renewed_around_three_quarters_of_its_life_and_not_at_the_same_moment_everywhere() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let waits: Vec<_> = (0..100).map(|_| renewal_after(Duration::from_secs(3600), &mut rng).as_secs()).collect();
+        assert!(waits.iter().all(|wait| (2520..2880).contains(wait)), "{waits:?}");
+        assert!(waits.iter().any(|wait| *wait < 2650) && waits.iter().any(|wait| *wait > 2750));
+    }
+
+    #[test]
+    fn a_token_at_its_end_is_not_asked_for_in_a_tight_loop() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        assert_eq!(renewal_after(Duration::ZERO, &mut rng), Duration::from_millis(500));
+    }
+
+    #[tokio::test]
+    async fn a_policys_token_is_signed_for_its_resource_and_lives_as_long_as_asked() {
+        let key = Secret::new("a2V5");
+        let life = Duration::from_secs(600);
+        let source = TokenSource::Policy { policy: "Sender".into(), key: key.clone(), life };
+        let pass = source.pass("sb://ns/hub").await.unwrap();
+        let token = shared_access::Token::parse(pass.text.secret()).unwrap();
+        assert!(token.is_signed_with(&key));
+        assert_eq!((token.resource().as_str(), token.policy.as_str()), ("sb://ns/hub", "Sender"));
+        let left = token.expiry - unix_seconds(SystemTime::now());
+        assert!((598..=600).contains(&left), "{left}");
+    }
+
+    #[tokio::test]
+    async fn somebody_elses_token_is_never_renewed() {
+        let text = shared_access::sign("sb://ns/hub", "Sender", &Secret::new("a2V5"), u64::from(u32::MAX));
+        let pass = TokenSource::Signed(text).pass("sb://ns/hub").await.unwrap();
+        assert_eq!(pass.renew_in(&mut ChaCha8Rng::seed_from_u64(1)), None);
+    }
+
+    #[tokio::test]
+    async fn a_text_that_is_no_token_is_told_apart() {
+        let setback = TokenSource::Signed(Secret::new("abc")).pass("sb://ns/hub").await.err().unwrap();
+        assert_eq!(setback.kind, FailureKind::Unauthorized);
+        assert!(!setback.message.contains("abc"));
+    }
+}

@@ -1,0 +1,320 @@
+//! `appsettings.json`, read as .NET's configuration reads it.
+//!
+//! Comments, trailing commas and a byte-order mark pass; keys match whatever their case; numbers and booleans may be
+//! strings; a key that is there twice is an error:
+//! <https://learn.microsoft.com/dotnet/core/extensions/configuration-providers#json-configuration-provider>.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jsonc_parser::ast::{ObjectProp, Value};
+use jsonc_parser::common::Ranged as _;
+use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+
+use super::key::Key;
+
+/// Which file to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingsFile {
+    /// This one, which has to be there.
+    Required(PathBuf),
+    /// This one, if it is there.
+    Optional(PathBuf),
+}
+
+impl SettingsFile {
+    /// The file that `--settings` names, which has to be there, else `./appsettings.json` if that is.
+    #[must_use]
+    pub fn of_flag(path: Option<PathBuf>) -> Self {
+        path.map_or_else(|| Self::Optional(PathBuf::from("./appsettings.json")), Self::Required)
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Required(path) | Self::Optional(path) => path,
+        }
+    }
+}
+
+/// A place in the file, written `./appsettings.json line 7`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, counted from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} line {}", self.path.display(), self.line)
+    }
+}
+
+/// What the file says. It holds secrets, so it has no `Debug`.
+pub(super) struct AppSettings {
+    pub(super) path: PathBuf,
+    pub(super) found: bool,
+    pub(super) warnings: Vec<String>,
+    values: HashMap<Key, (String, usize)>,
+}
+
+impl AppSettings {
+    /// Reads the file; an optional one that is not there says nothing.
+    ///
+    /// # Errors
+    /// All that is wrong with the file, one line each.
+    pub(super) fn read(file: &SettingsFile) -> Result<Self, Vec<String>> {
+        let path = file.path();
+        match std::fs::read(path) {
+            Ok(bytes) => Self::parse(path, &bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && matches!(file, SettingsFile::Optional(_)) => {
+                Ok(Self { path: path.to_owned(), found: false, warnings: Vec::new(), values: HashMap::new() })
+            }
+            Err(error) => Err(vec![format!("{}: cannot be read: {error}", path.display())]),
+        }
+    }
+
+    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Vec<String>> {
+        let name = path.display();
+        let text = decode(bytes).map_err(|problem| vec![format!("{name}: {problem}")])?;
+        // Only the kind of the error is shown: the text around it may be secret.
+        let parsed = parse_to_ast(&text, &CollectOptions::default(), &strictness()).map_err(|error| {
+            let (line, column) = (error.line_display(), error.column_display());
+            vec![format!("{name} line {line}, column {column}: broken JSON: {}", decapitalized(error.kind()))]
+        })?;
+        let Some(Value::Object(object)) = parsed.value else {
+            return Err(vec![format!("{name}: must hold one JSON object, as in {{\"SECONDS_TO_RUN\": \"600\"}}")]);
+        };
+        let mut settings = Self { path: path.to_owned(), found: true, warnings: Vec::new(), values: HashMap::new() };
+        let mut problems = Vec::new();
+        let mut lines = Lines::new(&text);
+        for property in &object.properties {
+            let line = lines.of(property.range().start);
+            if let Err(problem) = settings.take(property, line) {
+                problems.push(format!("{name} line {line}: {problem}"));
+            }
+        }
+        if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    fn take(&mut self, property: &ObjectProp<'_>, line: usize) -> Result<(), String> {
+        let name = property.name.as_str();
+        let Some(key) = Key::of_name(name) else {
+            let hint = Key::nearest(name).map_or("it is ignored".to_owned(), |key| format!("did you mean {key}?"));
+            self.warnings.push(format!(
+                "{} line {line}: unknown key `{}`; {hint}",
+                self.path.display(),
+                name.escape_debug()
+            ));
+            return Ok(());
+        };
+        if let Some((_, first)) = self.values.get(&key) {
+            return Err(format!("{key} is there twice, first in line {first}"));
+        }
+        let text = match &property.value {
+            Value::StringLit(literal) => literal.value.trim().to_owned(),
+            Value::NumberLit(literal) => literal.value.to_owned(),
+            Value::BooleanLit(literal) => literal.value.to_string(),
+            Value::NullKeyword(_) => String::new(),
+            Value::Object(_) | Value::Array(_) => {
+                return Err(format!("{key} must be a string, a number, true, false or null"));
+            }
+        };
+        self.values.insert(key, (text, line));
+        Ok(())
+    }
+
+    /// The text of a key, and where it stands; `None` if the key is absent or empty.
+    pub(super) fn get(&self, key: Key) -> Option<(&str, Place)> {
+        let (text, line) = self.values.get(&key)?;
+        (!text.is_empty()).then(|| (text.as_str(), Place { path: self.path.clone(), line: *line }))
+    }
+}
+
+/// What `System.Text.Json` lets pass with comments skipped and trailing commas allowed, and nothing else.
+fn strictness() -> ParseOptions {
+    ParseOptions {
+        allow_comments: true,
+        allow_trailing_commas: true,
+        allow_loose_object_property_names: false,
+        allow_missing_commas: false,
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
+    }
+}
+
+/// UTF-8, or UTF-16 with its byte-order mark, which is what `>` writes in Windows PowerShell.
+fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+        String::from_utf16(&units).map(Cow::Owned).map_err(|_| "is neither UTF-8 nor UTF-16 text".to_owned())
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] | rest => std::str::from_utf8(rest).map(Cow::Borrowed).map_err(|error| {
+            let line = 1 + rest[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+            format!("is not UTF-8 text (line {line}); save it as UTF-8")
+        }),
+    }
+}
+
+/// Line numbers of growing byte offsets, counted in one pass.
+struct Lines<'a> {
+    text: &'a str,
+    offset: usize,
+    line: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, offset: 0, line: 1 }
+    }
+
+    fn of(&mut self, offset: usize) -> usize {
+        let passed = self.text.as_bytes().get(self.offset..offset).unwrap_or_default();
+        self.line += passed.iter().filter(|byte| **byte == b'\n').count();
+        self.offset = offset.max(self.offset);
+        self.line
+    }
+}
+
+fn decapitalized(message: impl fmt::Display) -> String {
+    let message = message.to_string();
+    let mut chars = message.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: impl AsRef<[u8]>) -> AppSettings {
+        AppSettings::parse(Path::new("s.json"), text.as_ref()).map_err(|problems| problems.join("\n")).unwrap()
+    }
+
+    fn problems(text: impl AsRef<[u8]>) -> Vec<String> {
+        AppSettings::parse(Path::new("s.json"), text.as_ref()).err().expect("the text is not settings")
+    }
+
+    fn text(settings: &AppSettings, key: Key) -> Option<&str> {
+        settings.get(key).map(|(text, _)| text)
+    }
+
+    #[test]
+    fn comments_trailing_commas_and_a_byte_order_mark_pass() {
+        let settings =
+            parse("\u{feff}{\n// seconds\n\"SECONDS_TO_RUN\": \"600\", /* and */\n\"seconds_to_lead\": 5,\n}");
+        assert_eq!(text(&settings, Key::SecondsToRun), Some("600"));
+        assert_eq!(settings.get(Key::SecondsToLead).unwrap().1.to_string(), "s.json line 4");
+        assert!(settings.warnings.is_empty());
+    }
+
+    #[test]
+    fn numbers_booleans_and_strings_say_the_same() {
+        let settings =
+            parse(r#"{"SECONDS_TO_RUN": 600, "ONLY_WRITE_TO_COSMOS_DB": true, "COSMOS_DB_DATABASE": " d "}"#);
+        assert_eq!(text(&settings, Key::SecondsToRun), Some("600"));
+        assert_eq!(text(&settings, Key::OnlyWriteToCosmosDb), Some("true"));
+        assert_eq!(text(&settings, Key::CosmosDbDatabase), Some("d"));
+    }
+
+    #[test]
+    fn empty_strings_and_null_are_not_set() {
+        let settings = parse(r#"{"SECONDS_TO_RUN": "", "SECONDS_TO_LEAD": null, "COSMOS_DB_DATABASE": "  "}"#);
+        for key in [Key::SecondsToRun, Key::SecondsToLead, Key::CosmosDbDatabase] {
+            assert_eq!(text(&settings, key), None);
+        }
+    }
+
+    #[test]
+    fn utf_16_with_its_mark_is_read() {
+        let json = "{\"SECONDS_TO_RUN\": 1}";
+        let little: Vec<u8> = "\u{feff}".encode_utf16().chain(json.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = "\u{feff}".encode_utf16().chain(json.encode_utf16()).flat_map(u16::to_be_bytes).collect();
+        assert_eq!(text(&parse(little), Key::SecondsToRun), Some("1"));
+        assert_eq!(text(&parse(big), Key::SecondsToRun), Some("1"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_a_warning_that_names_the_nearest() {
+        let settings = parse("{\n\"COSMOS_DB_ENDPIONT\": \"\",\n\"Logging\": {\"LogLevel\": \"Debug\"}}");
+        assert_eq!(
+            settings.warnings,
+            [
+                "s.json line 2: unknown key `COSMOS_DB_ENDPIONT`; did you mean COSMOS_DB_ENDPOINT?",
+                "s.json line 3: unknown key `Logging`; it is ignored",
+            ]
+        );
+    }
+
+    #[test]
+    fn broken_json_is_told_by_line_and_column_and_shows_no_text() {
+        for (json, problem) in [
+            (
+                "{\n\"SECONDS_TO_RUN\": 1\n\"SECONDS_TO_LEAD\": 2}",
+                "s.json line 2, column 20: broken JSON: expected comma",
+            ),
+            (
+                "{\n  \"SECONDS_TO_RUN\": \"c2VjcmV0",
+                "s.json line 2, column 21: broken JSON: unterminated string literal",
+            ),
+            ("{SECONDS_TO_RUN: 1}", "s.json line 1, column 2: broken JSON: expected string for object property"),
+            ("{'SECONDS_TO_RUN': 1}", "s.json line 1, column 2: broken JSON: single-quoted strings are not allowed"),
+            ("{\"SECONDS_TO_RUN\": c2VjcmV0}", "s.json line 1, column 20: broken JSON: unexpected token"),
+            ("{} {}", "s.json line 1, column 4: broken JSON: text cannot contain more than one JSON value"),
+            ("", "s.json: must hold one JSON object, as in {\"SECONDS_TO_RUN\": \"600\"}"),
+            ("[1]", "s.json: must hold one JSON object, as in {\"SECONDS_TO_RUN\": \"600\"}"),
+        ] {
+            assert_eq!(problems(json), [problem]);
+        }
+        assert_eq!(problems(b"{\n\"a\": \"\xff\"}"), ["s.json: is not UTF-8 text (line 2); save it as UTF-8"]);
+    }
+
+    #[test]
+    fn all_wrong_keys_are_told_at_once() {
+        assert_eq!(
+            problems("{\"SECONDS_TO_RUN\": 1,\n\"Seconds_To_Run\": 2,\n\"SECONDS_TO_LEAD\": [3]}"),
+            [
+                "s.json line 2: SECONDS_TO_RUN is there twice, first in line 1",
+                "s.json line 3: SECONDS_TO_LEAD must be a string, a number, true, false or null",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_optional_file_may_be_absent_and_a_required_one_may_not() {
+        let absent = tempfile::tempdir().unwrap().path().join("absent.json");
+        let problems = AppSettings::read(&SettingsFile::Required(absent.clone())).err().unwrap();
+        assert!(problems[0].starts_with(&format!("{}: cannot be read: ", absent.display())), "{problems:?}");
+        assert!(AppSettings::read(&SettingsFile::Optional(absent)).is_ok_and(|settings| !settings.found));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_and_not_followed() {
+        let deep = format!("{{\"a\": {}", "[".repeat(100_000));
+        assert_eq!(problems(deep).len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = AppSettings::parse(Path::new("s.json"), &bytes);
+        }
+
+        #[test]
+        fn no_text_of_jsons_own_characters_panics(text in r#"[\{\}\[\]":,/*\\ 0-9a-eux\n\u{feff}'+.-]{0,80}"#) {
+            let _ = AppSettings::parse(Path::new("s.json"), text.as_bytes());
+        }
+    }
+}

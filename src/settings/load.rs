@@ -1,0 +1,265 @@
+//! From the layers to the settings: what each service needs, and the checks that concern several keys. All that is
+//! wrong is told at once.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::connection_string::{DEFAULT_HUB, HubCredential};
+use super::file::AppSettings;
+use super::layers::{Layers, Preset, Provenance};
+use super::value::{self, Checked};
+use super::{
+    ConnectionString, CosmosDbSettings, EventHubClient, EventHubTransport, EventHubsSettings, Key, RunFlags,
+    RunSettings, Settings, SettingsFile,
+};
+
+/// Settings that are good to run with.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// What is probably not meant so, one line each.
+    pub warnings: Vec<String>,
+    /// What txgen took for granted, one line each.
+    pub notes: Vec<String>,
+    /// Every key that the run uses, in the order in which they are documented.
+    pub origins: Vec<Provenance>,
+}
+
+/// All that is wrong with the settings: exit code 2.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .problems.join("\n"))]
+pub struct SettingsError {
+    /// One line each: the key, where its value came from, the value unless it is secret, what is allowed.
+    pub problems: Vec<String>,
+}
+
+/// Layers flags, environment, file and defaults, and checks the whole.
+///
+/// `env` reads one environment variable. A `preset` stands in for the keys of the services, whatever the environment
+/// and the file say of those.
+///
+/// # Errors
+/// [`SettingsError`] with everything that is wrong or missing; only a file that cannot be read is told alone.
+pub fn load(
+    flags: &RunFlags,
+    file: &SettingsFile,
+    env: &dyn Fn(&str) -> Option<String>,
+    preset: Option<&Preset>,
+) -> Result<Loaded, SettingsError> {
+    let mut file = AppSettings::read(file).map_err(|problems| SettingsError { problems })?;
+    let warnings = std::mem::take(&mut file.warnings);
+    let mut layers =
+        Layers { file, env, preset, problems: Vec::new(), warnings, notes: Vec::new(), origins: Vec::new() };
+    let settings = layers.settings(flags);
+    let Layers { problems, warnings, notes, mut origins, .. } = layers;
+    if !problems.is_empty() {
+        return Err(SettingsError { problems });
+    }
+    origins.sort_by_key(|provenance| provenance.key);
+    Ok(Loaded { settings, warnings, notes, origins })
+}
+
+impl Layers<'_> {
+    fn settings(&mut self, flags: &RunFlags) -> Settings {
+        let only_cosmos = self.only_cosmos(flags);
+        let wants_cosmos = !flags.only_event_hubs;
+        self.tell_missing(!only_cosmos, wants_cosmos && flags.cosmos_endpoint.is_none(), wants_cosmos);
+        Settings {
+            event_hubs: if only_cosmos { None } else { self.event_hubs(flags) },
+            cosmos_db: if wants_cosmos { self.cosmos_db(flags) } else { None },
+            run: self.run(flags),
+        }
+    }
+
+    fn only_cosmos(&mut self, flags: &RunFlags) -> bool {
+        if flags.only_event_hubs {
+            return false;
+        }
+        let flag = flags.only_cosmos.then_some(true);
+        self.or_default(Key::OnlyWriteToCosmosDb, flag, value::boolean, bool::to_string, false)
+    }
+
+    /// Tells which keys have to be filled in, and what would do without them.
+    fn tell_missing(&mut self, needs_hub: bool, needs_endpoint: bool, writes_cosmos: bool) {
+        let is_set = |key| self.text(key).is_some();
+        let (hub_key, endpoint_key) = (Key::EventHub1ConnectionString, Key::CosmosDbEndpoint);
+        let hub_is_missing = needs_hub && !is_set(hub_key);
+        let endpoint_is_missing = needs_endpoint && !is_set(endpoint_key);
+        let other_hub = Key::EVENT_HUBS.into_iter().find(|key| is_set(*key));
+        let path = self.file.path.display();
+        let place = if self.file.found {
+            format!("is neither in {path} nor in the environment")
+        } else {
+            format!("is not in the environment, and there is no {path}")
+        };
+        let try_emulator = "try txgen without an Azure account with --emulator";
+        let problem = match (hub_is_missing, endpoint_is_missing) {
+            (false, false) => return,
+            (true, true) if other_hub.is_none() => format!(
+                "nothing to write to: {hub_key} {place}, nor are {endpoint_key} and {}; fill them in \
+                 (appsettings.example.json shows how), leave one service out with --only-cosmos or \
+                 --only-event-hubs, or {try_emulator}",
+                Key::CosmosDbAuthKey,
+            ),
+            (true, _) => match other_hub {
+                Some(other) => {
+                    format!("{hub_key} {place}, but {other} is set: the first event hub goes into {hub_key}")
+                }
+                None if writes_cosmos => {
+                    format!("{hub_key} {place}; fill it in, leave Event Hubs out with --only-cosmos, or {try_emulator}")
+                }
+                None => format!("{hub_key} {place}; fill it in, or {try_emulator}"),
+            },
+            (false, true) if needs_hub => format!(
+                "{endpoint_key} {place}; fill it in, leave Cosmos DB out with --only-event-hubs, or {try_emulator}"
+            ),
+            (false, true) => format!("{endpoint_key} {place}; fill it in, or {try_emulator}"),
+        };
+        self.problems.push(problem);
+    }
+
+    fn event_hubs(&mut self, flags: &RunFlags) -> Option<EventHubsSettings> {
+        let client = flags.event_hub_client.unwrap_or_default();
+        let transport = flags.event_hub_transport.unwrap_or_default();
+        if client == EventHubClient::Sdk && transport == EventHubTransport::Websocket {
+            self.problems.push(
+                "--event-hub-transport websocket: needs --event-hub-client pipelined, for Azure's client speaks TCP alone"
+                    .to_owned(),
+            );
+        }
+        let mut hubs: Vec<(Key, ConnectionString)> = Vec::new();
+        for key in Key::EVENT_HUBS {
+            if let Some(hub) = self.set(key, None, connection_string, ConnectionString::to_string) {
+                self.examine_hub(key, &hub, client, &hubs);
+                hubs.push((key, hub));
+            }
+        }
+        (!hubs.is_empty()).then(|| EventHubsSettings {
+            hubs: hubs.into_iter().map(|(_, hub)| hub).collect(),
+            client,
+            transport,
+            connections: flags.event_hub_connections.unwrap_or(EventHubsSettings::DEFAULT_CONNECTIONS),
+            max_in_flight: flags.max_in_flight_event_hubs.unwrap_or(EventHubsSettings::DEFAULT_MAX_IN_FLIGHT),
+        })
+    }
+
+    fn examine_hub(
+        &mut self,
+        key: Key,
+        hub: &ConnectionString,
+        client: EventHubClient,
+        others: &[(Key, ConnectionString)],
+    ) {
+        if hub.hub_is_default {
+            self.notes.push(format!("{key} has no EntityPath: the event hub is `{DEFAULT_HUB}`"));
+        }
+        match hub.credential {
+            HubCredential::EntraId if hub.development_emulator => {}
+            HubCredential::EntraId => self.notes.push(format!("{key} has no key: Microsoft Entra ID is used")),
+            _ if client == EventHubClient::Sdk && !hub.development_emulator => self.problems.push(format!(
+                "--event-hub-client sdk: needs Microsoft Entra ID, but {key} has a key; take that out (Endpoint and \
+                 EntityPath alone), or use --event-hub-client pipelined"
+            )),
+            HubCredential::SharedAccessKey { .. } => {}
+            HubCredential::SharedAccessSignature(_) => self
+                .notes
+                .push(format!("{key} has a signature in the place of a key: txgen cannot renew it when it expires")),
+        }
+        if let Some((other, _)) = others.iter().find(|(_, other)| other.resource() == hub.resource()) {
+            self.warnings.push(format!("{key} is the same event hub as {other}: it gets every transaction again"));
+        }
+    }
+
+    fn cosmos_db(&mut self, flags: &RunFlags) -> Option<CosmosDbSettings> {
+        if self.preset.is_some() && flags.cosmos_endpoint.is_some() {
+            self.problems.push("--cosmos-endpoint: has no place beside --emulator".to_owned());
+        }
+        let endpoint =
+            self.set(Key::CosmosDbEndpoint, flags.cosmos_endpoint.clone(), value::cosmos_endpoint, Url::to_string);
+        if endpoint.is_some() && self.text(Key::CosmosDbAuthKey).is_none() {
+            self.notes.push(format!("{} is not set: Microsoft Entra ID is used", Key::CosmosDbAuthKey));
+        }
+        let settings = CosmosDbSettings {
+            auth_key: self.set(Key::CosmosDbAuthKey, None, value::auth_key, |_| "(hidden)".to_owned()),
+            database: self.or_default(
+                Key::CosmosDbDatabase,
+                flags.database.clone(),
+                value::resource_name,
+                String::clone,
+                CosmosDbSettings::DEFAULT_DATABASE.to_owned(),
+            ),
+            container: self.or_default(
+                Key::CosmosDbContainer,
+                flags.container.clone(),
+                value::resource_name,
+                String::clone,
+                CosmosDbSettings::DEFAULT_CONTAINER.to_owned(),
+            ),
+            throughput: self.or_default(
+                Key::CosmosDbThroughput,
+                flags.throughput,
+                value::throughput,
+                |throughput| format!("{throughput} RU/s"),
+                CosmosDbSettings::DEFAULT_THROUGHPUT,
+            ),
+            max_in_flight: flags.max_in_flight_cosmos.unwrap_or(CosmosDbSettings::DEFAULT_MAX_IN_FLIGHT),
+            throttle_wait: flags.throttle_wait.unwrap_or(CosmosDbSettings::DEFAULT_THROTTLE_WAIT),
+            endpoint: endpoint?,
+        };
+        Some(settings)
+    }
+
+    fn run(&mut self, flags: &RunFlags) -> RunSettings {
+        let lead = self.or_default(
+            Key::SecondsToLead,
+            flags.seconds_to_lead,
+            value::seconds,
+            show_duration,
+            RunSettings::DEFAULT_LEAD,
+        );
+        let duration = self.or_default(
+            Key::SecondsToRun,
+            flags.seconds_to_run,
+            value::seconds,
+            |duration| if duration.is_zero() { "until the data ends".to_owned() } else { show_duration(duration) },
+            RunSettings::DEFAULT_DURATION,
+        );
+        let ttl_seconds = self.or_default(
+            Key::TimeToLiveSeconds,
+            flags.ttl,
+            value::time_to_live,
+            |seconds| show_duration(&Duration::from_secs(u64::from(*seconds))),
+            RunSettings::DEFAULT_TTL_SECONDS,
+        );
+        RunSettings {
+            lead,
+            duration: (!duration.is_zero()).then_some(duration),
+            ttl_seconds,
+            rate: flags.rate,
+            limit: flags.limit.map(Into::into),
+            repeat: flags.repeat,
+            max_pending: flags.max_pending.unwrap_or(RunSettings::DEFAULT_MAX_PENDING),
+            drain_timeout: flags.drain_timeout.unwrap_or(RunSettings::DEFAULT_DRAIN_TIMEOUT),
+        }
+    }
+}
+
+/// The key's name is not in the problem: the caller tells it together with the origin.
+fn connection_string(text: &str) -> Checked<ConnectionString> {
+    ConnectionString::parse("", text).map_err(|invalid| invalid.problem)
+}
+
+/// In days at most, as people write it: humantime would make 60 days `1month 29days 13h…`.
+fn show_duration(duration: &Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 if duration.is_zero() => "0s".to_owned(),
+        _ if duration.subsec_nanos() == 0 && seconds.is_multiple_of(86_400) => format!("{}d", seconds / 86_400),
+        _ => humantime::format_duration(*duration).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,321 @@
+//! The streamed CSV: a file goes in, transactions come out, one at a time.
+//!
+//! The file is never whole in memory, and no row of it, however broken, stops the reading: what cannot be read is named
+//! by its line, counted, and passed over. Reading blocks, so a run gives a [`Source`] a thread of its own.
+
+mod error;
+mod rows;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::identity::RunId;
+pub use crate::transaction::{CellCount, CellReport, Layout, UnreadableCell};
+use crate::transaction::{Columns, DecimalMark, RecordWriter, Transaction};
+pub use error::SourceError;
+use rows::{Found, LONGEST_ROW, Rows};
+
+/// How to read.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceOptions {
+    /// The run whose ids the transactions get.
+    pub run: RunId,
+    /// Seconds that Cosmos DB keeps each document: the `ttl` of the record.
+    pub ttl_seconds: u32,
+    /// Whether a row is rejected when a number, a boolean or a date of it is empty or unreadable. Otherwise the cell
+    /// becomes 0, false or an empty string, and is counted. Columns that the whole file lacks are no fault of a row.
+    pub strict: bool,
+    /// Whether the file starts again at its end, for ever.
+    pub repeat: bool,
+}
+
+/// What became of the rows so far.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SourceReport {
+    /// Which columns the file has.
+    pub layout: Layout,
+    /// The record's columns that the file lacks, in the order of the record.
+    pub missing_columns: Vec<&'static str>,
+    /// What separates its columns.
+    pub separator: char,
+    /// Rows seen, over all passes, the rejected ones among them.
+    pub rows_read: u64,
+    /// Rows that could not be made transactions.
+    pub rejected_rows: u64,
+    /// Cells that hold no value of their column's kind, in the rows that were not rejected.
+    pub cells: CellReport,
+    /// How often the file was begun: 1, unless it is read again and again.
+    pub passes: u64,
+}
+
+/// A row that is not sent, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RejectedRow {
+    /// Its number in the run, which no transaction has.
+    pub row: u64,
+    /// Its line in the file, counted from 1; the header is line 1 of most files.
+    pub line: u64,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl fmt::Display for RejectedRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.reason)
+    }
+}
+
+/// What a [`Source`] gives in place of a transaction.
+#[derive(Debug, thiserror::Error)]
+pub enum RowError {
+    /// This row is passed over; the next one follows.
+    #[error("{0}")]
+    Rejected(RejectedRow),
+    /// The file cannot be read on; nothing follows.
+    #[error(transparent)]
+    Fatal(#[from] SourceError),
+}
+
+/// Transactions out of a CSV file, as an iterator that blocks.
+pub struct Source {
+    name: String,
+    /// `None` for a stream, which cannot be read twice.
+    path: Option<PathBuf>,
+    options: SourceOptions,
+    rows: Rows,
+    writer: RecordWriter,
+    report: SourceReport,
+    accepted_in_pass: u64,
+    ended: bool,
+}
+
+impl Source {
+    /// Opens a file and reads its header.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is empty, is of another kind, or lacks a column that every record needs.
+    pub fn open(path: &Path, options: SourceOptions) -> Result<Self, SourceError> {
+        let name = path.display().to_string();
+        let file = open_file(path, &name)?;
+        Self::start(name, Some(path.to_owned()), Box::new(file), options)
+    }
+
+    /// Reads from any stream, which `name` stands for in messages. A stream is read once, whatever
+    /// [`SourceOptions::repeat`] says.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn from_reader(
+        name: &str,
+        reader: impl Read + Send + 'static,
+        options: SourceOptions,
+    ) -> Result<Self, SourceError> {
+        Self::start(name.to_owned(), None, Box::new(reader), options)
+    }
+
+    fn start(
+        name: String,
+        path: Option<PathBuf>,
+        input: Box<dyn Read + Send>,
+        options: SourceOptions,
+    ) -> Result<Self, SourceError> {
+        let Opened { rows, columns, separator } = read_header(&name, input)?;
+        let report = SourceReport {
+            layout: columns.layout(),
+            missing_columns: columns.missing().collect(),
+            separator: separator.into(),
+            rows_read: 0,
+            rejected_rows: 0,
+            cells: CellReport::default(),
+            passes: 1,
+        };
+        let writer = record_writer(columns, separator, options);
+        Ok(Self { name, path, options, rows, writer, report, accepted_in_pass: 0, ended: false })
+    }
+
+    /// What became of the rows so far.
+    #[must_use]
+    pub fn report(&self) -> &SourceReport {
+        &self.report
+    }
+
+    /// The file, as it was given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn advance(&mut self) -> Result<Option<Transaction>, RowError> {
+        loop {
+            match self.rows.advance() {
+                Err(source) => {
+                    let (name, line) = (self.name.clone(), self.rows.lines_read());
+                    return Err(SourceError::Read { name, line, source }.into());
+                }
+                Ok(Some(found)) => return self.accept(found).map(Some).map_err(RowError::Rejected),
+                Ok(None) if !self.start_again()? => return Ok(None),
+                Ok(None) => {}
+            }
+        }
+    }
+
+    fn accept(&mut self, found: Found) -> Result<Transaction, RejectedRow> {
+        self.report.rows_read += 1;
+        let row = self.report.rows_read;
+        let (line, result) = match found {
+            Found::TooLong { line } => {
+                (line, Err(format!("longer than {LONGEST_ROW} bytes; is a quotation mark never closed?")))
+            }
+            Found::Row { line } => (line, self.transaction(row, line)),
+        };
+        match &result {
+            Ok(_) => self.accepted_in_pass += 1,
+            Err(_) => self.report.rejected_rows += 1,
+        }
+        result.map_err(|reason| RejectedRow { row, line, reason })
+    }
+
+    fn transaction(&mut self, row: u64, line: u64) -> Result<Transaction, String> {
+        let (found, expected) = (self.rows.width(), self.writer.columns().width());
+        if found != expected || self.rows.has_stray_quote() {
+            return Err(if self.rows.give_up_first_line() {
+                "a quotation mark opens a field that does not end on this line".to_owned()
+            } else {
+                let plural = if found == 1 { "field" } else { "fields" };
+                format!("{found} {plural}, where the header has {expected}")
+            });
+        }
+        let cells = self.rows.cells().map_err(|field| format!("field {field} is not UTF-8 text"))?;
+        self.writer.write(row, line, &cells, &mut self.report.cells).map_err(|bad| bad.to_string())
+    }
+
+    /// At the end of the file: begins it again if that is wanted, and tells whether it did.
+    fn start_again(&mut self) -> Result<bool, SourceError> {
+        let Some(path) = self.path.as_deref().filter(|_| self.options.repeat) else {
+            return Ok(false);
+        };
+        if self.accepted_in_pass == 0 {
+            let rows = self.report.rows_read;
+            return Err(SourceError::NothingToRepeat { name: self.name.clone(), rows });
+        }
+        let file = open_file(path, &self.name)?;
+        let Opened { rows, columns, separator } = read_header(&self.name, Box::new(file))?;
+        self.rows = rows;
+        if columns != *self.writer.columns() {
+            // The file was replaced meanwhile.
+            self.report.layout = columns.layout();
+            self.report.missing_columns = columns.missing().collect();
+            self.writer = record_writer(columns, separator, self.options);
+        }
+        self.accepted_in_pass = 0;
+        self.report.passes += 1;
+        tracing::debug!(file = self.name, pass = self.report.passes, "the data starts again");
+        Ok(true)
+    }
+}
+
+impl Iterator for Source {
+    type Item = Result<Transaction, RowError>;
+
+    /// The next transaction, or the row that is passed over in its place. After [`RowError::Fatal`] nothing follows.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.advance();
+        self.ended = matches!(next, Ok(None) | Err(RowError::Fatal(_)));
+        next.transpose()
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("name", &self.name).field("report", &self.report).finish_non_exhaustive()
+    }
+}
+
+fn open_file(path: &Path, name: &str) -> Result<File, SourceError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => SourceError::NotFound { name: name.to_owned() },
+        _ => SourceError::Open { name: name.to_owned(), source },
+    };
+    // Some systems open a directory like a file, and fail at the first read; others fail with an error that misleads.
+    if path.metadata().map_err(failed)?.is_dir() {
+        return Err(SourceError::Directory { name: name.to_owned() });
+    }
+    File::open(path).map_err(failed)
+}
+
+fn record_writer(columns: Columns, separator: u8, options: SourceOptions) -> RecordWriter {
+    // A spreadsheet separates by semicolons where the comma is taken, as the decimal mark.
+    let mark = if separator == b';' { DecimalMark::Comma } else { DecimalMark::Point };
+    RecordWriter::new(columns, options.run, options.ttl_seconds, mark, options.strict)
+}
+
+/// A file whose header is read.
+struct Opened {
+    rows: Rows,
+    columns: Columns,
+    separator: u8,
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// What may separate columns; the one is taken under which most columns are known.
+const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+fn read_header(name: &str, input: Box<dyn Read + Send>) -> Result<Opened, SourceError> {
+    let failed = |source| SourceError::Read { name: name.to_owned(), line: 0, source };
+    let not_csv = |(looks_like, remedy)| SourceError::NotCsv { name: name.to_owned(), looks_like, remedy };
+
+    let mut rows = Rows::new(input, SEPARATORS[0]);
+    let start = rows.peek(error::SIGNATURE).map_err(failed)?;
+    if let Some(kind) = error::other_kind(start) {
+        return Err(not_csv(kind));
+    }
+    let text = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(start);
+    let (mark, other_text) = (start.len() - text.len(), error::other_text(text));
+    let not_csv = |kind| not_csv(other_text.unwrap_or(kind));
+    rows.skip(mark);
+    if !rows.has_more().map_err(failed)? {
+        return Err(SourceError::Empty { name: name.to_owned() });
+    }
+
+    let mut best = (0, SEPARATORS[0], Vec::new());
+    for separator in SEPARATORS {
+        let header = header_cells(&mut rows, separator).map_err(failed)?.map_err(not_csv)?;
+        let known = Columns::count_known(header.iter().map(String::as_str));
+        if known > best.0 || best.2.is_empty() {
+            best = (known, separator, header);
+        }
+    }
+    let (_, separator, header) = best;
+    let columns = Columns::find(header.iter().map(String::as_str)).map_err(|problem| match other_text {
+        Some(kind) => not_csv(kind),
+        None => SourceError::of_header(name, &problem, separator, &header),
+    })?;
+    rows.again_with(separator);
+    rows.advance().map_err(failed)?;
+    if !rows.has_more().map_err(failed)? {
+        return Err(SourceError::HeaderOnly { name: name.to_owned() });
+    }
+    Ok(Opened { rows, columns, separator })
+}
+
+/// The cells of the first row under this separator; or what the file is, if that is no text of lines.
+fn header_cells(rows: &mut Rows, separator: u8) -> io::Result<Result<Vec<String>, error::OtherKind>> {
+    rows.again_with(separator);
+    Ok(match rows.advance()? {
+        Some(Found::TooLong { .. }) => Err(("data without lines", "name the CSV file of transactions with --data")),
+        _ => match rows.cells() {
+            Ok(cells) => Ok(cells.iter().map(str::to_owned).collect()),
+            Err(_) => Err(("text that is not UTF-8", "save it as CSV (UTF-8)")),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests;

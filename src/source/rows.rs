@@ -1,0 +1,362 @@
+//! CSV rows out of a stream, in bounded memory, each with its line number.
+//!
+//! The parser is csv-core's. What is added is what a file from the wild needs: a row has a greatest length, and a quote
+//! that is opened but never closed costs the row that it is in, not the rest of the file.
+
+use std::io::{self, Read};
+
+use csv_core::ReadRecordResult;
+
+use crate::transaction::Cells;
+
+/// The longest row that is read; a transaction has some 200 bytes.
+pub(super) const LONGEST_ROW: usize = 1 << 20;
+const CHUNK: usize = 128 << 10;
+
+/// What the stream had next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A row; its cells are in [`Rows::cells`].
+    Row {
+        /// Where it starts, counted from 1.
+        line: u64,
+    },
+    /// A row longer than [`LONGEST_ROW`], which is skipped.
+    TooLong {
+        /// Where it starts, counted from 1.
+        line: u64,
+    },
+}
+
+/// Rows of a stream.
+pub(super) struct Rows {
+    input: Box<dyn Read + Send>,
+    at_end: bool,
+    parser: csv_core::Reader,
+    /// What was read of the stream and is still needed: everything from the start of the current row on.
+    buffer: Vec<u8>,
+    filled: usize,
+    /// The first byte after the current row.
+    next: usize,
+    /// The line of that byte.
+    next_line: u64,
+    /// The current row.
+    row: usize,
+    row_line: u64,
+    text: Vec<u8>,
+    text_length: usize,
+    ends: Vec<usize>,
+    cells: usize,
+    separator: u8,
+}
+
+impl Rows {
+    /// Rows whose cells are separated by this byte.
+    pub(super) fn new(input: Box<dyn Read + Send>, separator: u8) -> Self {
+        Self {
+            input,
+            at_end: false,
+            parser: parser(separator),
+            buffer: vec![0; CHUNK],
+            filled: 0,
+            next: 0,
+            next_line: 1,
+            row: 0,
+            row_line: 1,
+            text: vec![0; 4096],
+            text_length: 0,
+            ends: vec![0; 64],
+            cells: 0,
+            separator,
+        }
+    }
+
+    /// What comes next, as it stands in the stream: this many bytes or more, fewer only at its end.
+    pub(super) fn peek(&mut self, at_least: usize) -> io::Result<&[u8]> {
+        self.start_row();
+        while self.filled - self.next < at_least && !self.at_end {
+            self.fill()?;
+        }
+        Ok(&self.buffer[self.next..self.filled])
+    }
+
+    /// Passes over so many of the bytes that [`Self::peek`] showed, which hold no line break.
+    pub(super) fn skip(&mut self, bytes: usize) {
+        self.next = (self.next + bytes).min(self.filled);
+        self.start_row();
+    }
+
+    fn start_row(&mut self) {
+        (self.row, self.row_line) = (self.next, self.next_line);
+    }
+
+    /// Passes over blank lines, and tells whether anything follows.
+    pub(super) fn has_more(&mut self) -> io::Result<bool> {
+        loop {
+            let blank = self.peek(1)?.iter().take_while(|&&byte| byte == b'\n' || byte == b'\r').count();
+            let blank = &self.buffer[self.next..self.next + blank];
+            self.next_line += line_breaks(blank);
+            self.next += blank.len();
+            self.start_row();
+            if self.next < self.filled || self.at_end {
+                return Ok(self.next < self.filled);
+            }
+        }
+    }
+
+    /// The next row; blank lines are no rows.
+    pub(super) fn advance(&mut self) -> io::Result<Option<Found>> {
+        if !self.has_more()? {
+            return Ok(None);
+        }
+        (self.text_length, self.cells) = (0, 0);
+        loop {
+            let (result, read, written, ended) = self.parser.read_record(
+                &self.buffer[self.next..self.filled],
+                &mut self.text[self.text_length..],
+                &mut self.ends[self.cells..],
+            );
+            self.next += read;
+            self.text_length += written;
+            self.cells += ended;
+            match result {
+                ReadRecordResult::OutputFull => self.text.resize(self.text.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                ReadRecordResult::Record => {
+                    let row = &self.buffer[self.row..self.next];
+                    self.next_line = self.row_line + line_breaks(row);
+                    return Ok(Some(Found::Row { line: self.row_line }));
+                }
+                // The parser takes an empty input for the end of the stream, and says `InputEmpty` before.
+                ReadRecordResult::InputEmpty | ReadRecordResult::End if !self.at_end => {
+                    if self.next - self.row > LONGEST_ROW {
+                        let line = self.row_line;
+                        self.skip_line()?;
+                        return Ok(Some(Found::TooLong { line }));
+                    }
+                    self.fill()?;
+                }
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::End => return Ok(None),
+            }
+        }
+    }
+
+    /// The current row's cells; or the number of the first one that is not UTF-8 text, counted from 1.
+    pub(super) fn cells(&self) -> Result<Cells<'_>, usize> {
+        Cells::new(&self.text[..self.text_length], &self.ends[..self.cells])
+    }
+
+    /// The lines that were read whole so far.
+    pub(super) fn lines_read(&self) -> u64 {
+        self.next_line - 1
+    }
+
+    /// Whether the current row goes over several lines because of a stray quotation mark: the quoted cell that crosses
+    /// a line's end is never closed, or is closed in the middle of what must be another cell.
+    pub(super) fn has_stray_quote(&self) -> bool {
+        let row = &self.buffer[self.row..self.next];
+        row.trim_ascii_end().contains(&b'\n') && !is_well_quoted(row, self.separator)
+    }
+
+    /// How many cells the current row has.
+    pub(super) fn width(&self) -> usize {
+        self.cells
+    }
+
+    /// Takes the current row back if it goes over several lines, and gives up its first line alone: the next row starts
+    /// on the line after that. Tells whether it did.
+    ///
+    /// That is for a row with the wrong number of cells: some quote in its first line was never closed, and swallowed
+    /// the rows that follow. Each line that opens a quote closes the one that was open before, so lines are not read
+    /// over and over.
+    pub(super) fn give_up_first_line(&mut self) -> bool {
+        let row = &self.buffer[self.row..self.next];
+        match row.iter().position(|&byte| byte == b'\n') {
+            Some(end) if end + 1 < row.len() => {
+                self.next = self.row + end + 1;
+                self.next_line = self.row_line + 1;
+                self.parser.reset();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes the current row back, to read it with another separator.
+    pub(super) fn again_with(&mut self, separator: u8) {
+        (self.next, self.next_line) = (self.row, self.row_line);
+        self.separator = separator;
+        self.parser = parser(separator);
+    }
+
+    /// Passes over the rest of the current row's first line, however long it is.
+    fn skip_line(&mut self) -> io::Result<()> {
+        self.parser.reset();
+        self.next = self.row;
+        loop {
+            match self.buffer[self.next..self.filled].iter().position(|&byte| byte == b'\n') {
+                Some(end) => {
+                    self.next += end + 1;
+                    self.next_line = self.row_line + 1;
+                    return Ok(());
+                }
+                None => self.next = self.filled,
+            }
+            self.row = self.next;
+            if self.at_end {
+                return Ok(());
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Reads on, once. Keeps the current row.
+    fn fill(&mut self) -> io::Result<()> {
+        if self.row > 0 {
+            self.buffer.copy_within(self.row..self.filled, 0);
+            self.filled -= self.row;
+            self.next -= self.row;
+            self.row = 0;
+        }
+        if self.filled == self.buffer.len() {
+            self.buffer.resize(self.buffer.len() * 2, 0);
+        }
+        loop {
+            match self.input.read(&mut self.buffer[self.filled..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+                Ok(read) => {
+                    self.filled += read;
+                    self.at_end = read == 0;
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn parser(separator: u8) -> csv_core::Reader {
+    csv_core::ReaderBuilder::new().delimiter(separator).build()
+}
+
+/// Whether every quoted cell of a row is closed, and nothing follows its closing quote but a separator or the row's end.
+fn is_well_quoted(row: &[u8], separator: u8) -> bool {
+    let mut rest = row;
+    loop {
+        if let Some(quoted) = rest.strip_prefix(b"\"") {
+            rest = quoted;
+            loop {
+                let Some(quote) = rest.iter().position(|&byte| byte == b'"') else { return false };
+                rest = &rest[quote + 1..];
+                match rest.strip_prefix(b"\"") {
+                    Some(after_escaped) => rest = after_escaped,
+                    None => break,
+                }
+            }
+            if !rest.first().is_none_or(|&byte| byte == separator || byte == b'\r' || byte == b'\n') {
+                return false;
+            }
+        }
+        match rest.iter().position(|&byte| byte == separator) {
+            Some(end) => rest = &rest[end + 1..],
+            None => return true,
+        }
+    }
+}
+
+fn line_breaks(bytes: &[u8]) -> u64 {
+    bytes.iter().map(|&byte| u64::from(byte == b'\n')).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hands out so many bytes at a time.
+    struct Drip<'a>(&'a [u8], usize);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = self.1.min(buffer.len());
+            self.0.by_ref().take(length as u64).read(buffer)
+        }
+    }
+
+    fn all(rows: &mut Rows) -> Vec<(u64, Vec<String>)> {
+        let mut found = Vec::new();
+        while let Some(row) = rows.advance().unwrap() {
+            match row {
+                Found::Row { line } => {
+                    found.push((line, rows.cells().unwrap().iter().map(str::to_owned).collect()));
+                }
+                Found::TooLong { line } => found.push((line, vec!["too long".to_owned()])),
+            }
+        }
+        found
+    }
+
+    fn read(text: &'static str, at_a_time: usize) -> Vec<(u64, String)> {
+        let mut rows = Rows::new(Box::new(Drip(text.as_bytes(), at_a_time)), b',');
+        all(&mut rows).into_iter().map(|(line, cells)| (line, cells.join("|"))).collect()
+    }
+
+    fn lines(rows: &[(u64, &str)]) -> Vec<(u64, String)> {
+        rows.iter().map(|(line, row)| (*line, (*row).to_owned())).collect()
+    }
+
+    #[test]
+    fn rows_are_the_same_however_the_stream_is_cut() {
+        for at_a_time in [1, 2, 3, 5, 1000] {
+            let rows = read("a,b\r\n\r\n\n1,\"2\r\n\"\"3\"\"\"\n4,\n", at_a_time);
+            assert_eq!(rows, lines(&[(1, "a|b"), (4, "1|2\r\n\"3\""), (6, "4|")]), "{at_a_time}");
+        }
+    }
+
+    #[test]
+    fn the_last_row_needs_no_line_break() {
+        assert_eq!(read("a,b\n1,2", 100), lines(&[(1, "a|b"), (2, "1|2")]));
+        assert_eq!(read("a", 1), lines(&[(1, "a")]));
+        assert_eq!(read("a,", 1), lines(&[(1, "a|")]));
+        assert_eq!(read("", 1), []);
+        assert_eq!(read("\r\n\r\n", 1), []);
+    }
+
+    #[test]
+    fn what_an_open_quote_swallowed_is_read_again_from_the_next_line_on() {
+        for at_a_time in [1, 7, 1000] {
+            let text = b"a,b\n1,\"2\n3,4\n5,6\n";
+            let mut rows = Rows::new(Box::new(Drip(text, at_a_time)), b',');
+            assert_eq!(rows.advance().unwrap(), Some(Found::Row { line: 1 }));
+            assert!(!rows.give_up_first_line());
+            assert_eq!(rows.advance().unwrap(), Some(Found::Row { line: 2 }));
+            assert!(rows.give_up_first_line());
+            let rest = all(&mut rows);
+            assert_eq!(rest, [(3, vec!["3".to_owned(), "4".to_owned()]), (4, vec!["5".to_owned(), "6".to_owned()])]);
+        }
+    }
+
+    #[test]
+    fn an_endless_row_is_skipped_in_bounded_memory() {
+        let endless_line = io::repeat(b'x').take(6 << 20);
+        let endless_quote = b"\n\"".chain(io::repeat(b'y').take(1000)).chain(&b"\nc,d\n"[..]);
+        let quoted_lines = io::Cursor::new(b"e,f\n".repeat(1 << 20));
+        let mut rows = Rows::new(Box::new(endless_line.chain(endless_quote).chain(quoted_lines)), b',');
+        assert_eq!(rows.advance().unwrap(), Some(Found::TooLong { line: 1 }));
+        assert_eq!(rows.advance().unwrap(), Some(Found::TooLong { line: 2 }));
+        assert_eq!(rows.advance().unwrap(), Some(Found::Row { line: 3 }));
+        assert_eq!(rows.cells().unwrap().iter().collect::<Vec<_>>(), ["c", "d"]);
+        assert_eq!(rows.advance().unwrap(), Some(Found::Row { line: 4 }));
+        assert!(rows.buffer.len() + rows.text.len() <= 4 * LONGEST_ROW);
+    }
+
+    #[test]
+    fn a_header_can_be_read_again_with_another_separator() {
+        let mut rows = Rows::new(Box::new(&b"a;b\n1;2\n"[..]), b',');
+        rows.advance().unwrap();
+        assert_eq!(rows.width(), 1);
+        rows.again_with(b';');
+        assert_eq!(all(&mut rows).len(), 2);
+        assert_eq!(rows.width(), 2);
+    }
+}
