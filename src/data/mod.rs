@@ -8,7 +8,9 @@ mod clock;
 mod countries;
 mod generate;
 mod prices;
+mod profile;
 mod random;
 mod regions;
 
 pub use generate::generate;
+pub use profile::{Amounts, KeyCount, Profile, Sizes, profile};
