@@ -401,6 +401,24 @@ async fn a_connection_on_which_nothing_is_heard_is_opened_again_though_nothing_i
 }
 
 #[tokio::test]
+async fn a_connection_that_takes_no_more_bytes_is_opened_again() {
+    let emulator = emulator(EventHubsEmulatorOptions::default()).await;
+    let proxy = Proxy::to(emulator.local_addr()).await;
+    let hub = ConnectionString { port: Some(proxy.port()), ..hub(&emulator, "Sender", "transactions") };
+    let options = patience(Patience { idle: Duration::from_millis(400), ..Patience::default() });
+    let service = connect(&settings(EventHubClient::Pipelined, vec![hub]), &options).await;
+    proxy.swallow();
+    let mut transactions = transactions(40);
+    // More than all the buffers on the way hold, so that the AMQP library waits to write, and watches nothing else.
+    for transaction in &mut transactions {
+        transaction.body = Bytes::from(transaction.id.to_string().repeat(20_000));
+    }
+    let sent = timeout(Duration::from_secs(20), send_all(&service, &transactions)).await;
+    assert_eq!(sent.unwrap().0, []);
+    assert_stored_once(&emulator, "transactions", &transactions);
+}
+
+#[tokio::test]
 async fn closing_does_not_wait_for_a_network_that_swallows_everything() {
     let emulator = emulator(EventHubsEmulatorOptions::default()).await;
     let proxy = Proxy::to(emulator.local_addr()).await;
