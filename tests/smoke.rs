@@ -75,7 +75,7 @@ async fn container(endpoint: &str, key: &str) -> ContainerClient {
         .build(account, RoutingStrategy::ProximityTo(Region::EAST_US))
         .await
         .unwrap();
-    client.database_client("Woodgrove").container_client("transactions").await.unwrap()
+    client.database_client("Woodgrove").container_client("transactions", None).await.unwrap()
 }
 
 /// ipCountryCode of each row of the shipped data, which has no unreadable rows.
