@@ -74,6 +74,7 @@ impl Account {
             false if payer.languages.is_empty() => format!("en-{}", payer.code.to_uppercase()),
             false => dice.weighted(payer.languages, |(_, weight)| *weight).0.to_owned(),
         };
+        let age = if dice.chance(5_500) { 1 } else { dice.spread(2, 1024).min(OLDEST) };
         Self {
             id: account_id(number, dice),
             country: payer.code.to_uppercase(),
@@ -92,11 +93,12 @@ impl Account {
             currency: Currency::find(if dice.chance(80) { "USD" } else { payer.currency }),
             instrument: if by_paypal { "PAYPAL" } else { "CREDITCARD" },
             is_registered: dice.chance(400),
-            age: if dice.chance(5_500) { 1 } else { dice.spread(2, 1024).min(OLDEST) },
+            age,
             instrument_age: match dice.below(100) {
                 0..40 => 0,
                 40..65 => 1,
-                _ => dice.spread(2, 500_000),
+                // Younger than the account.
+                _ => dice.spread(2, age * 720),
             },
             home,
             region,
