@@ -6,8 +6,8 @@
 mod cells;
 mod columns;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
-use std::io::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -187,40 +187,35 @@ impl RecordWriter {
         for (index, (column, place)) in self.columns.places().enumerate() {
             out.extend_from_slice(column.label.as_bytes());
             let cell = place.map(|place| cells.get(place));
-            let raw_date = self.columns.raw_date_and_time();
-            let read = match (column.kind, cell) {
-                (Kind::Text, cell) => {
+            let bad_text = match (column.kind, cell, self.columns.raw_date_and_time()) {
+                (Kind::Text, cell, _) => {
                     push_text(out, cell.unwrap_or_default());
-                    continue;
+                    None
                 }
-                (Kind::PartitionKey, cell) => {
+                (Kind::PartitionKey, cell, _) => {
                     partition_key = cell.map(str::trim).filter(|key| !key.is_empty()).unwrap_or(UNKNOWN_COUNTRY);
                     push_text(out, partition_key);
-                    continue;
+                    None
                 }
-                (Kind::DateTime, None) if raw_date.is_some() => {
-                    let (date, time) = raw_date.unwrap_or_default();
-                    let (date, time) = (cells.get(date).trim(), cells.get(time).trim());
-                    let moment = DateTime::parse_raw(date, time);
-                    push_moment(out, moment);
-                    if moment.is_some() { Ok(()) } else { Err(format!("{date} {time}").trim().to_owned()) }
+                (Kind::DateTime, None, Some((date, time))) => {
+                    let (date, time) = (cells.get(date).trim_ascii(), cells.get(time).trim_ascii());
+                    let is_read = push_moment(out, DateTime::parse_raw(date, time));
+                    (!is_read).then(|| Cow::Owned(format!("{date} {time}").trim().to_owned()))
                 }
-                (kind, Some(cell)) => {
-                    let cell = cell.trim();
-                    if push_value(out, kind, cell, self.mark) { Ok(()) } else { Err(cell.to_owned()) }
+                (kind, Some(cell), _) => {
+                    let cell = cell.trim_ascii();
+                    let is_read = push_value(out, kind, cell, self.mark);
+                    (!is_read).then_some(Cow::Borrowed(cell))
                 }
-                (kind, None) => {
+                (kind, None, _) => {
                     push_value(out, kind, "", self.mark);
-                    Ok(())
+                    None
                 }
             };
-            if let Err(text) = read {
+            if let Some(text) = bad_text {
                 if self.strict {
-                    return Err(BadCell {
-                        column: column.name,
-                        text: shortened(&text),
-                        expected: expected(column.kind),
-                    });
+                    let text = shortened(&text);
+                    return Err(BadCell { column: column.name, text, expected: expected(column.kind) });
                 }
                 report.count(index, line, &text);
             }
@@ -254,26 +249,25 @@ fn push_value(out: &mut Vec<u8>, kind: Kind, cell: &str, mark: DecimalMark) -> b
             out.extend_from_slice(if boolean == Some(true) { b"true" } else { b"false" });
             boolean.is_some()
         }
-        Kind::DateTime => {
-            let moment = DateTime::parse(cell);
-            push_moment(out, moment);
-            moment.is_some()
-        }
+        Kind::DateTime => push_moment(out, DateTime::parse(cell)),
     }
 }
 
-fn push_moment(out: &mut Vec<u8>, moment: Option<DateTime>) {
+fn push_moment(out: &mut Vec<u8>, moment: Option<DateTime>) -> bool {
     out.push(b'"');
     if let Some(moment) = moment {
         moment.write(out);
     }
     out.push(b'"');
+    moment.is_some()
 }
 
 fn push_text(out: &mut Vec<u8>, text: &str) {
     let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
     if text.bytes().all(is_plain) {
-        let _ = write!(out, "\"{text}\"");
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
     } else {
         // Writing a string into memory cannot fail.
         let _ = serde_json::to_writer(out, text);

@@ -1,4 +1,6 @@
 //! The local Event Hubs over sockets, seen by the AMQP library that the publisher uses.
+// Clippy knows a test by its attribute, not the helpers that tests share.
+#![allow(clippy::panic, clippy::unwrap_used)]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -105,13 +107,6 @@ async fn start(options: EventHubsEmulatorOptions) -> EventHubsEmulator {
     EventHubsEmulator::start(options).await.unwrap()
 }
 
-fn condition(error: &SendError) -> String {
-    let SendError::LinkStateError(LinkStateError::RemoteClosedWithError(error)) = error else {
-        panic!("detached with an error, not {error:?}")
-    };
-    text(&error.condition)
-}
-
 fn text(condition: &ErrorCondition) -> String {
     match serde_amqp::to_value(condition) {
         Ok(Value::Symbol(symbol)) => symbol.0,
@@ -191,12 +186,9 @@ async fn a_message_of_many_frames_arrives_whole_and_one_over_a_mebibyte_is_refus
     sender.send(message(None, body.clone())).await.unwrap();
     assert_eq!(emulator.events("transactions", 0)[0].body, body);
 
-    let outcome = timeout(PATIENCE, sender.send(message(None, vec![0; 1_100_000]))).await.unwrap();
-    match outcome {
-        Err(SendError::MessageSizeExceeded(_)) => {}
-        Err(error) => assert_eq!(condition(&error), "amqp:link:message-size-exceeded"),
-        Ok(outcome) => panic!("{outcome:?}"),
-    }
+    // The client itself knows the link's max-message-size.
+    let refused = timeout(PATIENCE, sender.send(message(None, vec![0; 1_100_000]))).await.unwrap();
+    assert!(matches!(refused, Err(SendError::MessageSizeExceeded(_))));
     assert_eq!(emulator.counts().events(), 1);
 }
 

@@ -1,9 +1,11 @@
 //! What will be done, with what: the first lines of a run.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::number::counted;
 use super::single_line;
 use super::style::{CAUTION, NAME};
 use crate::identity::RunId;
@@ -107,8 +109,11 @@ impl Opening {
                 line(text, "", created)?;
             }
             line(text, "", &describe(cosmos_db.throughput))?;
-            let ttl = humantime::format_duration(std::time::Duration::from_secs(cosmos_db.ttl_seconds.into()));
-            line(text, "", &format!("partition key /ipCountryCode, documents kept for {ttl}"))?;
+            line(
+                text,
+                "",
+                &format!("partition key /ipCountryCode, documents kept for {}", ttl(cosmos_db.ttl_seconds)),
+            )?;
         }
         line(text, "Plan", &self.plan)?;
         for warning in &self.warnings {
@@ -142,6 +147,15 @@ impl Opening {
     }
 }
 
+/// A time to live in whole days where it is one: `60 days`, as people set it, and not months of some length.
+fn ttl(seconds: u32) -> String {
+    const DAY: u32 = 24 * 60 * 60;
+    match seconds {
+        seconds if seconds.is_multiple_of(DAY) => counted((seconds / DAY).into(), "day"),
+        seconds => humantime::format_duration(Duration::from_secs(seconds.into())).to_string(),
+    }
+}
+
 fn throughput_json(throughput: Throughput) -> Value {
     let (mode, request_units_per_second, scope) = match throughput {
         Throughput::Manual { request_units_per_second, scope } => ("manual", request_units_per_second, scope),
@@ -167,4 +181,55 @@ fn cents(usd: f64) -> f64 {
 
 fn line(text: &mut String, name: &str, value: &str) -> std::fmt::Result {
     writeln!(text, "{NAME}{name:<10}{NAME:#} {}", single_line(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::cosmos::Scope;
+
+    fn opening() -> Opening {
+        Opening {
+            run_id: "0b5c1f6e-93d2-8a47".parse().unwrap(),
+            data: "data/Untagged_Transactions.csv".into(),
+            settings: "flags, defaults".into(),
+            event_hubs: vec![HubOpening {
+                name: "transactions at ns.servicebus.windows.net".into(),
+                partitions: Some(10),
+                how: "pipelined over 2 connections".into(),
+            }],
+            max_in_flight_event_hubs: 1000,
+            cosmos_db: Some(CosmosDbOpening {
+                name: "Woodgrove/transactions at https://account.documents.azure.com/".into(),
+                how: "gateway, account key".into(),
+                created: Some("database and container created"),
+                throughput: Throughput::Manual { request_units_per_second: 15_000, scope: Scope::Database },
+                ttl_seconds: 5_184_000,
+            }),
+            plan: "every row once".into(),
+            warnings: vec!["EVENT_HUB_1 has no EntityPath".into()],
+        }
+    }
+
+    #[test]
+    fn the_announcement_says_what_is_provisioned_and_what_it_costs() {
+        insta::assert_snapshot!(anstream::adapter::strip_str(&opening().to_text()).to_string(), @r"
+        txgen 0.1.0, run 0b5c1f6e-93d2-8a47
+        Data       data/Untagged_Transactions.csv
+        Settings   flags, defaults
+        Event Hubs transactions at ns.servicebus.windows.net, 10 partitions, pipelined over 2 connections
+                   at most 1000 transactions in flight
+        Cosmos DB  Woodgrove/transactions at https://account.documents.azure.com/, gateway, account key
+                   database and container created
+                   throughput 15000 RU/s on the database: about USD 1.20 an hour, 876.00 a month (list price)
+                   partition key /ipCountryCode, documents kept for 60 days
+        Plan       every row once
+        Note       EVENT_HUB_1 has no EntityPath
+        ");
+    }
+
+    #[test]
+    fn times_to_live_are_told_in_days_where_they_are_days() {
+        assert_eq!([ttl(86_400), ttl(5_184_000), ttl(90)], ["1 day", "60 days", "1m 30s"]);
+    }
 }

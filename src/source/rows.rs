@@ -110,6 +110,7 @@ impl Rows {
             return Ok(None);
         }
         (self.text_length, self.cells) = (0, 0);
+        self.parser.set_line(0);
         loop {
             let (result, read, written, ended) = self.parser.read_record(
                 &self.buffer[self.next..self.filled],
@@ -123,8 +124,7 @@ impl Rows {
                 ReadRecordResult::OutputFull => self.text.resize(self.text.len() * 2, 0),
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
                 ReadRecordResult::Record => {
-                    let row = &self.buffer[self.row..self.next];
-                    self.next_line = self.row_line + line_breaks(row);
+                    self.next_line = self.row_line + self.parser.line();
                     return Ok(Some(Found::Row { line: self.row_line }));
                 }
                 // The parser takes an empty input for the end of the stream, and says `InputEmpty` before.

@@ -97,7 +97,7 @@ impl fmt::Display for Layout {
         f.write_str(match self {
             Self::Cleaned => "cleaned (all 28 columns)",
             Self::Raw => "raw (date and time apart)",
-            Self::Other => "other",
+            Self::Other => "some of the 28 columns",
         })
     }
 }

@@ -354,3 +354,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

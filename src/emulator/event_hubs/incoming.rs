@@ -47,6 +47,8 @@ struct Partial {
     delivery_id: u32,
     format: u32,
     settled: bool,
+    /// What came so far in all; `bytes` holds it unless it is more than a message may be.
+    size: usize,
     bytes: Vec<u8>,
     namespace: Arc<Namespace>,
 }
@@ -59,6 +61,12 @@ impl Drop for Partial {
 
 impl Partial {
     fn extend(&mut self, part: &[u8]) -> Result<(), Violation> {
+        self.size = self.size.saturating_add(part.len());
+        if self.size > MAX_MESSAGE_SIZE {
+            let bytes = std::mem::take(&mut self.bytes);
+            self.namespace.partial_bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
+            return Ok(());
+        }
         let before = self.namespace.partial_bytes.fetch_add(part.len(), Ordering::Relaxed);
         self.bytes.extend_from_slice(part);
         if before + part.len() > MAX_PARTIAL_BYTES {
@@ -76,8 +84,8 @@ impl Partial {
 pub(super) enum Received {
     /// More is to come, or the delivery was aborted.
     Nothing,
-    /// A whole delivery. `settled` ones want no outcome.
-    Delivery { id: u32, format: u32, settled: bool },
+    /// A whole delivery of so many bytes. `settled` ones want no outcome.
+    Delivery { id: u32, format: u32, settled: bool, size: usize },
     /// The link is to be detached.
     Refused(AmqpError),
 }
@@ -128,18 +136,6 @@ impl Incoming {
             self.partial = None;
             return nothing(Received::Nothing);
         }
-        let so_far = self.partial.as_ref().map_or(0, |partial| partial.bytes.len());
-        if so_far + transfer.payload.len() > MAX_MESSAGE_SIZE {
-            let id = self.partial.take().map_or(transfer.delivery_id.unwrap_or(0), |partial| partial.delivery_id);
-            return nothing(Received::Refused(AmqpError::new(
-                "amqp:link:message-size-exceeded",
-                format!(
-                    "The received message (delivery-id:{id}, size:{} bytes) exceeds the limit ({MAX_MESSAGE_SIZE} bytes) \
-                     currently allowed on the link.",
-                    so_far + transfer.payload.len()
-                ),
-            )));
-        }
         let Some(mut partial) = self.partial.take() else {
             let id = transfer.delivery_id.ok_or_else(|| {
                 Violation::Session(AmqpError::new(
@@ -149,10 +145,11 @@ impl Incoming {
             })?;
             let (format, settled) = (transfer.message_format.unwrap_or(0), transfer.settled);
             if !transfer.more {
-                return Ok((self.whole(id, format, settled), Payload::InFrame(transfer.payload)));
+                let received = self.whole(id, format, settled, transfer.payload.len());
+                return Ok((received, Payload::InFrame(transfer.payload)));
             }
             let namespace = Arc::clone(namespace);
-            let mut partial = Partial { delivery_id: id, format, settled, bytes: Vec::new(), namespace };
+            let mut partial = Partial { delivery_id: id, format, settled, size: 0, bytes: Vec::new(), namespace };
             partial.extend(transfer.payload)?;
             self.partial = Some(partial);
             return nothing(Received::Nothing);
@@ -163,15 +160,15 @@ impl Incoming {
             self.partial = Some(partial);
             return nothing(Received::Nothing);
         }
-        let received = self.whole(partial.delivery_id, partial.format, partial.settled);
+        let received = self.whole(partial.delivery_id, partial.format, partial.settled, partial.size);
         Ok((received, Payload::Gathered(Gathered(partial))))
     }
 
-    fn whole(&mut self, id: u32, format: u32, settled: bool) -> Received {
+    fn whole(&mut self, id: u32, format: u32, settled: bool, size: usize) -> Received {
         if !settled {
             self.unsettled += 1;
         }
-        Received::Delivery { id, format, settled }
+        Received::Delivery { id, format, settled, size }
     }
 
     /// One delivery was settled.
@@ -192,6 +189,19 @@ impl Incoming {
         self.credit = self.credit.max(self.limit.saturating_sub(self.unsettled));
         (self.delivery_count, self.credit)
     }
+}
+
+/// Why a message of this size is not taken, if it is not. The rest of it has been thrown away as it came.
+pub(super) fn too_large(delivery_id: u32, size: usize) -> Option<AmqpError> {
+    (size > MAX_MESSAGE_SIZE).then(|| {
+        AmqpError::new(
+            "amqp:link:message-size-exceeded",
+            format!(
+                "The received message (delivery-id:{delivery_id}, size:{size} bytes) exceeds the limit \
+                 ({MAX_MESSAGE_SIZE} bytes) currently allowed on the link."
+            ),
+        )
+    })
 }
 
 /// Stores what a sender delivered to a hub.
@@ -289,13 +299,17 @@ mod tests {
     }
 
     #[test]
-    fn a_message_over_a_mebibyte_costs_the_link() {
+    fn a_message_over_a_mebibyte_is_counted_and_not_kept() {
         let (namespace, mut link) = (namespace(), link(10));
         let part = vec![0; 600_000];
         link.receive(&transfer(&part, true), &namespace).unwrap();
-        let (received, _) = link.receive(&transfer(&part, true), &namespace).unwrap();
-        let Received::Refused(error) = received else { panic!("refused") };
-        assert_eq!(error.condition, "amqp:link:message-size-exceeded");
+        link.receive(&transfer(&part, true), &namespace).unwrap();
+        assert_eq!(namespace.partial_bytes.load(Ordering::Relaxed), 0);
+        let (received, payload) = link.receive(&transfer(&part, false), &namespace).unwrap();
+        assert!(matches!(received, Received::Delivery { id: 9, size: 1_800_000, .. }));
+        assert!(payload.bytes().is_empty());
+        assert_eq!(too_large(9, 1_800_000).unwrap().condition, "amqp:link:message-size-exceeded");
+        assert_eq!(too_large(9, MAX_MESSAGE_SIZE), None);
     }
 
     #[test]

@@ -116,14 +116,14 @@ impl Namespace {
                 ));
             }
         }
-        if let Some(limit) = self.options.memory_limit {
-            if self.stored_bytes.load(Ordering::Relaxed) + size > limit {
-                hub.rejected.fetch_add(1, Ordering::Relaxed);
-                return Err(AmqpError::new(
-                    "amqp:resource-limit-exceeded",
-                    format!("The emulator holds as many bytes of events as it may ({limit}); see its memory limit."),
-                ));
-            }
+        if let Some(limit) = self.options.memory_limit
+            && self.stored_bytes.load(Ordering::Relaxed) + size > limit
+        {
+            hub.rejected.fetch_add(1, Ordering::Relaxed);
+            return Err(AmqpError::new(
+                "amqp:resource-limit-exceeded",
+                format!("The emulator holds as many bytes of events as it may ({limit}); see its memory limit."),
+            ));
         }
         let taken = hub.append(partition, key, events, now.unix_ms);
         self.stored_bytes.fetch_add(taken, Ordering::Relaxed);

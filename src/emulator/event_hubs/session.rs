@@ -1,13 +1,14 @@
 //! A session: its links, its windows, and the outcomes that wait for their time.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
 use super::attach::{Admitted, RUNTIME_METRICS, admit, unauthorized};
 use super::core::{Core, Violation};
 use super::grants::Right;
-use super::incoming::{Incoming, Inlet, MAX_MESSAGE_SIZE, Payload, Received, ingest};
+use super::incoming::{Incoming, Inlet, MAX_MESSAGE_SIZE, Payload, Received, ingest, too_large};
 use super::outgoing::{Outgoing, Outlet, Progress, Windows};
 use super::wire::message::Request;
 use super::wire::performative::{
@@ -192,21 +193,28 @@ impl Session {
             None => return Err(unattached(handle)),
         };
         let (received, payload) = link.receive(transfer, &core.namespace)?;
-        let (id, format, settled) = match received {
+        let (id, format, settled, size) = match received {
             Received::Nothing => return Ok(()),
             Received::Refused(error) => {
                 self.detach(core, handle, &error);
                 return Ok(());
             }
-            Received::Delivery { id, format, settled } => (id, format, settled),
+            Received::Delivery { id, format, settled, size } => (id, format, settled, size),
         };
-        let (outcome, due) = match &link.inlet {
-            Inlet::Hub { hub, partition, .. } => {
-                let outcome = ingest(core, hub, *partition, format, payload.bytes());
-                (outcome, core.now.instant + core.namespace.options.latency)
+        let mut due = core.now.instant;
+        let outcome = match (too_large(id, size), &link.inlet) {
+            (None, Inlet::Hub { hub, partition, .. }) => {
+                due += core.namespace.options.latency;
+                ingest(core, hub, *partition, format, payload.bytes())
             }
-            Inlet::Cbs => (self.request(core, true, &payload), core.now.instant),
-            Inlet::Management => (self.request(core, false, &payload), core.now.instant),
+            (None, Inlet::Cbs) => self.request(core, true, &payload),
+            (None, Inlet::Management) => self.request(core, false, &payload),
+            (Some(error), inlet) => {
+                if let Inlet::Hub { hub, .. } = inlet {
+                    hub.rejected.fetch_add(1, Ordering::Relaxed);
+                }
+                Outcome::Rejected(error)
+            }
         };
         if !settled {
             self.awaiting.push_back(Awaiting { due, handle, delivery_id: id, outcome });
@@ -275,10 +283,10 @@ impl Session {
         tracing::debug!(condition = error.condition, description = error.description, "link detached");
         // What is settled already is told first, whatever the latency: it is stored.
         self.settle(core, |_| true);
-        if let Some(slot) = self.links.get_mut(handle as usize) {
-            if let Some(link) = slot.replace(Link::Detaching) {
-                release(core, &link);
-            }
+        if let Some(slot) = self.links.get_mut(handle as usize)
+            && let Some(link) = slot.replace(Link::Detaching)
+        {
+            release(core, &link);
         }
         core.send(self.channel, |w| write_detach(w, handle, true, Some(error)));
     }
@@ -318,10 +326,10 @@ impl Session {
         }
         self.settle(core, |due| due <= now);
         for handle in 0..self.links.len() {
-            if let Some(Some(Link::Incoming(link))) = self.links.get_mut(handle) {
-                if let Some((delivery_count, credit)) = link.refill() {
-                    self.send_credit(core, handle as u32, delivery_count, credit);
-                }
+            if let Some(Some(Link::Incoming(link))) = self.links.get_mut(handle)
+                && let Some((delivery_count, credit)) = link.refill()
+            {
+                self.send_credit(core, handle as u32, delivery_count, credit);
             }
         }
     }

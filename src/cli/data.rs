@@ -1,0 +1,98 @@
+//! `txgen data`: makes CSV files of transactions, and looks at them.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{CliError, FAILED};
+use crate::data;
+
+/// What to do with data.
+#[derive(Debug, Subcommand)]
+pub(super) enum DataCommand {
+    /// Make a realistic CSV file: the same rows and seed give the same bytes
+    Generate(GenerateArgs),
+    /// Profile a CSV file: rows, unreadable rows by line, columns, countries
+    Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GenerateArgs {
+    /// How many rows
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    rows: u64,
+    /// Which rows: another seed gives other rows
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    seed: u64,
+    /// Where to write them; - is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The CSV file
+    #[arg(value_name = "FILE", default_value = super::run::DEFAULT_DATA)]
+    file: PathBuf,
+    /// How to show it
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    output: ProfileFormat,
+}
+
+/// How a profile is shown.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum ProfileFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Does what the command line asks for.
+pub(super) async fn execute(command: DataCommand) -> Result<ExitCode, CliError> {
+    // Reading and writing files blocks; the thread is one that may.
+    let job = tokio::task::spawn_blocking(move || match command {
+        DataCommand::Generate(args) => generate(&args),
+        DataCommand::Check(args) => check(&args),
+    });
+    job.await.map_err(|_| CliError::failed(anyhow::anyhow!("the thread that does the work ended unexpectedly")))?
+}
+
+fn generate(args: &GenerateArgs) -> Result<ExitCode, CliError> {
+    if args.output == Path::new("-") {
+        return match data::generate(args.rows, args.seed, std::io::stdout().lock()) {
+            // A reader that has seen enough (`| head`) is no failure.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(CliError::failed(anyhow::Error::new(error).context("cannot write to standard output")))
+            }
+            _ => Ok(ExitCode::SUCCESS),
+        };
+    }
+    let path = args.output.display();
+    let file =
+        File::create(&args.output).with_context(|| format!("cannot create `{path}`")).map_err(CliError::usage)?;
+    let mut writer = BufWriter::new(file);
+    data::generate(args.rows, args.seed, &mut writer)
+        .and_then(|()| writer.flush())
+        .with_context(|| format!("cannot write `{path}`"))
+        .map_err(CliError::failed)?;
+    let rows = args.rows;
+    super::output::tell(&format!("{rows} rows of seed {} written to {path}", args.seed));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
+    let profile = data::profile(&args.file).map_err(CliError::usage)?;
+    let text = match args.output {
+        ProfileFormat::Text => profile.to_string(),
+        ProfileFormat::Json => serde_json::to_string(&profile).map_err(CliError::failed)? + "\n",
+    };
+    // Whoever closes standard output early has seen enough.
+    let _ = anstream::stdout().write_all(text.as_bytes());
+    Ok(if profile.rejected_rows > 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}

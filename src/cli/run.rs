@@ -1,0 +1,375 @@
+//! `txgen run`: the job.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::output::{Output, OutputFormat, tell};
+use super::{CliError, FAILED, INTERRUPTED, signals};
+use crate::emulator::Emulators;
+use crate::identity::RunId;
+use crate::report::opening::{CosmosDbOpening, HubOpening, Opening};
+use crate::run::feed::{Feed, Row, Rows};
+use crate::run::recorder::Recorder;
+use crate::run::{Run, Stop};
+use crate::service::cosmos::{CosmosDb, Provision};
+use crate::service::event_hubs::{EventHubs, HubInfo};
+use crate::service::{ConnectError, Service as _, ServiceName, Turbulence};
+use crate::settings::{
+    CosmosDbSettings, EventHubClient, EventHubTransport, Loaded, Origin, Provenance, RunFlags, Settings, SettingsFile,
+};
+use crate::source::{RowError, Source, SourceOptions};
+use crate::stats::{Stats, StopReason, Summary};
+
+/// The data that ships with txgen.
+pub(super) const DEFAULT_DATA: &str = "data/Untagged_Transactions.csv";
+
+/// What `txgen run` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  txgen run --emulator                    try it, without an Azure account\n  \
+    txgen run --seconds-to-run 600          both services, as appsettings.json says\n  \
+    txgen run --only-cosmos --limit 2000    2,000 documents\n  \
+    txgen run --rate 500 --loop             500 transactions per second, the data again and again")]
+pub(super) struct RunArgs {
+    /// Read the settings from this file [default: ./appsettings.json, if it is there]
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Read the transactions from this CSV file
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_DATA)]
+    data: PathBuf,
+    /// Bring up local Event Hubs and Cosmos DB in this process, and write to them
+    #[arg(long)]
+    emulator: bool,
+    /// Reject rows with empty or unreadable numbers, dates and booleans, instead of sending 0 or false
+    #[arg(long)]
+    strict: bool,
+
+    /// How to show the run
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, help_heading = "Output")]
+    output: OutputFormat,
+    /// Show the totals alone
+    #[arg(long, help_heading = "Output")]
+    quiet: bool,
+    /// Write the totals to this file as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    summary_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    flags: RunFlags,
+}
+
+/// Runs the job and prints what happens.
+pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
+    let stop = Stop::default();
+    let listener = signals::listen(stop.clone(), tell).context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
+    // The data and the summary file are opened before anything is sent or provisioned: a wrong path fails first.
+    let emulators = if args.emulator { Some(start_emulators().await?) } else { None };
+    let loaded = load_settings(&args, emulators.as_ref())?;
+    let run_id = RunId::random();
+    let source = open_source(&args, run_id, &loaded.settings).await?;
+    let summary_file = args.summary_file.as_deref().map(SummaryFile::open).transpose().map_err(CliError::usage)?;
+
+    let connecting = Services::connect(&loaded.settings, stop.token());
+    let services = match connecting.await {
+        Ok(services) => services,
+        Err(_) if stop.is_requested() => return Ok(ExitCode::from(INTERRUPTED)),
+        Err(error) => return Err(CliError::not_connected(error)),
+    };
+
+    let output = Output::new(args.output, args.quiet, stop.clone());
+    output.start(&opening(&args, run_id, &loaded, &services));
+    let (summary, output) = play(run_id, loaded.settings, source, services, stop, output).await?;
+    listener.abort();
+
+    let remark = emulators.as_ref().map(|emulators| format!("The local services hold {}.", emulators.stored()));
+    output.finish(&summary, remark.as_deref());
+    if let Some(file) = summary_file {
+        file.write(&summary).map_err(CliError::failed)?;
+    }
+    if let Some(emulators) = emulators {
+        emulators.stop().await;
+    }
+    Ok(exit_code(&summary))
+}
+
+async fn start_emulators() -> Result<Emulators, CliError> {
+    Emulators::start().await.context("cannot start the local services").map_err(CliError::failed)
+}
+
+fn load_settings(args: &RunArgs, emulators: Option<&Emulators>) -> Result<Loaded, CliError> {
+    let file = SettingsFile::of_flag(args.settings.clone());
+    let env = |name: &str| std::env::var(name).ok();
+    let preset = emulators.map(Emulators::preset);
+    crate::settings::load(&args.flags, &file, &env, preset.as_ref()).map_err(CliError::usage)
+}
+
+async fn open_source(args: &RunArgs, run: RunId, settings: &Settings) -> Result<Source, CliError> {
+    let options =
+        SourceOptions { run, ttl_seconds: settings.run.ttl_seconds, strict: args.strict, repeat: settings.run.repeat };
+    let path = args.data.clone();
+    // Opening reads the heading, and reading blocks.
+    tokio::task::spawn_blocking(move || Source::open(&path, options))
+        .await
+        .map_err(|_| CliError::failed(anyhow::anyhow!("the thread that opens the data ended unexpectedly")))?
+        .map_err(CliError::usage)
+}
+
+/// The services that are written to, connected.
+struct Services {
+    event_hubs: Option<Arc<EventHubs>>,
+    cosmos_db: Option<Arc<CosmosDb>>,
+}
+
+impl Services {
+    /// Connects to both at the same time.
+    async fn connect(settings: &Settings, cancel: CancellationToken) -> Result<Self, ConnectError> {
+        let event_hubs = async {
+            match &settings.event_hubs {
+                Some(settings) => EventHubs::connect(settings, cancel.clone()).await.map(|hubs| Some(Arc::new(hubs))),
+                None => Ok(None),
+            }
+        };
+        let cosmos_db = async {
+            match &settings.cosmos_db {
+                Some(settings) => CosmosDb::connect(settings, cancel.clone()).await.map(|db| Some(Arc::new(db))),
+                None => Ok(None),
+            }
+        };
+        let (event_hubs, cosmos_db) = tokio::try_join!(event_hubs, cosmos_db)?;
+        Ok(Self { event_hubs, cosmos_db })
+    }
+
+    fn names(&self) -> impl Iterator<Item = ServiceName> {
+        let event_hubs = self.event_hubs.as_ref().map(|_| ServiceName::EventHubs);
+        let cosmos_db = self.cosmos_db.as_ref().map(|_| ServiceName::CosmosDb);
+        event_hubs.into_iter().chain(cosmos_db)
+    }
+
+    async fn close(&self) {
+        let event_hubs = async {
+            if let Some(service) = &self.event_hubs {
+                service.close().await;
+            }
+        };
+        let cosmos_db = async {
+            if let Some(service) = &self.cosmos_db {
+                service.close().await;
+            }
+        };
+        tokio::join!(event_hubs, cosmos_db);
+    }
+}
+
+/// Runs with everything connected; gives back the totals, and the output once it has printed all batches.
+async fn play(
+    run_id: RunId,
+    settings: Settings,
+    source: Source,
+    services: Services,
+    stop: Stop,
+    output: Output,
+) -> Result<(Summary, Output), CliError> {
+    let turbulences: BTreeMap<ServiceName, Arc<Turbulence>> =
+        services.names().map(|name| (name, Arc::default())).collect();
+    let stats = Stats::new(turbulences.clone(), Instant::now());
+    let (events, printing) = output.follow();
+    let recorder = Arc::new(Recorder::new(stats, events));
+    let feed = Feed::start(SourceRows(source));
+    let mut run = Run::new(run_id, settings.run, feed, recorder.clone(), stop);
+    for (name, turbulence) in turbulences {
+        match name {
+            ServiceName::EventHubs => {
+                if let (Some(service), Some(settings)) = (&services.event_hubs, &settings.event_hubs) {
+                    run.add_service(service.clone(), settings.max_in_flight, turbulence);
+                }
+            }
+            ServiceName::CosmosDb => {
+                if let (Some(service), Some(settings)) = (&services.cosmos_db, &settings.cosmos_db) {
+                    run.add_service(service.clone(), settings.max_in_flight, turbulence);
+                }
+            }
+        }
+    }
+    let summary = run.execute().await;
+    services.close().await;
+    // The printing thread ends when the last recorder is gone; tasks that were given up may hold one a moment longer.
+    drop(recorder);
+    let output = tokio::task::spawn_blocking(move || printing.join()).await;
+    match output {
+        Ok(Ok(output)) => Ok((summary, output)),
+        _ => Err(CliError::failed(anyhow::anyhow!("the thread that prints ended unexpectedly"))),
+    }
+}
+
+/// The source as the feed reads it.
+struct SourceRows(Source);
+
+impl Rows for SourceRows {
+    fn next_row(&mut self) -> Option<Row> {
+        Some(match self.0.next()? {
+            Ok(transaction) => Row::Transaction(transaction),
+            Err(RowError::Rejected(row)) => Row::Rejected { line: row.line, reason: row.reason },
+            Err(error) => Row::Failed(error.to_string()),
+        })
+    }
+
+    fn unreadable_cells(&self) -> BTreeMap<String, u64> {
+        self.0
+            .report()
+            .cells
+            .columns()
+            .map(|(column, count)| (column.to_owned(), count.empty + count.unreadable))
+            .collect()
+    }
+}
+
+/// A file that the totals will be written to; opened first, so that a bad path fails before the run.
+struct SummaryFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl SummaryFile {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        // An older summary stays as it is until there is a new one.
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .with_context(|| format!("--summary-file: cannot write to `{}`", path.display()))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    fn write(mut self, summary: &Summary) -> anyhow::Result<()> {
+        let mut json = serde_json::to_vec_pretty(summary)?;
+        json.push(b'\n');
+        self.file
+            .set_len(0)
+            .and_then(|()| self.file.rewind())
+            .and_then(|()| self.file.write_all(&json))
+            .with_context(|| format!("--summary-file: cannot write to `{}`", self.path.display()))
+    }
+}
+
+fn exit_code(summary: &Summary) -> ExitCode {
+    match summary.stop_reason {
+        StopReason::Interrupted => ExitCode::from(INTERRUPTED),
+        StopReason::DataFailed | StopReason::OutputClosed => ExitCode::from(FAILED),
+        _ if summary.requested == 0 && summary.rejected_rows > 0 => ExitCode::from(FAILED),
+        _ if summary.all_succeeded() => ExitCode::SUCCESS,
+        _ => ExitCode::from(FAILED),
+    }
+}
+
+fn opening(args: &RunArgs, run_id: RunId, loaded: &Loaded, services: &Services) -> Opening {
+    let settings = &loaded.settings;
+    Opening {
+        run_id,
+        data: args.data.display().to_string(),
+        settings: sources(&loaded.origins),
+        event_hubs: services
+            .event_hubs
+            .iter()
+            .flat_map(|hubs| hubs.hubs())
+            .map(|hub| hub_opening(hub, settings))
+            .collect(),
+        max_in_flight_event_hubs: settings.event_hubs.as_ref().map_or(0, |hubs| hubs.max_in_flight.get()),
+        cosmos_db: services
+            .cosmos_db
+            .as_deref()
+            .zip(settings.cosmos_db.as_ref())
+            .map(|(service, cosmos_db)| cosmos_db_opening(cosmos_db, service.provision(), settings.run.ttl_seconds)),
+        plan: plan(settings),
+        warnings: warnings(loaded, services),
+    }
+}
+
+/// What the user should know before it starts: of the settings, and of what was found at the services.
+fn warnings(loaded: &Loaded, services: &Services) -> Vec<String> {
+    let found = services.cosmos_db.iter().flat_map(|db| &db.provision().warnings);
+    loaded.warnings.iter().chain(&loaded.notes).chain(found).cloned().collect()
+}
+
+fn hub_opening(hub: &HubInfo, settings: &Settings) -> HubOpening {
+    let connections = settings.event_hubs.as_ref().map_or(0, |hubs| hubs.connections.get());
+    let client = match hub.client {
+        EventHubClient::Pipelined if connections == 1 => "pipelined over 1 connection".to_owned(),
+        EventHubClient::Pipelined => format!("pipelined over {connections} connections"),
+        EventHubClient::Sdk => "Azure's client".to_owned(),
+    };
+    let transport = match hub.transport {
+        EventHubTransport::Tcp => "AMQP",
+        EventHubTransport::Websocket => "AMQP over WebSockets",
+    };
+    let tls = if hub.tls { "with TLS" } else { "without TLS" };
+    HubOpening {
+        name: format!("{} at {}", hub.hub, hub.namespace),
+        partitions: hub.partitions,
+        how: format!("{client}, {transport} {tls}, {}", hub.authentication),
+    }
+}
+
+fn cosmos_db_opening(settings: &CosmosDbSettings, found: &Provision, ttl_seconds: u32) -> CosmosDbOpening {
+    let authentication = if settings.auth_key.is_some() { "account key" } else { "Microsoft Entra ID" };
+    let transport = found.transport.map(|transport| format!("{transport}, ")).unwrap_or_default();
+    CosmosDbOpening {
+        name: format!("{}/{} at {}", settings.database, settings.container, settings.endpoint),
+        how: format!("{transport}{authentication}, at most {} in flight", settings.max_in_flight),
+        created: match (found.created_database, found.created_container) {
+            (true, true) => Some("database and container created"),
+            (true, false) => Some("database created"),
+            (false, true) => Some("container created"),
+            (false, false) => None,
+        },
+        throughput: found.throughput,
+        ttl_seconds,
+    }
+}
+
+/// Where the settings come from, the strongest first: `flags, environment, ./appsettings.json, defaults`.
+fn sources(origins: &[Provenance]) -> String {
+    let mut sources = BTreeSet::new();
+    for provenance in origins {
+        sources.insert(match &provenance.origin {
+            Origin::Flag(_) => (0, "flags".to_owned()),
+            Origin::Emulator => (1, "--emulator".to_owned()),
+            Origin::Environment => (2, "environment".to_owned()),
+            Origin::File(place) => (3, place.path.display().to_string()),
+            Origin::Default => (4, "defaults".to_owned()),
+        });
+    }
+    let names: Vec<String> = sources.into_iter().map(|(_, name)| name).collect();
+    names.join(", ")
+}
+
+/// The pace and the end of the run, in words.
+fn plan(settings: &Settings) -> String {
+    let run = &settings.run;
+    let what = match run.limit {
+        Some(limit) => format!("{limit} transactions at most"),
+        None if run.repeat => "every row, again and again".to_owned(),
+        None => "every row once".to_owned(),
+    };
+    let pace = match (run.rate, &settings.event_hubs, &settings.cosmos_db) {
+        (Some(rate), ..) => format!("{rate} per second"),
+        (None, Some(_), Some(_)) => "as fast as the faster service takes them".to_owned(),
+        (None, ..) => "as fast as the service takes them".to_owned(),
+    };
+    let mut plan = format!("{what}, {pace}");
+    if !run.lead.is_zero() {
+        plan.push_str(&format!(", starting in {}", humantime::format_duration(run.lead)));
+    }
+    if let Some(duration) = run.duration {
+        plan.push_str(&format!(", for {} at most", humantime::format_duration(duration)));
+    }
+    plan
+}

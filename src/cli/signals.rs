@@ -1,0 +1,59 @@
+//! Ctrl-C and SIGTERM: once to finish in order, twice to stop at once.
+
+use tokio::signal;
+use tokio::task::JoinHandle;
+
+use crate::run::Stop;
+use crate::stats::StopReason;
+
+/// Stops `stop` on signals, until the returned task is aborted. `told` is called with what the user should know.
+///
+/// # Errors
+/// When the operating system refuses the signal handlers.
+pub(super) fn listen(stop: Stop, told: impl Fn(&str) + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    let mut signals = Signals::new()?;
+    Ok(tokio::spawn(async move {
+        signals.next().await;
+        told("Stopping: what is in flight is being settled. Press Ctrl-C again to stop at once.");
+        stop.gently(StopReason::Interrupted);
+        signals.next().await;
+        told("Stopping at once.");
+        stop.at_once(StopReason::Interrupted);
+    }))
+}
+
+/// The signals that ask a program to end.
+pub(super) struct Signals {
+    #[cfg(unix)]
+    interrupt: signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: signal::unix::Signal,
+    #[cfg(windows)]
+    interrupt: signal::windows::CtrlC,
+}
+
+impl Signals {
+    /// Takes the signals over from the operating system's defaults.
+    #[cfg(unix)]
+    pub(super) fn new() -> std::io::Result<Self> {
+        use signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Takes the signals over from the operating system's defaults.
+    #[cfg(windows)]
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal::windows::ctrl_c()? })
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(windows)]
+        self.interrupt.recv().await;
+    }
+}

@@ -1,0 +1,63 @@
+//! What the tests of the built binary share.
+
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test binary uses its own part of this")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Environment variables that txgen reads; a developer's own must not reach the tests.
+const KEYS: [&str; 13] = [
+    "EVENT_HUB_1_CONNECTION_STRING",
+    "EVENT_HUB_2_CONNECTION_STRING",
+    "EVENT_HUB_3_CONNECTION_STRING",
+    "COSMOS_DB_ENDPOINT",
+    "COSMOS_DB_AUTH_KEY",
+    "COSMOS_DB_DATABASE",
+    "COSMOS_DB_CONTAINER",
+    "COSMOS_DB_THROUGHPUT",
+    "SECONDS_TO_LEAD",
+    "SECONDS_TO_RUN",
+    "ONLY_WRITE_TO_COSMOS_DB",
+    "TIME_TO_LIVE_SECONDS",
+    "RUST_LOG",
+];
+
+/// The built binary, to be run in an empty directory with nothing set.
+pub fn txgen(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_txgen"));
+    command.current_dir(directory);
+    for key in KEYS {
+        command.env_remove(key);
+    }
+    command
+}
+
+/// The data that ships with the project.
+pub fn shipped_data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/Untagged_Transactions.csv")
+}
+
+/// Real rows, which are there in the workshop's own checkout only.
+pub fn real_rows() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/untagged_transactions_1000.csv");
+    path.exists().then_some(path)
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+pub fn read_json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// The newline-delimited JSON of `--output json`.
+pub fn json_lines(output: &Output) -> Vec<Value> {
+    stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
