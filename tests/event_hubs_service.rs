@@ -71,6 +71,15 @@ fn transactions(count: u64) -> Vec<Transaction> {
     (1..=count).map(transaction).collect()
 }
 
+/// Of so large ones a throughput unit takes two in a second.
+fn large_transactions(count: u64) -> Vec<Transaction> {
+    let mut transactions = transactions(count);
+    for transaction in &mut transactions {
+        transaction.body = Bytes::from(transaction.id.to_string().repeat(22_000));
+    }
+    transactions
+}
+
 async fn emulator(options: EventHubsEmulatorOptions) -> EventHubsEmulator {
     EventHubsEmulator::start(options).await.unwrap()
 }
@@ -279,7 +288,7 @@ async fn nothing_is_lost_when_the_network_swallows_everything(client: EventHubCl
 async fn a_busy_service_is_waited_out_and_counted(client: EventHubClient) {
     let emulator = emulator(EventHubsEmulatorOptions { throughput_units: Some(1), ..Default::default() }).await;
     let service = connect(&settings(client, vec![hub(&emulator, "Sender", "transactions")]), &Options::default()).await;
-    let transactions = transactions(1_500);
+    let transactions = large_transactions(6);
     let (failures, turbulence) = send_all(&service, &transactions).await;
     assert_eq!(failures, []);
     assert_eq!(turbulence.throttled(), emulator.counts().hubs[0].throttled);
@@ -291,10 +300,7 @@ async fn a_service_that_stays_busy_fails_transactions_as_throttled(client: Event
     let emulator = emulator(EventHubsEmulatorOptions { throughput_units: Some(1), ..Default::default() }).await;
     let options = patience(Patience { throttle: Duration::ZERO, ..Patience::default() });
     let service = connect(&settings(client, vec![hub(&emulator, "Sender", "transactions")]), &options).await;
-    let mut transactions = transactions(8);
-    // Of so large ones the unit takes two in a second.
-    transactions.iter_mut().for_each(|transaction| transaction.body = Bytes::from(vec![b' '; 900_000]));
-    let (failures, turbulence) = send_all(&service, &transactions).await;
+    let (failures, turbulence) = send_all(&service, &large_transactions(8)).await;
     assert!(!failures.is_empty());
     assert_eq!(turbulence.throttled(), failures.len() as u64);
     for failure in failures {
@@ -408,11 +414,8 @@ async fn a_connection_that_takes_no_more_bytes_is_opened_again() {
     let options = patience(Patience { idle: Duration::from_millis(400), ..Patience::default() });
     let service = connect(&settings(EventHubClient::Pipelined, vec![hub]), &options).await;
     proxy.swallow();
-    let mut transactions = transactions(40);
     // More than all the buffers on the way hold, so that the AMQP library waits to write, and watches nothing else.
-    for transaction in &mut transactions {
-        transaction.body = Bytes::from(transaction.id.to_string().repeat(20_000));
-    }
+    let transactions = large_transactions(40);
     let sent = timeout(Duration::from_secs(20), send_all(&service, &transactions)).await;
     assert_eq!(sent.unwrap().0, []);
     assert_stored_once(&emulator, "transactions", &transactions);
