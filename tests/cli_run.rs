@@ -1,6 +1,6 @@
 //! `txgen run` as a user runs it: the built binary, against the emulators, over sockets.
 
-#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod common;
 

@@ -4,6 +4,8 @@
 //! `TXGEN_SMOKE_COSMOS_DB_AUTH_KEY` are set, against the service they name: CI sets them to Microsoft's emulator. They
 //! are not the names that txgen itself reads, so that no test ever writes into somebody's account by accident.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use azure_core::credentials::Secret;

@@ -42,7 +42,7 @@ pub struct RunFlags {
     #[arg(long, value_name = "DURATION", value_parser = value::duration, help_heading = "Pace and length")]
     pub drain_timeout: Option<Duration>,
 
-    /// The account, such as https://ACCOUNT.documents.azure.com:443/
+    /// The account, such as `https://ACCOUNT.documents.azure.com:443/`
     #[arg(long, value_name = "URL", value_parser = value::cosmos_endpoint, help_heading = "Cosmos DB")]
     pub cosmos_endpoint: Option<Url>,
     /// Database, created if it is not there [default: Woodgrove]

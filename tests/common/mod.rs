@@ -1,6 +1,12 @@
 //! What the tests of the built binary share.
 
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test binary uses its own part of this")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test binary uses its own part of this"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

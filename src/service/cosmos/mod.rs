@@ -1,7 +1,7 @@
 //! Cosmos DB through Azure's own client: one create per transaction, throttling waited out, losses repeated.
 //!
 //! Azure's client would repeat requests by itself, for minutes and without a word; here it is told not to
-//! ([`client`]), so that every attempt is counted as it happens.
+//! (`client`), so that every attempt is counted as it happens.
 
 mod answer;
 mod client;

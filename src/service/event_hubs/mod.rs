@@ -1,8 +1,8 @@
 //! Azure Event Hubs: one to three hubs, each transaction to all of them.
 //!
-//! Two clients stand behind [`Publisher`]: txgen's own ([`pipelined`]), and Azure's ([`sdk`]). What they have in common
-//! is theirs to share: where a hub is ([`address`]), how to enter it ([`tokens`]), what its answers mean ([`condition`]),
-//! and how long to go on trying ([`persist`]).
+//! Two clients stand behind `Publisher`: txgen's own (`pipelined`), and Azure's (`sdk`). What they have in common
+//! is theirs to share: where a hub is (`address`), how to enter it (`tokens`), what its answers mean (`condition`),
+//! and how long to go on trying (`persist`).
 
 mod address;
 mod backoff;
