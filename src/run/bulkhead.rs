@@ -171,15 +171,15 @@ impl Inner {
 
 fn abandoned(attempts: &Attempts<'_>) -> Failure {
     let failure = Failure::new(FailureKind::Abandoned, "the run was stopped before the service answered");
+    let may_be_stored = attempts.may_be_stored();
     if attempts.is_outstanding() {
         attempts.ambiguous();
-        return failure.ambiguous();
     }
-    failure
+    if may_be_stored { failure.ambiguous() } else { failure }
 }
 
 fn panicked(attempts: &Attempts<'_>) -> Failure {
     let failure =
         Failure::new(FailureKind::Internal, "the task that sent it panicked; this is a defect, please report it");
-    if attempts.is_outstanding() { failure.ambiguous() } else { failure }
+    if attempts.may_be_stored() { failure.ambiguous() } else { failure }
 }

@@ -66,6 +66,7 @@ pub(super) enum Behaviour {
     FailAfter(Duration, FailureKind),
     ThrottleThenStore { wait: Duration, attempts: u32 },
     NeverAnswer,
+    LoseThenWait,
     Panic,
 }
 
@@ -94,6 +95,10 @@ impl<F: Fn(u64) -> Behaviour + Send + Sync + 'static> Service for Fake<F> {
                 Ok(Receipt { request_units: 14.5 })
             }
             Behaviour::NeverAnswer => pending().await,
+            Behaviour::LoseThenWait => {
+                attempts.ambiguous();
+                pending().await
+            }
             Behaviour::Panic => panic!("as the test says"),
         };
         attempts.answered();
@@ -467,6 +472,18 @@ async fn stopping_twice_gives_up_at_once() {
     let told = events.iter().filter(|event| matches!(event, Event::Failed { .. })).count();
     assert_eq!(told, 5, "the first few whole, the rest by kind");
     assert_all_accounted_for(&summary);
+}
+
+#[tokio::test(start_paused = true)]
+async fn giving_up_between_a_lost_answer_and_the_repeat_is_ambiguous() {
+    let (fast, losing) = (
+        Fake::new(ServiceName::EventHubs, store_after(1)),
+        Fake::new(ServiceName::CosmosDb, |_| Behaviour::LoseThenWait),
+    );
+    let settings = RunSettings { duration: Some(Duration::from_secs(1)), ..settings() };
+    let (summary, events) = Scene::new(settings, rows(1), fast, losing, (1, 1)).play().await;
+    assert_eq!((cosmos_db(&summary).counts.failed, cosmos_db(&summary).counts.ambiguous), (1, 1));
+    assert!(events.iter().any(|event| matches!(event, Event::Failed { failure, .. } if failure.ambiguous)));
 }
 
 #[tokio::test(start_paused = true)]

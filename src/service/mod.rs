@@ -10,7 +10,7 @@ pub mod event_hubs;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::Serialize;
 
@@ -208,13 +208,14 @@ impl Turbulence {
 pub struct Attempts<'a> {
     of_service: &'a Turbulence,
     outstanding: AtomicU64,
+    lost: AtomicBool,
 }
 
 impl<'a> Attempts<'a> {
     /// No attempt yet; what is told is also counted in `of_service`.
     #[must_use]
     pub fn new(of_service: &'a Turbulence) -> Self {
-        Self { of_service, outstanding: AtomicU64::new(0) }
+        Self { of_service, outstanding: AtomicU64::new(0), lost: AtomicBool::new(false) }
     }
 
     /// A request is about to leave: from now on its answer is outstanding.
@@ -236,6 +237,7 @@ impl<'a> Attempts<'a> {
     /// [`Self::answered`] does.
     pub fn ambiguous(&self) {
         self.answered();
+        self.lost.store(true, Ordering::Relaxed);
         self.of_service.ambiguous.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -244,7 +246,13 @@ impl<'a> Attempts<'a> {
         self.of_service.resent.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether an answer is outstanding now: if the transaction is given up, it may have been stored.
+    /// Whether the transaction may have been stored if it is given up now: an answer is outstanding, or never came.
+    #[must_use]
+    pub fn may_be_stored(&self) -> bool {
+        self.is_outstanding() || self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether an answer is outstanding now.
     #[must_use]
     pub fn is_outstanding(&self) -> bool {
         self.outstanding.load(Ordering::Relaxed) > 0
