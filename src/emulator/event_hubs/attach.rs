@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::address::{self, Node};
 use super::core::Core;
 use super::grants::Right;
-use super::incoming::{Incoming, Inlet};
+use super::incoming::{HubInlet, Incoming, Inlet};
 use super::management::invalid_partition;
 use super::outgoing::{Consumer, Outgoing, Outlet};
 use super::selector::position;
@@ -55,12 +55,12 @@ fn admit_sender(core: &mut Core, attach: &Attach<'_>, node: &Node<'_>, address: 
         Node::Management => Inlet::Management,
         Node::Hub(hub) => {
             let (hub, path) = enter(core, Right::Send, hub, address)?;
-            Inlet::Hub { hub, partition: None, path }
+            Inlet::Hub(HubInlet { hub, partition: None, path })
         }
         Node::Partition(hub, id) => {
             let (hub, path) = enter(core, Right::Send, hub, address)?;
             let partition = Some(partition_id(&hub, id)?);
-            Inlet::Hub { hub, partition, path }
+            Inlet::Hub(HubInlet { hub, partition, path })
         }
         Node::Consumer(..) => {
             return Err(AmqpError::new("amqp:not-allowed", "A consumer group takes no events; send to the event hub."));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::bell::Bell;
-use super::core::{Core, HIGH_WATER, Violation};
+use super::core::{Core, HIGH_WATER, HangUp, Violation};
 use super::namespace::{Namespace, Now};
 use super::outgoing::WINDOW;
 use super::sasl::{self, Verdict};
@@ -97,6 +97,9 @@ impl Connection {
             }
             if let Some(error) = self.core.failure.take() {
                 self.fail(&error);
+            }
+            if let Some(how) = self.core.hang_up {
+                self.hang_up(how);
             }
         }
         self.tick(now);
@@ -332,6 +335,16 @@ impl Connection {
             }
             Err(Violation::Connection(error)) => self.fail(&error),
         }
+    }
+
+    /// Ends the connection without a word.
+    fn hang_up(&mut self, how: HangUp) {
+        tracing::debug!(?how, "connection cut on purpose");
+        if how == HangUp::AtOnce {
+            self.core.out.clear();
+        }
+        self.sessions.clear();
+        self.phase = Phase::Closed;
     }
 
     /// Closes with an error, as far as the peer can be told.

@@ -32,6 +32,17 @@ pub(super) struct Core {
     pub(super) links: usize,
     /// Set when a frame could not be sent: the connection is to be closed.
     pub(super) failure: Option<AmqpError>,
+    /// Set when the connection is to end without a word.
+    pub(super) hang_up: Option<HangUp>,
+}
+
+/// How a connection ends without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HangUp {
+    /// What waits for the peer is thrown away.
+    AtOnce,
+    /// What waits for the peer is sent first.
+    AfterOutput,
 }
 
 /// A peer broke the protocol: what is to be ended because of it.
@@ -56,6 +67,7 @@ impl Core {
             cbs_links: [false; 2],
             links: 0,
             failure: None,
+            hang_up: None,
         }
     }
 

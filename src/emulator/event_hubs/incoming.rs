@@ -1,31 +1,36 @@
-//! Links on which the peer sends: credit out, deliveries in, each with its outcome.
+//! Links on which the peer sends: credit out, transfers in, put together into deliveries.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::core::{Core, Violation};
+use super::core::Violation;
 use super::namespace::{MAX_PARTIAL_BYTES, Namespace};
 use super::store::Hub;
-use super::wire::Malformed;
-use super::wire::message::{BATCH_FORMAT, batch, event};
-use super::wire::performative::{AmqpError, Outcome, Transfer};
+use super::wire::performative::{AmqpError, Transfer};
 
 /// The largest message, in bytes. Source: <https://learn.microsoft.com/azure/event-hubs/event-hubs-quotas>.
 pub(super) const MAX_MESSAGE_SIZE: usize = 1024 * 1024;
-/// The longest partition key, in characters.
-const MAX_KEY_LENGTH: usize = 128;
 /// Requests that a peer may have unanswered on one link to `$cbs` or `$management`.
 const REQUEST_CREDIT: u32 = 50;
 
 /// Where deliveries go.
 #[derive(Clone, Debug)]
 pub(super) enum Inlet {
-    /// To a hub, and in it to one partition, or to the one that the key chooses.
-    Hub { hub: Arc<Hub>, partition: Option<u32>, path: String },
+    /// To a hub.
+    Hub(HubInlet),
     /// To `$cbs`.
     Cbs,
     /// To `$management`.
     Management,
+}
+
+/// A hub, and in it one partition, or the one that the key chooses.
+#[derive(Clone, Debug)]
+pub(super) struct HubInlet {
+    pub(super) hub: Arc<Hub>,
+    pub(super) partition: Option<u32>,
+    /// The link's address in lower case, for which a right is needed.
+    pub(super) path: String,
 }
 
 /// A link on which the peer sends.
@@ -81,29 +86,41 @@ impl Partial {
 
 /// What became of a transfer.
 #[derive(Debug)]
-pub(super) enum Received {
+pub(super) enum Received<'a> {
     /// More is to come, or the delivery was aborted.
     Nothing,
-    /// A whole delivery of so many bytes. `settled` ones want no outcome.
-    Delivery { id: u32, format: u32, settled: bool, size: usize },
+    /// A whole delivery.
+    Delivery(Delivery<'a>),
     /// The link is to be detached.
     Refused(AmqpError),
 }
 
-/// The bytes of a whole delivery: in the frame itself, or gathered from several.
-pub(super) enum Payload<'a> {
-    InFrame(&'a [u8]),
-    Gathered(Gathered),
+/// A whole delivery.
+#[derive(Debug)]
+pub(super) struct Delivery<'a> {
+    pub(super) id: u32,
+    /// Its message format.
+    pub(super) format: u32,
+    /// Whether the peer wants no outcome.
+    pub(super) settled: bool,
+    /// Its size in bytes. What is larger than [`MAX_MESSAGE_SIZE`] has been thrown away as it came.
+    pub(super) size: usize,
+    payload: Payload<'a>,
 }
 
-/// A message gathered from several frames.
-pub(super) struct Gathered(Partial);
+/// The bytes of a whole delivery: in the frame itself, or gathered from several.
+#[derive(Debug)]
+enum Payload<'a> {
+    InFrame(&'a [u8]),
+    Gathered(Partial),
+}
 
-impl Payload<'_> {
-    pub(super) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::InFrame(bytes) => bytes,
-            Self::Gathered(Gathered(partial)) => &partial.bytes,
+impl Delivery<'_> {
+    /// The message.
+    pub(super) fn payload(&self) -> &[u8] {
+        match &self.payload {
+            Payload::InFrame(bytes) => bytes,
+            Payload::Gathered(partial) => &partial.bytes,
         }
     }
 }
@@ -111,20 +128,19 @@ impl Payload<'_> {
 impl Incoming {
     /// A link without credit yet.
     pub(super) fn new(inlet: Inlet, initial_delivery_count: u32, credit: u32) -> Self {
-        let limit = if matches!(inlet, Inlet::Hub { .. }) { credit.max(1) } else { REQUEST_CREDIT };
+        let limit = if matches!(inlet, Inlet::Hub(_)) { credit.max(1) } else { REQUEST_CREDIT };
         Self { inlet, limit, credit: 0, delivery_count: initial_delivery_count, unsettled: 0, partial: None }
     }
 
-    /// Takes a transfer; with [`Received::Delivery`] the payload is whole.
+    /// Takes a transfer.
     pub(super) fn receive<'a>(
         &mut self,
         transfer: &Transfer<'a>,
         namespace: &Arc<Namespace>,
-    ) -> Result<(Received, Payload<'a>), Violation> {
-        let nothing = |received| Ok((received, Payload::InFrame(&[])));
+    ) -> Result<Received<'a>, Violation> {
         if self.partial.is_none() {
             if self.credit == 0 {
-                return nothing(Received::Refused(AmqpError::new(
+                return Ok(Received::Refused(AmqpError::new(
                     "amqp:link:transfer-limit-exceeded",
                     "More deliveries came than the link had credit for.",
                 )));
@@ -134,41 +150,39 @@ impl Incoming {
         }
         if transfer.aborted {
             self.partial = None;
-            return nothing(Received::Nothing);
+            return Ok(Received::Nothing);
         }
         let Some(mut partial) = self.partial.take() else {
             let id = transfer.delivery_id.ok_or_else(|| {
-                Violation::Session(AmqpError::new(
-                    "amqp:invalid-field",
-                    "A delivery's first transfer has no delivery-id.",
-                ))
+                let what = "A delivery's first transfer has no delivery-id.";
+                Violation::Session(AmqpError::new("amqp:invalid-field", what))
             })?;
             let (format, settled) = (transfer.message_format.unwrap_or(0), transfer.settled);
             if !transfer.more {
-                let received = self.whole(id, format, settled, transfer.payload.len());
-                return Ok((received, Payload::InFrame(transfer.payload)));
+                let (size, payload) = (transfer.payload.len(), Payload::InFrame(transfer.payload));
+                return Ok(self.whole(Delivery { id, format, settled, size, payload }));
             }
             let namespace = Arc::clone(namespace);
             let mut partial = Partial { delivery_id: id, format, settled, size: 0, bytes: Vec::new(), namespace };
             partial.extend(transfer.payload)?;
             self.partial = Some(partial);
-            return nothing(Received::Nothing);
+            return Ok(Received::Nothing);
         };
         partial.extend(transfer.payload)?;
         partial.settled |= transfer.settled;
         if transfer.more {
             self.partial = Some(partial);
-            return nothing(Received::Nothing);
+            return Ok(Received::Nothing);
         }
-        let received = self.whole(partial.delivery_id, partial.format, partial.settled, partial.size);
-        Ok((received, Payload::Gathered(Gathered(partial))))
+        let Partial { delivery_id: id, format, settled, size, .. } = partial;
+        Ok(self.whole(Delivery { id, format, settled, size, payload: Payload::Gathered(partial) }))
     }
 
-    fn whole(&mut self, id: u32, format: u32, settled: bool, size: usize) -> Received {
-        if !settled {
+    fn whole<'a>(&mut self, delivery: Delivery<'a>) -> Received<'a> {
+        if !delivery.settled {
             self.unsettled += 1;
         }
-        Received::Delivery { id, format, settled, size }
+        Received::Delivery(delivery)
     }
 
     /// One delivery was settled.
@@ -191,61 +205,6 @@ impl Incoming {
     }
 }
 
-/// Why a message of this size is not taken, if it is not. The rest of it has been thrown away as it came.
-pub(super) fn too_large(delivery_id: u32, size: usize) -> Option<AmqpError> {
-    (size > MAX_MESSAGE_SIZE).then(|| {
-        AmqpError::new(
-            "amqp:link:message-size-exceeded",
-            format!(
-                "The received message (delivery-id:{delivery_id}, size:{size} bytes) exceeds the limit \
-                 ({MAX_MESSAGE_SIZE} bytes) currently allowed on the link."
-            ),
-        )
-    })
-}
-
-/// Stores what a sender delivered to a hub.
-pub(super) fn ingest(core: &Core, hub: &Hub, partition: Option<u32>, format: u32, payload: &[u8]) -> Outcome {
-    let rejected = |condition, description: String| {
-        hub.rejected.fetch_add(1, Ordering::Relaxed);
-        Outcome::Rejected(AmqpError::new(condition, description))
-    };
-    let malformed = |Malformed(what)| rejected("amqp:decode-error", format!("The message is not well-formed: {what}."));
-    let (single, several);
-    let (key, events) = if format == BATCH_FORMAT {
-        match batch(payload) {
-            Ok((key, events)) => {
-                several = events;
-                // A batch is routed as one; without a key of its own that of its first event stands for all.
-                (key.or_else(|| several.first().and_then(|event| event.key)), several.as_slice())
-            }
-            Err(error) => return malformed(error),
-        }
-    } else {
-        match event(payload) {
-            Ok(parts) => {
-                single = [parts];
-                (single[0].key, single.as_slice())
-            }
-            Err(error) => return malformed(error),
-        }
-    };
-    if events.is_empty() {
-        return rejected("com.microsoft:argument-error", "The batch holds no event.".to_owned());
-    }
-    let too_long = |key: &str| key.len() > MAX_KEY_LENGTH && key.chars().count() > MAX_KEY_LENGTH;
-    if key.into_iter().chain(events.iter().filter_map(|event| event.key)).any(too_long) {
-        return rejected(
-            "com.microsoft:argument-error",
-            format!("The partition key is longer than {MAX_KEY_LENGTH} characters."),
-        );
-    }
-    match core.namespace.store(hub, partition, key, events, payload.len(), core.now) {
-        Ok(()) => Outcome::Accepted,
-        Err(error) => Outcome::Rejected(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,7 +217,7 @@ mod tests {
 
     fn link(credit: u32) -> Incoming {
         let hub = Arc::new(Hub::new("hub", 1, &[], 0));
-        let mut link = Incoming::new(Inlet::Hub { hub, partition: None, path: "hub".into() }, 0, credit);
+        let mut link = Incoming::new(Inlet::Hub(HubInlet { hub, partition: None, path: "hub".into() }), 0, credit);
         link.grant();
         link
     }
@@ -275,15 +234,21 @@ mod tests {
         }
     }
 
+    fn delivery(received: Result<Received<'_>, Violation>) -> Delivery<'_> {
+        match received {
+            Ok(Received::Delivery(delivery)) => delivery,
+            other => panic!("a delivery, not {other:?}"),
+        }
+    }
+
     #[test]
     fn parts_of_a_message_are_put_together_and_given_back() {
         let (namespace, mut link) = (namespace(), link(10));
-        assert!(matches!(link.receive(&transfer(b"one ", true), &namespace), Ok((Received::Nothing, _))));
+        assert!(matches!(link.receive(&transfer(b"one ", true), &namespace), Ok(Received::Nothing)));
         assert_eq!(namespace.partial_bytes.load(Ordering::Relaxed), 4);
-        let (received, payload) = link.receive(&transfer(b"two", false), &namespace).unwrap();
-        assert!(matches!(received, Received::Delivery { id: 9, .. }));
-        assert_eq!(payload.bytes(), b"one two");
-        drop(payload);
+        let delivery = delivery(link.receive(&transfer(b"two", false), &namespace));
+        assert_eq!((delivery.id, delivery.payload()), (9, &b"one two"[..]));
+        drop(delivery);
         assert_eq!(namespace.partial_bytes.load(Ordering::Relaxed), 0);
     }
 
@@ -292,10 +257,9 @@ mod tests {
         let (namespace, mut link) = (namespace(), link(10));
         link.receive(&transfer(b"one", true), &namespace).unwrap();
         let aborted = Transfer { aborted: true, ..transfer(b"", true) };
-        assert!(matches!(link.receive(&aborted, &namespace), Ok((Received::Nothing, _))));
+        assert!(matches!(link.receive(&aborted, &namespace), Ok(Received::Nothing)));
         assert_eq!(namespace.partial_bytes.load(Ordering::Relaxed), 0);
-        let (_, payload) = link.receive(&transfer(b"two", false), &namespace).unwrap();
-        assert_eq!(payload.bytes(), b"two");
+        assert_eq!(delivery(link.receive(&transfer(b"two", false), &namespace)).payload(), b"two");
     }
 
     #[test]
@@ -305,11 +269,8 @@ mod tests {
         link.receive(&transfer(&part, true), &namespace).unwrap();
         link.receive(&transfer(&part, true), &namespace).unwrap();
         assert_eq!(namespace.partial_bytes.load(Ordering::Relaxed), 0);
-        let (received, payload) = link.receive(&transfer(&part, false), &namespace).unwrap();
-        assert!(matches!(received, Received::Delivery { id: 9, size: 1_800_000, .. }));
-        assert!(payload.bytes().is_empty());
-        assert_eq!(too_large(9, 1_800_000).unwrap().condition, "amqp:link:message-size-exceeded");
-        assert_eq!(too_large(9, MAX_MESSAGE_SIZE), None);
+        let delivery = delivery(link.receive(&transfer(&part, false), &namespace));
+        assert_eq!((delivery.size, delivery.payload().len()), (1_800_000, 0));
     }
 
     #[test]
@@ -331,8 +292,8 @@ mod tests {
     fn a_delivery_without_credit_costs_the_link() {
         let (namespace, mut link) = (namespace(), link(1));
         link.receive(&transfer(b"x", false), &namespace).unwrap();
-        let (received, _) = link.receive(&transfer(b"x", false), &namespace).unwrap();
-        let Received::Refused(error) = received else { panic!("refused") };
+        let refused = link.receive(&transfer(b"x", false), &namespace).unwrap();
+        let Received::Refused(error) = refused else { panic!("refused") };
         assert_eq!(error.condition, "amqp:link:transfer-limit-exceeded");
     }
 }

@@ -11,9 +11,10 @@
 //! | `session` | links by handle, windows, outcomes that wait for their time |
 //! | `attach` | whether a link is let in |
 //! | `incoming`, `outgoing` | links on which the peer sends, and receives |
+//! | `ingest` | what is stored of a delivery, and what is not |
 //! | `cbs`, `management`, `grants`, `sasl` | tokens, properties, rights |
 //! | `store`, `partition_hash`, `selector` | events, where they go, and where a reader starts |
-//! | `throttle` | throughput units |
+//! | `throttle`, `trouble` | throughput units, faults on purpose |
 //! | `wire` | AMQP's encoding |
 
 mod address;
@@ -24,6 +25,7 @@ mod connection;
 mod core;
 mod grants;
 mod incoming;
+mod ingest;
 mod management;
 mod namespace;
 mod options;
@@ -35,6 +37,7 @@ mod server;
 mod session;
 mod store;
 mod throttle;
+mod trouble;
 mod wire;
 
 use std::io;
@@ -52,6 +55,7 @@ use tokio_util::task::TaskTracker;
 use self::namespace::{Namespace, Now};
 pub use self::options::{EventHubsEmulatorOptions, Policy};
 use self::wire::message::data_body;
+use super::faults::FaultRule;
 
 /// How long [`EventHubsEmulator::stop`] waits for connections to end.
 const STOP: Duration = Duration::from_secs(5);
@@ -193,6 +197,12 @@ impl EventHubsEmulator {
             connections: self.namespace.connections.load(Ordering::Relaxed),
             open_connections: self.namespace.open_connections.load(Ordering::Relaxed) as u64,
         }
+    }
+
+    /// The faults that have happened on purpose: each rule, and how often it struck.
+    #[must_use]
+    pub fn faults(&self) -> Vec<(FaultRule, u64)> {
+        self.namespace.faults.happened()
     }
 
     /// The events that a partition holds, copied; empty when there is no such hub or partition.

@@ -11,6 +11,8 @@ use super::store::Hub;
 use super::throttle::Throttle;
 use super::wire::message::EventParts;
 use super::wire::performative::AmqpError;
+use crate::emulator::faults::FaultPlan;
+use crate::service::ServiceName;
 
 /// Parts of messages that are not whole yet, over all connections, take at most so many bytes.
 pub(super) const MAX_PARTIAL_BYTES: usize = 256 * 1024 * 1024;
@@ -37,6 +39,15 @@ impl Now {
     }
 }
 
+/// What the service says to a delivery that is one too many.
+pub(super) fn busy() -> AmqpError {
+    AmqpError::new(
+        "com.microsoft:server-busy",
+        "The request was terminated because the entity is being throttled. Error code : 50002. Please wait 4 seconds and \
+         try again.",
+    )
+}
+
 /// One Event Hubs namespace.
 #[derive(Debug)]
 pub(super) struct Namespace {
@@ -44,6 +55,8 @@ pub(super) struct Namespace {
     pub(super) options: EventHubsEmulatorOptions,
     hubs: Vec<Arc<Hub>>,
     throttle: Option<Mutex<Throttle>>,
+    /// Trouble that was asked for.
+    pub(super) faults: FaultPlan,
     /// Bytes of the events that are stored.
     stored_bytes: AtomicU64,
     /// Bytes of messages that are not whole yet.
@@ -63,6 +76,7 @@ impl Namespace {
         Self {
             hubs: options.hubs.iter().map(hub).collect(),
             throttle: options.throughput_units.map(|units| Mutex::new(Throttle::new(units))),
+            faults: FaultPlan::new(&options.faults, ServiceName::EventHubs),
             stored_bytes: AtomicU64::new(0),
             partial_bytes: AtomicUsize::new(0),
             open_connections: AtomicUsize::new(0),
@@ -109,11 +123,7 @@ impl Namespace {
             let mut throttle = throttle.lock().unwrap_or_else(PoisonError::into_inner);
             if !throttle.admit(events.len() as u64, size, now.unix_ms) {
                 hub.throttled.fetch_add(1, Ordering::Relaxed);
-                return Err(AmqpError::new(
-                    "com.microsoft:server-busy",
-                    "The request was terminated because the entity is being throttled. Error code : 50002. Please wait \
-                     4 seconds and try again.",
-                ));
+                return Err(busy());
             }
         }
         if let Some(limit) = self.options.memory_limit

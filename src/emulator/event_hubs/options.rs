@@ -7,6 +7,8 @@ use azure_core::credentials::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::emulator::faults::FaultRule;
+
 /// How the local Event Hubs behaves. [`Default`] is what the workshop provisions: one hub `transactions` with 10
 /// partitions, on a free loopback port, without latency or limits.
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ pub struct EventHubsEmulatorOptions {
     pub idle_time_out: Duration,
     /// Connections beyond this number are closed at once.
     pub max_connections: usize,
+    /// What goes wrong on purpose. Rules that do not concern Event Hubs are left out.
+    pub faults: Vec<FaultRule>,
 }
 
 impl Default for EventHubsEmulatorOptions {
@@ -61,6 +65,7 @@ impl Default for EventHubsEmulatorOptions {
             memory_limit: None,
             idle_time_out: Duration::from_secs(240),
             max_connections: 5_000,
+            faults: Vec::new(),
         }
     }
 }

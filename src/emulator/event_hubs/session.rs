@@ -1,15 +1,17 @@
 //! A session: its links, its windows, and the outcomes that wait for their time.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
 use super::attach::{Admitted, RUNTIME_METRICS, admit, unauthorized};
 use super::core::{Core, Violation};
 use super::grants::Right;
-use super::incoming::{Incoming, Inlet, MAX_MESSAGE_SIZE, Payload, Received, ingest, too_large};
+use super::incoming::{Delivery, Incoming, Inlet, MAX_MESSAGE_SIZE, Received};
+use super::ingest::check_size;
 use super::outgoing::{Outgoing, Outlet, Progress, Windows};
+use super::trouble::{Fate, deliver};
+use super::wire::Malformed;
 use super::wire::message::Request;
 use super::wire::performative::{
     AmqpError, Attach, Detach, Flow, Outcome, Performative, Transfer, write_attach, write_detach, write_disposition,
@@ -180,7 +182,7 @@ impl Session {
 
     fn transfer(&mut self, core: &mut Core, transfer: &Transfer<'_>) -> Result<(), Violation> {
         self.windows.next_incoming_id = self.windows.next_incoming_id.wrapping_add(1);
-        let handle = transfer.handle;
+        let (channel, handle) = (self.channel, transfer.handle);
         let link = match self.link(handle) {
             Some(Link::Incoming(link)) => link,
             Some(Link::Detaching) => return Ok(()),
@@ -192,42 +194,53 @@ impl Session {
             }
             None => return Err(unattached(handle)),
         };
-        let (received, payload) = link.receive(transfer, &core.namespace)?;
-        let (id, format, settled, size) = match received {
+        let delivery = match link.receive(transfer, &core.namespace)? {
             Received::Nothing => return Ok(()),
             Received::Refused(error) => {
                 self.detach(core, handle, &error);
                 return Ok(());
             }
-            Received::Delivery { id, format, settled, size } => (id, format, settled, size),
+            Received::Delivery(delivery) => delivery,
         };
         let mut due = core.now.instant;
-        let outcome = match (too_large(id, size), &link.inlet) {
-            (None, Inlet::Hub { hub, partition, .. }) => {
-                due += core.namespace.options.latency;
-                ingest(core, hub, *partition, format, payload.bytes())
-            }
-            (None, Inlet::Cbs) => self.request(core, true, &payload),
-            (None, Inlet::Management) => self.request(core, false, &payload),
-            (Some(error), inlet) => {
-                if let Inlet::Hub { hub, .. } = inlet {
-                    hub.rejected.fetch_add(1, Ordering::Relaxed);
+        let outcome = match &link.inlet {
+            Inlet::Hub(inlet) => match deliver(core, channel, inlet, &delivery)? {
+                Fate::Outcome(outcome, later) => {
+                    due += core.namespace.options.latency + later;
+                    outcome
                 }
-                Outcome::Rejected(error)
-            }
+                Fate::Nothing => {
+                    // The credit comes back, or a few of these would stop the link for good.
+                    self.settled(handle);
+                    self.refill(core, handle);
+                    return Ok(());
+                }
+                Fate::Detach(error) => {
+                    self.detach(core, handle, &error);
+                    return Ok(());
+                }
+            },
+            Inlet::Cbs => self.request(core, true, &delivery),
+            Inlet::Management => self.request(core, false, &delivery),
         };
-        if !settled {
-            self.awaiting.push_back(Awaiting { due, handle, delivery_id: id, outcome });
+        if !delivery.settled {
+            self.await_outcome(Awaiting { due, handle, delivery_id: delivery.id, outcome });
         }
         Ok(())
     }
 
-    fn request(&mut self, core: &mut Core, is_cbs: bool, payload: &Payload<'_>) -> Outcome {
-        let request = match Request::read(payload.bytes()) {
+    /// Keeps the outcomes in the order in which they are due, which is nearly always that in which they come.
+    fn await_outcome(&mut self, awaiting: Awaiting) {
+        let is_last = self.awaiting.back().is_none_or(|last| last.due <= awaiting.due);
+        let at = if is_last { self.awaiting.len() } else { self.awaiting.partition_point(|a| a.due <= awaiting.due) };
+        self.awaiting.insert(at, awaiting);
+    }
+
+    fn request(&mut self, core: &mut Core, is_cbs: bool, delivery: &Delivery<'_>) -> Outcome {
+        let malformed = |malformed: Malformed| AmqpError::new("amqp:decode-error", malformed.to_string());
+        let request = match check_size(delivery).and_then(|()| Request::read(delivery.payload()).map_err(malformed)) {
             Ok(request) => request,
-            Err(malformed) => {
-                return Outcome::Rejected(AmqpError::new("amqp:decode-error", malformed.to_string()));
-            }
+            Err(error) => return Outcome::Rejected(error),
         };
         let reply = if is_cbs { cbs::answer(core, &request) } else { management::answer(core, &request) };
         let Some(link) = self.reply_link(is_cbs, request.reply_to) else {
@@ -298,7 +311,7 @@ impl Session {
             .zip(&self.links)
             .filter_map(|(handle, link)| {
                 let (right, path) = match link.as_ref()? {
-                    Link::Incoming(Incoming { inlet: Inlet::Hub { path, .. }, .. }) => (Right::Send, path),
+                    Link::Incoming(Incoming { inlet: Inlet::Hub(inlet), .. }) => (Right::Send, &inlet.path),
                     Link::Outgoing(link) => match &link.outlet {
                         Outlet::Consumer(consumer) => (Right::Listen, &consumer.path),
                         Outlet::Replies { .. } => return None,
@@ -326,11 +339,15 @@ impl Session {
         }
         self.settle(core, |due| due <= now);
         for handle in 0..self.links.len() {
-            if let Some(Some(Link::Incoming(link))) = self.links.get_mut(handle)
-                && let Some((delivery_count, credit)) = link.refill()
-            {
-                self.send_credit(core, handle as u32, delivery_count, credit);
-            }
+            self.refill(core, handle as u32);
+        }
+    }
+
+    fn refill(&mut self, core: &mut Core, handle: u32) {
+        if let Some(Link::Incoming(link)) = self.link(handle)
+            && let Some((delivery_count, credit)) = link.refill()
+        {
+            self.send_credit(core, handle, delivery_count, credit);
         }
     }
 
