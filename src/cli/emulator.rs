@@ -1,0 +1,150 @@
+//! `txgen emulator`: local Event Hubs and Cosmos DB, for txgen and for any Azure client, until Ctrl-C.
+
+mod args;
+mod settings_out;
+mod words;
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anstream::{AutoStream, ColorChoice};
+use anyhow::{Context as _, anyhow};
+
+use super::output::tell;
+use super::signals::Signals;
+use super::{CliError, FAILED};
+use crate::emulator::cosmos::CosmosEmulator;
+use crate::emulator::event_hubs::EventHubsEmulator;
+pub(super) use args::EmulatorArgs;
+use args::OutputFormat;
+use settings_out::SettingsOut;
+use words::{Ready, Summary};
+
+/// Serves until it is told to end.
+pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
+    let mut signals = Signals::new().context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
+    args.check().map_err(CliError::usage)?;
+    // A file that cannot be written fails before anything is served.
+    let settings_out = args.settings_out.clone().map(SettingsOut::new).transpose().map_err(CliError::usage)?;
+    let emulators = Pair::start(&args).await?;
+    let ready = emulators.ready(&args)?;
+    if let Some(file) = &settings_out {
+        file.write(&ready.settings()).map_err(CliError::usage)?;
+    }
+    if let (Some(path), Some(certificate)) = (args.certificate_out(), emulators.cosmos_db.certificate()) {
+        write_certificate(path, certificate).map_err(CliError::usage)?;
+    }
+    if !args.host.is_loopback() {
+        tell(&format!(
+            "Warning: {} is not a loopback address. Whoever reaches this machine can use both services: their keys are \
+             the same everywhere, and Event Hubs has no TLS.",
+            args.host
+        ));
+    }
+    let printed = print(args.output, &ready.show(args.output));
+    if printed.is_ok() {
+        signals.next().await;
+    }
+    let summary = emulators.summary();
+    if args.output == OutputFormat::Text {
+        tell("Stopping. Press Ctrl-C again to stop at once.");
+    }
+    tokio::select! {
+        () = emulators.stop() => {}
+        () = signals.next() => {}
+    }
+    let printed = printed.and_then(|()| print(args.output, &summary.show(args.output)));
+    // Nobody read what was to be pasted, or the totals.
+    Ok(if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// Both services, running.
+struct Pair {
+    event_hubs: EventHubsEmulator,
+    cosmos_db: CosmosEmulator,
+}
+
+impl Pair {
+    async fn start(args: &EmulatorArgs) -> Result<Self, CliError> {
+        let refused = |flag, address: SocketAddr| {
+            move |error: io::Error| CliError::usage(anyhow!("{}", cannot_listen(flag, address, &error)))
+        };
+        let event_hubs = args.event_hubs();
+        let address = event_hubs.listen;
+        let event_hubs = EventHubsEmulator::start(event_hubs).await.map_err(refused("--event-hubs-port", address))?;
+        let cosmos_db = args.cosmos_db();
+        let address = cosmos_db.listen;
+        let cosmos_db = CosmosEmulator::start(cosmos_db).await.map_err(refused("--cosmos-port", address))?;
+        Ok(Self { event_hubs, cosmos_db })
+    }
+
+    fn ready(&self, args: &EmulatorArgs) -> Result<Ready, CliError> {
+        let certificate = args.certificate_out().map(|path| path.display().to_string());
+        Ready::new(args, &self.event_hubs, &self.cosmos_db, certificate)
+            .ok_or_else(|| CliError::failed(anyhow!("the local Event Hubs lacks a policy that it was started with")))
+    }
+
+    fn summary(&self) -> Summary {
+        Summary::new(&self.event_hubs, &self.cosmos_db)
+    }
+
+    async fn stop(&self) {
+        tokio::join!(self.event_hubs.stop(), self.cosmos_db.stop());
+    }
+}
+
+/// Why an address cannot be listened on, and what to do about it.
+fn cannot_listen(flag: &str, address: SocketAddr, error: &io::Error) -> String {
+    let (host, port) = (address.ip(), address.port());
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "{flag}: port {port} of {host} is in use by another program; end that, choose another port, or 0 for a free one"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!(
+                "{flag}: port {port} of {host} is not this user's to listen on; choose one above 1023, or 0 for a free one"
+            )
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("--host: {host} is not an address of this machine; leave it out for 127.0.0.1")
+        }
+        _ => format!("{flag}: cannot listen on port {port} of {host}: {error}"),
+    }
+}
+
+fn write_certificate(path: &Path, certificate: &str) -> anyhow::Result<()> {
+    std::fs::write(path, certificate).with_context(|| format!("--certificate-out: cannot write `{}`", path.display()))
+}
+
+fn print(format: OutputFormat, text: &str) -> io::Result<()> {
+    let mut stdout = match format {
+        OutputFormat::Json => AutoStream::new(io::stdout(), ColorChoice::Never),
+        OutputFormat::Text => AutoStream::auto(io::stdout()),
+    };
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_named_with_a_remedy() {
+        let error = io::Error::from(io::ErrorKind::AddrInUse);
+        assert_eq!(
+            cannot_listen("--cosmos-port", ([127, 0, 0, 1], 8081).into(), &error),
+            "--cosmos-port: port 8081 of 127.0.0.1 is in use by another program; end that, choose another port, or 0 for \
+             a free one"
+        );
+    }
+
+    #[test]
+    fn a_foreign_address_is_blamed_on_the_host() {
+        let error = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        let text = cannot_listen("--cosmos-port", ([192, 0, 2, 1], 0).into(), &error);
+        assert!(text.starts_with("--host: 192.0.2.1 is not an address of this machine"), "{text}");
+    }
+}
