@@ -1,0 +1,315 @@
+//! What `txgen emulator` takes, and the options of the two emulators that follow from it.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::bail;
+use azure_core::credentials::Secret;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, ValueEnum};
+use sha2::{Digest as _, Sha256};
+
+use crate::emulator::cosmos::CosmosEmulatorOptions;
+use crate::emulator::event_hubs::{EventHubsEmulatorOptions, Policy};
+use crate::emulator::faults::FaultRule;
+use crate::service::ServiceName;
+use crate::settings::connection_string::DEFAULT_HUB;
+
+/// The longest name of an event hub. Source:
+/// <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsofteventhub>.
+const MAX_HUB_NAME: usize = 256;
+
+/// What `txgen emulator` takes.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+    txgen emulator                                    both services, for any Azure client\n  \
+    txgen emulator --settings-out appsettings.json    and then, in another terminal: txgen run\n  \
+    txgen emulator --throughput-units 1               Event Hubs throttles as one unit does\n  \
+    txgen emulator --fault 503:1% --fault drop:0.1%   trouble on purpose")]
+pub(in crate::cli) struct EmulatorArgs {
+    /// Listen on this address; other than loopback ones let other machines in
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = host)]
+    pub(super) host: IpAddr,
+    /// Refuse more than this many bytes of events, and of documents, such as 2GB [default: no limit]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(super) memory_limit: Option<u64>,
+    /// Make trouble on purpose: KIND:HOW OFTEN, such as close:1%, 429:5x or delay=200ms:10%:seed=7
+    #[arg(long, value_name = "FAULT")]
+    pub(super) fault: Vec<FaultRule>,
+    /// Write an appsettings.json with which `txgen run` writes to the emulators
+    #[arg(long, value_name = "FILE")]
+    pub(super) settings_out: Option<PathBuf>,
+    /// How to show what to paste, and the totals at the end
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(super) output: OutputFormat,
+
+    /// AMQP port of Event Hubs; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 5672, help_heading = "Event Hubs")]
+    event_hubs_port: u16,
+    /// Event hubs
+    #[arg(long = "hub", value_name = "NAME", num_args = 1.., default_value = DEFAULT_HUB, value_parser = hub_name,
+        help_heading = "Event Hubs")]
+    pub(super) hubs: Vec<String>,
+    /// Partitions of each hub
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1024),
+        help_heading = "Event Hubs")]
+    pub(super) partitions: u32,
+    /// Consumer groups of each hub, beside $Default
+    #[arg(long = "consumer-group", value_name = "NAME", num_args = 1.., value_parser = hub_name,
+        help_heading = "Event Hubs")]
+    consumer_groups: Vec<String>,
+    /// Take in no more than so many throughput units: 1 MB and 1,000 events per second each [default: no limit]
+    #[arg(long, value_name = "N", help_heading = "Event Hubs")]
+    throughput_units: Option<NonZeroU32>,
+    /// How long an event waits for its acceptance
+    #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = humantime::parse_duration,
+        help_heading = "Event Hubs")]
+    event_hubs_latency: Duration,
+    /// How long events are kept
+    #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = humantime::parse_duration,
+        help_heading = "Event Hubs")]
+    retention: Duration,
+
+    /// HTTP port of Cosmos DB; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8081, help_heading = "Cosmos DB")]
+    cosmos_port: u16,
+    /// How long a request about documents waits for its answer
+    #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = humantime::parse_duration,
+        help_heading = "Cosmos DB")]
+    cosmos_latency: Duration,
+    /// Do not hold databases and containers to their RU/s: nothing is answered 429
+    #[arg(long, help_heading = "Cosmos DB")]
+    pub(super) no_throughput_limit: bool,
+    /// Speak HTTPS, with a certificate made at the start
+    #[arg(long, help_heading = "Cosmos DB")]
+    https: bool,
+    /// Where to write that certificate, for clients to trust
+    #[arg(long, value_name = "FILE", default_value = "txgen-emulator.pem", help_heading = "Cosmos DB")]
+    certificate_out: PathBuf,
+}
+
+/// How things are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum OutputFormat {
+    /// Lines to paste from
+    #[default]
+    Text,
+    /// Newline-delimited JSON: `ready`, and `summary` at the end
+    Json,
+}
+
+/// A shared access policy of the emulator, and what it may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PolicyName {
+    /// `SharedAccessKeyName`.
+    pub(super) name: &'static str,
+    /// Its rights, in words.
+    pub(super) may: &'static str,
+}
+
+/// The policies, those first that a person looks for first.
+pub(super) const POLICIES: [PolicyName; 3] = [
+    PolicyName { name: "Sender", may: "send only" },
+    PolicyName { name: "Listener", may: "listen only" },
+    PolicyName { name: "RootManageSharedAccessKey", may: "everything" },
+];
+
+impl EmulatorArgs {
+    /// What the parser cannot see.
+    ///
+    /// # Errors
+    /// One flag that does not go with the others.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let mut seen = BTreeSet::new();
+        for hub in &self.hubs {
+            if !seen.insert(hub.to_ascii_lowercase()) {
+                bail!("--hub: {hub} is given twice; names are compared without regard to case");
+            }
+        }
+        if self.event_hubs_port != 0 && self.event_hubs_port == self.cosmos_port {
+            bail!("--cosmos-port: {} is the port of Event Hubs already; choose another one", self.cosmos_port);
+        }
+        if let Some(rule) = self.fault.iter().find(|rule| !rule.fault().concerns(ServiceName::CosmosDb)) {
+            bail!("--fault: {rule} does not happen to Cosmos DB, and trouble with Event Hubs is not supported");
+        }
+        Ok(())
+    }
+
+    /// Where the certificate goes, when there is one.
+    pub(super) fn certificate_out(&self) -> Option<&Path> {
+        self.https.then_some(&*self.certificate_out)
+    }
+
+    /// The options of the Event Hubs emulator.
+    pub(super) fn event_hubs(&self) -> EventHubsEmulatorOptions {
+        EventHubsEmulatorOptions {
+            listen: SocketAddr::new(self.host, self.event_hubs_port),
+            hubs: self.hubs.clone(),
+            partitions: self.partitions,
+            consumer_groups: self.consumer_groups.clone(),
+            latency: self.event_hubs_latency,
+            policies: policies(),
+            throughput_units: self.throughput_units.map(NonZeroU32::get),
+            retention: Some(self.retention),
+            memory_limit: self.memory_limit,
+            ..EventHubsEmulatorOptions::default()
+        }
+    }
+
+    /// The options of the Cosmos DB emulator.
+    pub(super) fn cosmos_db(&self) -> CosmosEmulatorOptions {
+        CosmosEmulatorOptions {
+            listen: SocketAddr::new(self.host, self.cosmos_port),
+            https: self.https,
+            latency: self.cosmos_latency,
+            enforce_throughput: !self.no_throughput_limit,
+            allow_entra_id: true,
+            memory_limit: self.memory_limit,
+            faults: self.fault.clone(),
+            ..CosmosEmulatorOptions::default()
+        }
+    }
+}
+
+fn policies() -> Vec<Policy> {
+    let policy = |PolicyName { name, .. }: PolicyName| {
+        let (send, listen) = (name == "Sender", name == "Listener");
+        Policy { name: name.to_owned(), key: key_of(name), send, listen, manage: !send && !listen }
+    };
+    POLICIES.map(policy).into()
+}
+
+/// The key of a policy: the same at every start and on every machine, so that what was pasted once goes on working, as
+/// with the well-known key of Cosmos DB's emulators. It protects nothing, and is not meant to.
+fn key_of(policy: &str) -> Secret {
+    Secret::new(STANDARD.encode(Sha256::digest(format!("txgen emulator, policy {policy}"))))
+}
+
+fn host(text: &str) -> Result<IpAddr, String> {
+    if text.eq_ignore_ascii_case("localhost") {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    let address = text.trim_start_matches('[').trim_end_matches(']').parse();
+    address.map_err(|_| "not an address such as 127.0.0.1, 0.0.0.0 or ::1".to_owned())
+}
+
+fn hub_name(text: &str) -> Result<String, String> {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_' | '$');
+    if (1..=MAX_HUB_NAME).contains(&text.len()) && text.chars().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("a name has 1 to {MAX_HUB_NAME} letters, digits, periods, hyphens and underscores"))
+    }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
+    let unit = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        _ => 0,
+    };
+    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    number.filter(|number| *number > 0).ok_or_else(|| "not a number of bytes such as 500MB or 2GiB".to_owned())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use clap::{Command, FromArgMatches as _};
+
+    use super::*;
+
+    pub(in crate::cli::emulator) fn parse(flags: &[&str]) -> Result<EmulatorArgs, clap::Error> {
+        let command = EmulatorArgs::augment_args(Command::new("emulator").no_binary_name(true));
+        EmulatorArgs::from_arg_matches(&command.try_get_matches_from(flags)?)
+    }
+
+    #[test]
+    fn without_flags_it_is_what_the_workshop_provisions() {
+        let args = parse(&[]).unwrap();
+        args.check().unwrap();
+        let event_hubs = args.event_hubs();
+        assert_eq!(event_hubs.listen.to_string(), "127.0.0.1:5672");
+        assert_eq!(event_hubs.hubs, ["transactions"]);
+        assert_eq!(event_hubs.partitions, 10);
+        assert_eq!(event_hubs.throughput_units, None);
+        assert_eq!(event_hubs.retention, Some(Duration::from_secs(24 * 60 * 60)));
+        let cosmos_db = args.cosmos_db();
+        assert_eq!(cosmos_db.listen.to_string(), "127.0.0.1:8081");
+        assert!(cosmos_db.enforce_throughput && !cosmos_db.https);
+        assert_eq!((event_hubs.latency.as_millis(), cosmos_db.latency.as_millis()), (5, 10));
+    }
+
+    #[test]
+    fn each_policy_has_its_own_rights_and_a_key_that_stays() {
+        let rights: Vec<_> =
+            policies().into_iter().map(|policy| (policy.name, policy.send, policy.listen, policy.manage)).collect();
+        assert_eq!(
+            rights,
+            [
+                ("Sender".to_owned(), true, false, false),
+                ("Listener".to_owned(), false, true, false),
+                ("RootManageSharedAccessKey".to_owned(), false, false, true),
+            ]
+        );
+        assert_eq!(key_of("Sender").secret(), key_of("Sender").secret());
+        assert_ne!(key_of("Sender").secret(), key_of("Listener").secret());
+    }
+
+    #[test]
+    fn several_hubs_and_groups_are_taken_in_either_way() {
+        for flags in [&["--hub", "one", "two"][..], &["--hub", "one", "--hub", "two"][..]] {
+            assert_eq!(parse(flags).unwrap().event_hubs().hubs, ["one", "two"]);
+        }
+        assert_eq!(parse(&["--consumer-group", "a", "b"]).unwrap().event_hubs().consumer_groups, ["a", "b"]);
+    }
+
+    #[test]
+    fn flags_that_contradict_each_other_are_told_of() {
+        let told = |flags: &[&str]| parse(flags).unwrap().check().unwrap_err().to_string();
+        assert!(told(&["--hub", "one", "ONE"]).contains("twice"));
+        assert!(told(&["--cosmos-port", "5672"]).contains("already"));
+        assert!(parse(&["--cosmos-port", "0", "--event-hubs-port", "0"]).unwrap().check().is_ok());
+    }
+
+    #[test]
+    fn values_that_cannot_be_are_refused() {
+        for flags in [
+            ["--partitions", "0"],
+            ["--throughput-units", "0"],
+            ["--hub", "a/b"],
+            ["--hub", ""],
+            ["--host", "example.org"],
+            ["--memory-limit", "much"],
+            ["--memory-limit", "0"],
+            ["--memory-limit", "99999999999GB"],
+            ["--retention", "soon"],
+            ["--fault", "close"],
+        ] {
+            assert!(parse(&flags).is_err(), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_written_with_either_kind_of_unit() {
+        for (text, expected) in [("1500", 1_500), ("500MB", 500_000_000), ("2GiB", 2 << 30), ("64 k", 64 << 10)] {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_may_be_written_in_brackets_and_as_localhost() {
+        for (text, expected) in [("localhost", "127.0.0.1"), ("[::1]", "::1"), ("0.0.0.0", "0.0.0.0")] {
+            assert_eq!(host(text).unwrap().to_string(), expected);
+        }
+    }
+}

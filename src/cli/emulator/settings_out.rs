@@ -1,0 +1,149 @@
+//! An appsettings.json with which `txgen run` writes to the emulators.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+
+/// How such a file begins, which tells it from one that a person has written.
+const MARK: &str = "// Written by `txgen emulator`";
+
+/// What goes into the file.
+pub(super) struct Settings {
+    /// Up to three connection strings that may send.
+    pub(super) connection_strings: Vec<String>,
+    pub(super) endpoint: String,
+    pub(super) key: String,
+}
+
+impl Settings {
+    fn to_json(&self) -> String {
+        let mut text = format!("{MARK}: the next one writes it anew. The keys open local emulators alone.\n{{\n");
+        let mut add = |key: &str, value: &str| {
+            // A string is written as JSON without fail.
+            text.push_str(&format!("  \"{key}\": {},\n", serde_json::Value::from(value)));
+        };
+        for (number, connection_string) in (1..=3).zip(&self.connection_strings) {
+            add(&format!("EVENT_HUB_{number}_CONNECTION_STRING"), connection_string);
+        }
+        add("COSMOS_DB_ENDPOINT", &self.endpoint);
+        add("COSMOS_DB_AUTH_KEY", &self.key);
+        text + "}\n"
+    }
+}
+
+/// A file that may be written.
+pub(super) struct SettingsOut(PathBuf);
+
+impl SettingsOut {
+    /// Looks whether the file may be written: one with somebody's Azure settings must not be lost.
+    ///
+    /// # Errors
+    /// When it is there and was not written by an emulator, or cannot be written.
+    pub(super) fn new(path: PathBuf) -> anyhow::Result<Self> {
+        let name = path.display();
+        let mut start = Vec::new();
+        match File::open(&path).and_then(|file| file.take(MARK.len() as u64).read_to_end(&mut start)) {
+            Ok(_) if start == MARK.as_bytes() || start.is_empty() => {}
+            Ok(_) => bail!(
+                "--settings-out: `{name}` holds settings that `txgen emulator` has not written; move it away, or name \
+                 another file and give that to `txgen run --settings`"
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("--settings-out: cannot read `{name}`")),
+        }
+        open(&path).with_context(|| format!("--settings-out: cannot write `{name}`"))?;
+        Ok(Self(path))
+    }
+
+    /// Writes the file, for its owner's eyes only where the system knows such a thing.
+    pub(super) fn write(&self, settings: &Settings) -> anyhow::Result<()> {
+        open(&self.0)
+            .and_then(|mut file| {
+                file.set_len(0)?;
+                file.write_all(settings.to_json().as_bytes())
+            })
+            .with_context(|| format!("--settings-out: cannot write `{}`", self.0.display()))
+    }
+}
+
+fn open(path: &PathBuf) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+        let file = options.mode(0o600).open(path)?;
+        // A file that was there already keeps its mode otherwise.
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        Ok(file)
+    }
+    #[cfg(not(unix))]
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{RunFlags, SettingsFile};
+
+    fn settings() -> Settings {
+        let string = |hub| {
+            format!(
+                "Endpoint=sb://127.0.0.1:5672/;SharedAccessKeyName=Sender;SharedAccessKey=a2V5;UseDevelopmentEmulator=true;EntityPath={hub}"
+            )
+        };
+        Settings {
+            connection_strings: ["one", "two", "three", "four"].map(string).into(),
+            endpoint: "http://127.0.0.1:8081/".to_owned(),
+            key: "a2V5".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_settings_are_those_that_a_run_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("appsettings.json");
+        SettingsOut::new(path.clone()).unwrap().write(&settings()).unwrap();
+        let file = SettingsFile::Required(path);
+        let loaded = crate::settings::load(&RunFlags::default(), &file, &|_: &str| None, None).unwrap();
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        let hubs = loaded.settings.event_hubs.unwrap();
+        let names: Vec<_> = hubs.hubs.iter().map(|hub| hub.hub.as_str()).collect();
+        assert_eq!(names, ["one", "two", "three"]);
+        assert_eq!(loaded.settings.cosmos_db.unwrap().endpoint.as_str(), "http://127.0.0.1:8081/");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_is_its_owners_alone_even_if_it_was_everybodys() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("appsettings.json");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        SettingsOut::new(path.clone()).unwrap().write(&settings()).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn an_own_file_is_written_anew_and_a_persons_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("appsettings.json");
+        for _ in 0..2 {
+            SettingsOut::new(path.clone()).unwrap().write(&settings()).unwrap();
+        }
+        std::fs::write(&path, "{ \"COSMOS_DB_AUTH_KEY\": \"precious\" }").unwrap();
+        let Err(error) = SettingsOut::new(path.clone()) else { panic!("refused") };
+        assert!(error.to_string().contains("move it away"), "{error}");
+        assert!(std::fs::read_to_string(&path).unwrap().contains("precious"));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_told_of_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let Err(error) = SettingsOut::new(folder.path().join("none/appsettings.json")) else { panic!("refused") };
+        assert!(error.to_string().contains("--settings-out: cannot write"), "{error}");
+    }
+}

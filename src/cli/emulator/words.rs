@@ -1,0 +1,269 @@
+//! What `txgen emulator` says: what to paste when it is ready, and the totals when it ends.
+
+use serde_json::{Map, Value, json};
+
+use super::args::{EmulatorArgs, OutputFormat, POLICIES, PolicyName};
+use super::settings_out::Settings;
+use crate::emulator::cosmos::{CosmosCounts, CosmosEmulator};
+use crate::emulator::event_hubs::{EventHubsCounts, EventHubsEmulator};
+
+const NAME: anstyle::Style = anstyle::Style::new().bold();
+
+/// What to paste.
+pub(super) struct Ready {
+    address: String,
+    port: u16,
+    hubs: Vec<String>,
+    partitions: u32,
+    /// Each policy with its connection string for the first hub.
+    connection_strings: Vec<(PolicyName, String)>,
+    /// The Sender's connection strings, one for each hub.
+    senders: Vec<String>,
+    endpoint: String,
+    key: String,
+    certificate: Option<String>,
+    settings_out: Option<String>,
+}
+
+impl Ready {
+    /// Gathers it from both services; `None` when a policy is missing.
+    pub(super) fn new(
+        args: &EmulatorArgs,
+        event_hubs: &EventHubsEmulator,
+        cosmos_db: &CosmosEmulator,
+        certificate: Option<String>,
+    ) -> Option<Self> {
+        let string =
+            |policy, hub: &str| event_hubs.connection_string(policy, hub).map(|secret| secret.secret().to_owned());
+        let first = args.hubs.first()?;
+        Some(Self {
+            address: event_hubs.local_addr().to_string(),
+            port: event_hubs.local_addr().port(),
+            hubs: args.hubs.clone(),
+            partitions: args.partitions,
+            connection_strings: POLICIES
+                .into_iter()
+                .map(|policy| Some((policy, string(policy.name, first)?)))
+                .collect::<Option<_>>()?,
+            senders: args.hubs.iter().map(|hub| string("Sender", hub)).collect::<Option<_>>()?,
+            endpoint: cosmos_db.endpoint().to_string(),
+            key: cosmos_db.key().secret().to_owned(),
+            certificate,
+            settings_out: args.settings_out.as_ref().map(|path| path.display().to_string()),
+        })
+    }
+
+    /// The settings for `txgen run`.
+    pub(super) fn settings(&self) -> Settings {
+        Settings { connection_strings: self.senders.clone(), endpoint: self.endpoint.clone(), key: self.key.clone() }
+    }
+
+    /// In this format, whole lines.
+    pub(super) fn show(&self, format: OutputFormat) -> String {
+        match format {
+            OutputFormat::Text => self.to_text(),
+            OutputFormat::Json => format!("{}\n", self.to_json()),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let strings: Map<String, Value> = self
+            .connection_strings
+            .iter()
+            .map(|(policy, string)| (policy.name.to_owned(), Value::from(string.as_str())))
+            .collect();
+        let mut cosmos_db = json!({ "endpoint": self.endpoint, "key": self.key });
+        if let Some(path) = &self.certificate {
+            cosmos_db["certificate"] = Value::from(path.as_str());
+        }
+        json!({
+            "type": "ready",
+            "event_hubs": {
+                "connection_strings": strings, "port": self.port, "hubs": self.hubs, "partitions": self.partitions,
+            },
+            "cosmos_db": cosmos_db,
+        })
+    }
+
+    fn to_text(&self) -> String {
+        let mut text = format!(
+            "{NAME}Event Hubs{NAME:#} on {}, AMQP 1.0 without TLS: {}, {} partitions each\n",
+            self.address,
+            self.hubs.join(", "),
+            self.partitions
+        );
+        for (policy, string) in &self.connection_strings {
+            text.push_str(&format!("  {} ({}):\n    {string}\n", policy.name, policy.may));
+        }
+        if self.hubs.len() > 1 {
+            text.push_str("  For another hub, put its name behind EntityPath=.\n");
+        }
+        text.push_str(&format!(
+            "\n{NAME}Cosmos DB{NAME:#}\n  Endpoint:\n    {}\n  Key:\n    {}\n",
+            self.endpoint, self.key
+        ));
+        if let Some(path) = &self.certificate {
+            text.push_str(&format!(
+                "  Its certificate is made anew at each start and is in {path}. To trust it: SSL_CERT_FILE={path} for Rust,\n  \
+                 REQUESTS_CA_BUNDLE={path} and SSL_CERT_FILE={path} for Python, NODE_EXTRA_CA_CERTS={path} for JavaScript.\n"
+            ));
+        }
+        text.push_str("\nThese keys are the same at every start and on every machine: they protect nothing.\n");
+        if let Some(path) = &self.settings_out {
+            text.push_str(&format!("The settings are in {path}: `txgen run --settings {path}` writes to both.\n"));
+        }
+        text + "Everything is kept in memory. Press Ctrl-C to end.\n"
+    }
+}
+
+/// The totals.
+pub(super) struct Summary {
+    event_hubs: EventHubsCounts,
+    cosmos_db: CosmosCounts,
+    /// Each fault that was asked for, at which service, and how often it struck.
+    faults: Vec<(&'static str, String, u64)>,
+}
+
+impl Summary {
+    /// The counts of this moment.
+    pub(super) fn new(event_hubs: &EventHubsEmulator, cosmos_db: &CosmosEmulator) -> Self {
+        let faults = cosmos_db.faults().into_iter().map(|(rule, count)| ("cosmos_db", rule.to_string(), count));
+        Self { event_hubs: event_hubs.counts(), cosmos_db: cosmos_db.counts(), faults: faults.collect() }
+    }
+
+    /// In this format, whole lines.
+    pub(super) fn show(&self, format: OutputFormat) -> String {
+        match format {
+            OutputFormat::Text => self.to_text(),
+            OutputFormat::Json => format!("{}\n", self.to_json()),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let hubs: Vec<_> = self
+            .event_hubs
+            .hubs
+            .iter()
+            .map(|hub| {
+                json!({
+                    "name": hub.name, "events": hub.events(), "throttled": hub.throttled, "rejected": hub.rejected,
+                })
+            })
+            .collect();
+        let faults: Vec<_> = self
+            .faults
+            .iter()
+            .map(|(service, rule, count)| json!({ "service": service, "fault": rule, "happened": count }))
+            .collect();
+        let cosmos_db = &self.cosmos_db;
+        json!({
+            "type": "summary",
+            "event_hubs": {
+                "events": self.event_hubs.events(), "connections": self.event_hubs.connections, "hubs": hubs,
+            },
+            "cosmos_db": {
+                "requests": cosmos_db.requests, "throttled": cosmos_db.throttled, "created": cosmos_db.created,
+                "documents": cosmos_db.documents, "bytes": cosmos_db.bytes, "databases": cosmos_db.databases,
+                "containers": cosmos_db.containers,
+            },
+            "faults": faults,
+        })
+    }
+
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        for hub in &self.event_hubs.hubs {
+            text.push_str(&format!(
+                "Event Hubs: {} took {} events, throttled {} deliveries and rejected {}\n",
+                hub.name,
+                hub.events(),
+                hub.throttled,
+                hub.rejected
+            ));
+        }
+        let cosmos_db = &self.cosmos_db;
+        text.push_str(&format!(
+            "Cosmos DB: answered {} requests, {} of them 429; created {} documents and held {} at the end\n",
+            cosmos_db.requests, cosmos_db.throttled, cosmos_db.created, cosmos_db.documents
+        ));
+        for (service, rule, count) in &self.faults {
+            text.push_str(&format!("Fault {rule}: happened {count} times ({service})\n"));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::tests::parse;
+    use super::*;
+
+    async fn both(flags: &[&str]) -> (EmulatorArgs, EventHubsEmulator, CosmosEmulator) {
+        let ports = ["--event-hubs-port", "0", "--cosmos-port", "0"];
+        let args = parse(&[&ports[..], flags].concat()).unwrap();
+        let event_hubs = EventHubsEmulator::start(args.event_hubs()).await.unwrap();
+        let cosmos_db = CosmosEmulator::start(args.cosmos_db()).await.unwrap();
+        (args, event_hubs, cosmos_db)
+    }
+
+    #[tokio::test]
+    async fn the_ready_line_has_what_a_script_needs() {
+        let (args, event_hubs, cosmos_db) = both(&["--hub", "one", "two"]).await;
+        let ready = Ready::new(&args, &event_hubs, &cosmos_db, None).unwrap();
+        let shown = ready.show(OutputFormat::Json);
+        assert_eq!(shown.lines().count(), 1);
+        let json: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(json["type"], "ready");
+        assert_eq!(json["event_hubs"]["port"], event_hubs.local_addr().port());
+        assert_eq!(json["event_hubs"]["hubs"], json!(["one", "two"]));
+        for policy in ["Sender", "Listener", "RootManageSharedAccessKey"] {
+            let string = json["event_hubs"]["connection_strings"][policy].as_str().unwrap();
+            assert!(string.contains(&format!("SharedAccessKeyName={policy};")), "{string}");
+            assert!(string.contains("EntityPath=one"), "{string}");
+        }
+        assert_eq!(json["cosmos_db"]["endpoint"], cosmos_db.endpoint().as_str());
+        assert_eq!(json["cosmos_db"]["key"], cosmos_db.key().secret());
+    }
+
+    #[tokio::test]
+    async fn the_text_has_everything_to_paste() {
+        let (args, event_hubs, cosmos_db) = both(&["--settings-out", "here.json"]).await;
+        let ready = Ready::new(&args, &event_hubs, &cosmos_db, Some("cert.pem".to_owned())).unwrap();
+        let text = ready.show(OutputFormat::Text);
+        let sender = event_hubs.connection_string("Sender", "transactions").unwrap();
+        let endpoint = cosmos_db.endpoint();
+        for expected in [
+            sender.secret(),
+            endpoint.as_str(),
+            cosmos_db.key().secret(),
+            "--settings here.json",
+            "protect nothing",
+            "cert.pem",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_settings_name_a_connection_string_for_each_hub() {
+        let (args, event_hubs, cosmos_db) = both(&["--hub", "one", "two"]).await;
+        let settings = Ready::new(&args, &event_hubs, &cosmos_db, None).unwrap().settings();
+        assert_eq!(settings.connection_strings.len(), 2);
+        assert!(settings.connection_strings[1].contains("EntityPath=two"));
+    }
+
+    #[tokio::test]
+    async fn the_summary_counts_by_hub_and_tells_of_the_faults() {
+        let (_, event_hubs, cosmos_db) = both(&["--fault", "503:5x"]).await;
+        let summary = Summary::new(&event_hubs, &cosmos_db);
+        let json: Value = serde_json::from_str(&summary.show(OutputFormat::Json)).unwrap();
+        assert_eq!(
+            json["event_hubs"]["hubs"][0],
+            json!({ "name": "transactions", "events": 0, "throttled": 0, "rejected": 0 })
+        );
+        assert_eq!(json["cosmos_db"]["documents"], 0);
+        assert_eq!(json["faults"], json!([{ "service": "cosmos_db", "fault": "503:5x", "happened": 0 }]));
+        let text = summary.show(OutputFormat::Text);
+        assert!(text.contains("transactions took 0 events") && text.contains("Fault 503:5x"), "{text}");
+    }
+}
