@@ -149,3 +149,53 @@ impl Namespace {
         self.stored_bytes.fetch_sub(freed, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn namespace(options: EventHubsEmulatorOptions) -> (Namespace, Now) {
+        let now = Now { instant: Instant::now(), unix_ms: 1_000_000 };
+        (Namespace::new(options, now), now)
+    }
+
+    fn store(namespace: &Namespace, now: Now) -> Result<(), AmqpError> {
+        let message = [0; 1_000];
+        let event = EventParts { message: &message, ..EventParts::default() };
+        namespace.store(&namespace.hubs()[0], None, None, &[event], message.len(), now)
+    }
+
+    #[test]
+    fn beyond_the_memory_limit_events_are_refused_and_what_expires_makes_room() {
+        let retention = Some(Duration::from_secs(60));
+        let options = EventHubsEmulatorOptions { memory_limit: Some(10_000), retention, ..Default::default() };
+        let (namespace, now) = namespace(options);
+        let stored = (0..20).take_while(|_| store(&namespace, now).is_ok()).count();
+        assert_eq!(stored, 10);
+        assert_eq!(store(&namespace, now).unwrap_err().condition, "amqp:resource-limit-exceeded");
+        assert_eq!(namespace.hubs()[0].rejected.load(Ordering::Relaxed), 2);
+
+        let in_time = Now { unix_ms: now.unix_ms + 60_000, ..now };
+        namespace.expire(in_time);
+        assert!(store(&namespace, in_time).is_err());
+        let later = Now { unix_ms: now.unix_ms + 60_001, ..now };
+        namespace.expire(later);
+        assert!(store(&namespace, later).is_ok());
+    }
+
+    #[test]
+    fn without_retention_nothing_expires() {
+        let (namespace, now) = namespace(EventHubsEmulatorOptions { partitions: 1, ..Default::default() });
+        store(&namespace, now).unwrap();
+        namespace.expire(Now { unix_ms: i64::MAX, ..now });
+        assert_eq!(namespace.hubs()[0].partitions()[0].events().len(), 1);
+    }
+
+    #[test]
+    fn a_hub_is_found_whatever_the_case() {
+        let (namespace, _) = namespace(EventHubsEmulatorOptions::default());
+        assert!(namespace.hub("Transactions").is_some());
+        assert!(namespace.hub("transaction").is_none());
+    }
+}

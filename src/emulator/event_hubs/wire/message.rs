@@ -195,8 +195,11 @@ impl<'a> Request<'a> {
         w.described_map(APPLICATION_PROPERTIES, |w| {
             w.string("status-code");
             w.int(status);
-            w.string("status-description");
-            w.string(description);
+            // Twice: Python's client looks for it under the name that the draft of AMQP management has for it.
+            for name in ["status-description", "statusDescription"] {
+                w.string(name);
+                w.string(description);
+            }
             for (name, value) in further {
                 w.string(name);
                 w.symbol(value);
