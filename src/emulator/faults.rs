@@ -1,8 +1,10 @@
 //! Trouble on purpose: what goes wrong, how often, and in which order, for tests and for teaching.
 //!
 //! A rule is written `KIND:HOW OFTEN`, such as `close:1%` or `429:5x`, with `=DURATION` behind a kind that takes time
-//! (`delay=200ms:10%`) and `:seed=N` at the end where another course of events is wanted. A rate strikes at random, the
-//! same requests each time for the same seed; a count strikes the first requests.
+//! (`delay=200ms:10%`), with the service in front (`cosmos_db:close:1%`) where it is not to happen at both, and with
+//! `:seed=N` at the end where another course of events is wanted. A rate strikes at random, the same requests each time
+//! for the same seed; a count strikes the first requests. What is struck are deliveries of events and requests about
+//! documents, never the handshakes and questions before them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -95,28 +97,38 @@ enum Frequency {
     First(u64),
 }
 
-/// What goes wrong, and how often.
+/// What goes wrong, how often, and where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaultRule {
+    /// The service that it is meant for; `None` is each that the fault can happen at.
+    service: Option<ServiceName>,
     fault: Fault,
     frequency: Frequency,
     seed: u64,
 }
 
 impl FaultRule {
-    /// What goes wrong.
+    /// Whether it is to happen at this service.
     #[must_use]
-    pub fn fault(&self) -> Fault {
-        self.fault
+    pub fn concerns(&self, service: ServiceName) -> bool {
+        self.service.is_none_or(|meant| meant == service) && self.fault.concerns(service)
     }
 }
 
 impl fmt::Display for FaultRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.frequency {
-            Frequency::Rate(rate) => write!(f, "{}:{}%", self.fault, rate * 100.0),
-            Frequency::First(count) => write!(f, "{}:{count}x", self.fault),
+        if let Some(service) = self.service {
+            write!(f, "{}:", service.key())?;
         }
+        match self.frequency {
+            // 0.07 times 100 is not quite 7.
+            Frequency::Rate(rate) => write!(f, "{}:{}%", self.fault, (rate * 1e8).round() / 1e6)?,
+            Frequency::First(count) => write!(f, "{}:{count}x", self.fault)?,
+        }
+        if self.seed != 0 {
+            write!(f, ":seed={}", self.seed)?;
+        }
+        Ok(())
     }
 }
 
@@ -133,13 +145,25 @@ impl FromStr for FaultRule {
 
     fn from_str(rule: &str) -> Result<Self, InvalidFault> {
         let wrong = |problem: String| InvalidFault { rule: rule.to_owned(), problem };
-        let (what, rest) = rule.split_once(':').ok_or_else(|| wrong("it does not say how often".to_owned()))?;
+        let (service, unscoped) = split_service(rule);
+        let (what, rest) = unscoped.split_once(':').ok_or_else(|| wrong("it does not say how often".to_owned()))?;
         let (often, seed) = match rest.split_once(":seed=") {
             Some((often, seed)) => (often, seed.parse().map_err(|_| wrong(format!("{seed} is no seed")))?),
             None => (rest, 0),
         };
-        Ok(Self { fault: parse_fault(what).map_err(wrong)?, frequency: parse_frequency(often).map_err(wrong)?, seed })
+        let fault = parse_fault(what).map_err(wrong)?;
+        if let Some(service) = service.filter(|service| !fault.concerns(*service)) {
+            return Err(wrong(format!("{} does not happen at {service}", fault.name())));
+        }
+        Ok(Self { service, fault, frequency: parse_frequency(often).map_err(wrong)?, seed })
     }
+}
+
+/// The service in front of a rule, if there is one, and the rest.
+fn split_service(rule: &str) -> (Option<ServiceName>, &str) {
+    let services = [ServiceName::EventHubs, ServiceName::CosmosDb];
+    let scoped = |service: ServiceName| Some((Some(service), rule.strip_prefix(service.key())?.strip_prefix(':')?));
+    services.into_iter().find_map(scoped).unwrap_or((None, rule))
 }
 
 fn parse_fault(text: &str) -> Result<Fault, String> {
@@ -207,11 +231,14 @@ impl FaultPlan {
     /// The plan of those rules that concern this service.
     #[must_use]
     pub fn new(rules: &[FaultRule], service: ServiceName) -> Self {
-        let course = |rule: &FaultRule| {
-            let state = State { random: ChaCha8Rng::seed_from_u64(rule.seed), happened: 0 };
-            Course { rule: rule.clone(), state: Mutex::new(state) }
+        let rules: Vec<&FaultRule> = rules.iter().filter(|rule| rule.concerns(service)).collect();
+        let course = |(position, rule): (usize, &&FaultRule)| {
+            let before = rules.iter().take(position).filter(|other| other.fault.name() == rule.fault.name()).count();
+            let mut random = ChaCha8Rng::seed_from_u64(rule.seed);
+            random.set_stream(stream(rule.fault, before));
+            Course { rule: (*rule).clone(), state: Mutex::new(State { random, happened: 0 }) }
         };
-        Self { courses: rules.iter().filter(|rule| rule.fault.concerns(service)).map(course).collect() }
+        Self { courses: rules.iter().enumerate().map(course).collect() }
     }
 
     /// What happens to the next request. Where several rules strike, the one that was given first does.
@@ -228,6 +255,13 @@ impl FaultPlan {
     pub fn happened(&self) -> Vec<(FaultRule, u64)> {
         self.courses.iter().map(|course| (course.rule.clone(), lock(&course.state).happened)).collect()
     }
+}
+
+/// The stream of random numbers for a rule with so many rules of its kind before it. Rules with the same seed would
+/// strike the same requests otherwise, and all but the first never be seen.
+fn stream(fault: Fault, before: usize) -> u64 {
+    let kind = NAMES.iter().position(|(name, _)| *name == fault.name()).unwrap_or_default();
+    (before * NAMES.len() + kind) as u64
 }
 
 impl Course {
@@ -262,7 +296,14 @@ mod tests {
 
     #[test]
     fn a_rule_survives_being_written_and_read() {
-        for rule in ["close:1%", "429:5x", "delay=200ms:10%", "half:0.5%", "expired-token:1x"] {
+        for rule in [
+            "close:7%",
+            "429:5x",
+            "delay=200ms:10%",
+            "half:0.001%:seed=3",
+            "cosmos_db:drop:1x",
+            "event_hubs:never:100%",
+        ] {
             assert_eq!(rule.parse::<FaultRule>().unwrap().to_string(), rule);
         }
         assert_eq!("never:0.25".parse::<FaultRule>().unwrap().to_string(), "never:25%");
@@ -279,6 +320,10 @@ mod tests {
             ("delay=soon:1%", "no duration"),
             ("close=1s:1%", "takes no duration"),
             ("close:1%:seed=x", "no seed"),
+            ("cosmos_db:close", "how often"),
+            ("cosmos_db:server-busy:1%", "server-busy does not happen at Cosmos DB"),
+            ("event_hubs:429:1%", "429 does not happen at Event Hubs"),
+            ("cosmos:close:1%", "cosmos is none of close"),
         ] {
             let error = rule.parse::<FaultRule>().unwrap_err().to_string();
             assert!(error.contains(why), "{rule}: {error}");
@@ -304,6 +349,16 @@ mod tests {
     }
 
     #[test]
+    fn rules_with_one_seed_strike_requests_of_their_own() {
+        for rules in [["close:5%", "drop:5%"], ["delay=1ms:5%", "delay=1s:5%"]] {
+            let plan = plan(&rules, ServiceName::EventHubs);
+            course(&plan, 10_000);
+            let happened: Vec<_> = plan.happened().into_iter().map(|(_, count)| count).collect();
+            assert!(happened.iter().all(|count| (350..650).contains(count)), "{rules:?}: {happened:?}");
+        }
+    }
+
+    #[test]
     fn where_two_strike_at_once_the_first_does() {
         let plan = plan(&["503:100%", "429:2x"], ServiceName::CosmosDb);
         assert!(course(&plan, 10).iter().all(|strike| strike.unwrap().fault == Fault::Unavailable));
@@ -324,6 +379,8 @@ mod tests {
     fn rules_that_do_not_concern_a_service_leave_it_alone() {
         assert!(plan(&["server-busy:100%"], ServiceName::CosmosDb).strike().is_none());
         assert!(plan(&["429:100%"], ServiceName::EventHubs).strike().is_none());
+        assert!(plan(&["event_hubs:close:100%"], ServiceName::CosmosDb).strike().is_none());
+        assert!(plan(&["event_hubs:close:100%"], ServiceName::EventHubs).strike().is_some());
         assert!(FaultPlan::default().strike().is_none());
     }
 }

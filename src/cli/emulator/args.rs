@@ -16,7 +16,6 @@ use sha2::{Digest as _, Sha256};
 use crate::emulator::cosmos::CosmosEmulatorOptions;
 use crate::emulator::event_hubs::{EventHubsEmulatorOptions, Policy};
 use crate::emulator::faults::FaultRule;
-use crate::service::ServiceName;
 use crate::settings::connection_string::DEFAULT_HUB;
 
 /// The longest name of an event hub. Source:
@@ -29,7 +28,8 @@ const MAX_HUB_NAME: usize = 256;
     txgen emulator                                    both services, for any Azure client\n  \
     txgen emulator --settings-out appsettings.json    and then, in another terminal: txgen run\n  \
     txgen emulator --throughput-units 1               Event Hubs throttles as one unit does\n  \
-    txgen emulator --fault 503:1% --fault drop:0.1%   trouble on purpose")]
+    txgen emulator --fault 503:1% --fault drop:0.1%   trouble on purpose\n  \
+    txgen emulator --fault event_hubs:never:100%      an Event Hubs that never answers")]
 pub(in crate::cli) struct EmulatorArgs {
     /// Listen on this address; other than loopback ones let other machines in
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = host)]
@@ -37,7 +37,12 @@ pub(in crate::cli) struct EmulatorArgs {
     /// Refuse more than this many bytes of events, and of documents, such as 2GB [default: no limit]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(super) memory_limit: Option<u64>,
-    /// Make trouble on purpose: KIND:HOW OFTEN, such as close:1%, 429:5x or delay=200ms:10%:seed=7
+    /// Make trouble on purpose: [SERVICE:]KIND:HOW OFTEN[:seed=N], such as close:1% or cosmos_db:429:5x
+    ///
+    /// HOW OFTEN is a share of all events and documents (1%) or a number of the first ones (5x). KIND is one of: close (the
+    /// connection is closed in order), drop (it is cut), delay=DURATION, half (the answer breaks off), never (there is no
+    /// answer), expired-token; at Event Hubs also server-busy; at Cosmos DB also 429, 503, 408. With SERVICE, event_hubs or
+    /// cosmos_db, it happens there alone.
     #[arg(long, value_name = "FAULT")]
     pub(super) fault: Vec<FaultRule>,
     /// Write an appsettings.json with which `txgen run` writes to the emulators
@@ -133,9 +138,6 @@ impl EmulatorArgs {
         if self.event_hubs_port != 0 && self.event_hubs_port == self.cosmos_port {
             bail!("--cosmos-port: {} is the port of Event Hubs already; choose another one", self.cosmos_port);
         }
-        if let Some(rule) = self.fault.iter().find(|rule| !rule.fault().concerns(ServiceName::CosmosDb)) {
-            bail!("--fault: {rule} does not happen to Cosmos DB, and trouble with Event Hubs is not supported");
-        }
         Ok(())
     }
 
@@ -156,6 +158,7 @@ impl EmulatorArgs {
             throughput_units: self.throughput_units.map(NonZeroU32::get),
             retention: Some(self.retention),
             memory_limit: self.memory_limit,
+            faults: self.fault.clone(),
             ..EventHubsEmulatorOptions::default()
         }
     }

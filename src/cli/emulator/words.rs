@@ -6,6 +6,8 @@ use super::args::{EmulatorArgs, OutputFormat, POLICIES, PolicyName};
 use super::settings_out::Settings;
 use crate::emulator::cosmos::{CosmosCounts, CosmosEmulator};
 use crate::emulator::event_hubs::{EventHubsCounts, EventHubsEmulator};
+use crate::emulator::faults::FaultRule;
+use crate::service::ServiceName;
 
 const NAME: anstyle::Style = anstyle::Style::new().bold();
 
@@ -121,13 +123,15 @@ pub(super) struct Summary {
     event_hubs: EventHubsCounts,
     cosmos_db: CosmosCounts,
     /// Each fault that was asked for, at which service, and how often it struck.
-    faults: Vec<(&'static str, String, u64)>,
+    faults: Vec<(ServiceName, FaultRule, u64)>,
 }
 
 impl Summary {
     /// The counts of this moment.
     pub(super) fn new(event_hubs: &EventHubsEmulator, cosmos_db: &CosmosEmulator) -> Self {
-        let faults = cosmos_db.faults().into_iter().map(|(rule, count)| ("cosmos_db", rule.to_string(), count));
+        let at = |service| move |(rule, count): (FaultRule, u64)| (service, rule, count);
+        let event_hubs_faults = event_hubs.faults().into_iter().map(at(ServiceName::EventHubs));
+        let faults = event_hubs_faults.chain(cosmos_db.faults().into_iter().map(at(ServiceName::CosmosDb)));
         Self { event_hubs: event_hubs.counts(), cosmos_db: cosmos_db.counts(), faults: faults.collect() }
     }
 
@@ -153,7 +157,7 @@ impl Summary {
         let faults: Vec<_> = self
             .faults
             .iter()
-            .map(|(service, rule, count)| json!({ "service": service, "fault": rule, "happened": count }))
+            .map(|(service, rule, count)| json!({ "service": service.key(), "fault": rule.to_string(), "happened": count }))
             .collect();
         let cosmos_db = &self.cosmos_db;
         json!({
@@ -187,7 +191,8 @@ impl Summary {
             cosmos_db.requests, cosmos_db.throttled, cosmos_db.created, cosmos_db.documents
         ));
         for (service, rule, count) in &self.faults {
-            text.push_str(&format!("Fault {rule}: happened {count} times ({service})\n"));
+            let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
+            text.push_str(&format!("Fault {rule}: happened {times} at {service}\n"));
         }
         text
     }
@@ -254,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_summary_counts_by_hub_and_tells_of_the_faults() {
-        let (_, event_hubs, cosmos_db) = both(&["--fault", "503:5x"]).await;
+        let (_, event_hubs, cosmos_db) = both(&["--fault", "503:5x", "--fault", "close:1x:seed=7"]).await;
         let summary = Summary::new(&event_hubs, &cosmos_db);
         let json: Value = serde_json::from_str(&summary.show(OutputFormat::Json)).unwrap();
         assert_eq!(
@@ -262,8 +267,16 @@ mod tests {
             json!({ "name": "transactions", "events": 0, "throttled": 0, "rejected": 0 })
         );
         assert_eq!(json["cosmos_db"]["documents"], 0);
-        assert_eq!(json["faults"], json!([{ "service": "cosmos_db", "fault": "503:5x", "happened": 0 }]));
+        assert_eq!(
+            json["faults"],
+            json!([
+                { "service": "event_hubs", "fault": "close:1x:seed=7", "happened": 0 },
+                { "service": "cosmos_db", "fault": "503:5x", "happened": 0 },
+                { "service": "cosmos_db", "fault": "close:1x:seed=7", "happened": 0 },
+            ])
+        );
         let text = summary.show(OutputFormat::Text);
-        assert!(text.contains("transactions took 0 events") && text.contains("Fault 503:5x"), "{text}");
+        assert!(text.contains("transactions took 0 events"), "{text}");
+        assert!(text.contains("Fault 503:5x: happened 0 times at Cosmos DB\n"), "{text}");
     }
 }

@@ -106,6 +106,8 @@ impl Symptoms {
             // A partition that moves or splits, and a conflict inside the service: neither has stored anything.
             (410 | 449, _) => transient(FailureKind::Unavailable, false),
             (400..=499, _) => refused(FailureKind::BadRequest),
+            // Full: there is no room the next moment either.
+            (507, _) => refused(FailureKind::Unavailable),
             _ => transient(FailureKind::Unavailable, true),
         }
     }
@@ -200,6 +202,7 @@ mod tests {
             (404, 1003, FailureKind::NotFound, "404/1003"),
             (412, 0, FailureKind::BadRequest, "412"),
             (413, 0, FailureKind::TooLarge, "413"),
+            (507, 0, FailureKind::Unavailable, "507"),
         ] {
             let expected = Failure::new(kind, "because").with_status(code);
             assert_eq!(answered(status, substatus).setback(), Setback::Refused(expected), "{status}/{substatus}");
