@@ -94,10 +94,11 @@ fn the_settings_that_it_writes_are_all_that_a_run_needs() {
 #[test]
 fn a_run_through_faults_at_both_services_loses_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let faults = ["close:1x", "drop:1x", "half:1x", "event_hubs:server-busy:20x", "event_hubs:expired-token:1x", "delay=5ms:1%"]
-        .into_iter()
-        .chain(["429:20x", "503:3x", "408:2x"])
-        .flat_map(|fault| ["--fault", fault]);
+    let faults =
+        ["close:1x", "drop:1x", "half:1x", "event_hubs:server-busy:20x", "event_hubs:expired-token:1x", "delay=5ms:1%"]
+            .into_iter()
+            .chain(["429:20x", "503:3x", "408:2x"])
+            .flat_map(|fault| ["--fault", fault]);
     let emulator = Emulator::start(directory.path(), &faults.collect::<Vec<_>>());
     let output = run(directory.path(), &["--limit", "1000"]);
     assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));

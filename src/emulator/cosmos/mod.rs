@@ -1,4 +1,4 @@
-//! A local Cosmos DB: the REST protocol over HTTP/1.1, with documents kept in memory.
+//! A local Cosmos DB: the REST protocol over HTTP/1.1 and HTTP/2, with documents kept in memory.
 //!
 //! It is faithful where a generator and its readers touch the service: signatures, RU charges, throughput enforced per
 //! physical partition, time to live, and the failures with the service's own status, substatus and body. Where the
