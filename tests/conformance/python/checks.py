@@ -20,6 +20,9 @@ import traceback
 #: Seconds that one check may take. Generous: it only bounds what hangs.
 TIME_LIMIT = 120
 
+#: The exit code when a check failed; not 1, with which Python ends when a script cannot be run at all.
+SOME_FAILED = 3
+
 _checks = []
 
 
@@ -122,4 +125,4 @@ def main(suite, at_once=1):
     The exit code tells whether all held.
     """
     held = asyncio.run(_run(suite, sys.argv[1] if len(sys.argv) > 1 else None, at_once))
-    sys.exit(0 if held else 1)
+    sys.exit(0 if held else SOME_FAILED)
