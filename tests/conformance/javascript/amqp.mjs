@@ -35,6 +35,14 @@ async function connected(run, options = {}, name = "RootManageSharedAccessKey") 
   }
 }
 
+/** Attaches a link, and gives the condition with which it is refused. */
+async function refusal(connection, role, address, options = {}) {
+  const { state } = (role === "sender" ? sender : receiver)(connection, address, options);
+  const { condition } = await eventually(() => state.error, "the refusal", 10);
+  if (role === "receiver") equal(state.messages, [], "what it got");
+  return condition;
+}
+
 /** A sender and what became of it and of what it sent. */
 function sender(connection, target, options = {}) {
   const state = { credit: 0, accepted: 0, rejected: [], error: undefined, open: false };
@@ -49,8 +57,9 @@ function sender(connection, target, options = {}) {
 
 /** A receiver and what came. */
 function receiver(connection, source, options = {}) {
-  const state = { messages: [], error: undefined };
+  const state = { messages: [], error: undefined, open: false };
   const link = connection.open_receiver({ source, ...options });
+  link.on("receiver_open", () => (state.open = link.source?.address !== undefined));
   link.on("message", (context) => state.messages.push(context.message));
   link.on("receiver_error", () => (state.error = link.error));
   return { link, state };
@@ -96,6 +105,46 @@ check("without a token nothing may be attached but $cbs", () =>
     },
     { username: "anonymous", password: undefined },
   ),
+);
+
+check("a policy opens the links that it has a right to, and no others", async () => {
+  const from = `${HUB}/ConsumerGroups/$Default/Partitions/0`;
+  await connected(
+    async (connection) => {
+      for (const to of [HUB, `${HUB}/Partitions/0`]) {
+        equal(await refusal(connection, "sender", to), "amqp:unauthorized-access", `the condition for a Listener that sends to ${to}`);
+      }
+      const { state } = receiver(connection, from);
+      await eventually(() => state.open, "a receiver for the Listener, on the same connection");
+    },
+    {},
+    "Listener",
+  );
+  await connected(
+    async (connection) => {
+      equal(await refusal(connection, "receiver", from), "amqp:unauthorized-access", "the condition for a Sender that listens");
+      const { state } = sender(connection, HUB);
+      await eventually(() => state.open, "a sender for the Sender, on the same connection");
+    },
+    {},
+    "Sender",
+  );
+});
+
+check("what is not there is refused by its own condition", () =>
+  connected(async (connection) => {
+    for (const [role, address, condition] of [
+      ["sender", "nowhere", "amqp:not-found"],
+      ["sender", "nowhere/Partitions/0", "amqp:not-found"],
+      ["sender", `${HUB}/Partitions/10`, "com.microsoft:argument-out-of-range"],
+      ["receiver", "nowhere/ConsumerGroups/$Default/Partitions/0", "amqp:not-found"],
+      ["receiver", `${HUB}/ConsumerGroups/nobody/Partitions/0`, "amqp:not-found"],
+      ["receiver", `${HUB}/ConsumerGroups/$Default/Partitions/10`, "com.microsoft:argument-out-of-range"],
+      ["receiver", `${HUB}/ConsumerGroups/$Default/Partitions/x`, "com.microsoft:argument-out-of-range"],
+    ]) {
+      equal(await refusal(connection, role, address), condition, `the condition for a ${role} of ${address}`);
+    }
+  }),
 );
 
 check("a link says that it takes a mebibyte, and a message of more is refused", () =>
@@ -150,6 +199,57 @@ check("a receiver gets no more than it gave credit for, and then the rest in ord
     await eventually(() => state.messages.length === 15, "15 messages");
     const numbers = state.messages.map((message) => message.message_annotations["x-opt-sequence-number"]);
     equal(numbers, Array.from(numbers, (_, i) => numbers[0] + i), "the sequence numbers");
+  }),
+);
+
+check("a filter starts at or after an offset, a sequence number or a time", () =>
+  connected(async (connection) => {
+    const source = "amqp-filters/ConsumerGroups/$Default/Partitions/3";
+    // rhea's own `filter.selector` goes by another name.
+    const selector = (text) => ({ "apache.org:selector-filter:string": rhea.types.wrap_described(text, 0x468c00000004) });
+    const first = async (text) => {
+      const { link, state } = receiver(connection, { address: source, filter: text && selector(text) });
+      await eventually(() => state.messages[0], `an event for ${text}`);
+      link.close();
+      return state.messages[0];
+    };
+    // An event each millisecond or later, so that each has a time of its own.
+    const { link, state } = sender(connection, "amqp-filters/Partitions/3");
+    for (let i = 0; i < 3; i += 1) {
+      await eventually(() => link.sendable() && state.accepted === i, "acceptance");
+      const after = Date.now() + 2;
+      await eventually(() => Date.now() > after, "time passes", 5, 1);
+      link.send({ body: `${i}` });
+    }
+    await eventually(() => state.accepted === 3, "acceptance");
+    equal((await first()).body, "0", "the first event without a filter");
+    const annotations = (await first("amqp.annotation.x-opt-sequence-number > '0'")).message_annotations;
+    for (const name of ["x-opt-offset", "x-opt-sequence-number", "x-opt-enqueued-time"]) {
+      const at = `${annotations[name] instanceof Date ? annotations[name].getTime() : annotations[name]}`;
+      equal((await first(`amqp.annotation.${name} >= '${at}'`)).body, "1", `the first event at ${name}`);
+      equal((await first(`amqp.annotation.${name} > '${at}'`)).body, "2", `the first event after ${name}`);
+    }
+    const refused = { address: source, filter: selector("colour = 'green'") };
+    that(/argument/.test(await refusal(connection, "receiver", refused)), "another filter should be refused");
+  }),
+);
+
+check("a higher epoch steals the link, a lower one and none are refused", () =>
+  connected(async (connection) => {
+    const source = `${HUB}/ConsumerGroups/$Default/Partitions/4`;
+    const epoch = (level) => ({ properties: { "com.microsoft:epoch": rhea.types.wrap_long(level) } });
+    const first = receiver(connection, source, epoch(1));
+    await eventually(() => first.state.open, "the first receiver");
+    const second = receiver(connection, source, epoch(3));
+    await eventually(() => first.state.error && second.state.open, "the second receiver in place of the first");
+    equal(first.state.error.condition, "amqp:link:stolen", "the condition");
+    equal(await refusal(connection, "receiver", source, epoch(2)), "amqp:link:stolen", "the condition for a lower epoch");
+    equal(await refusal(connection, "receiver", source), "amqp:link:stolen", "the condition for none");
+    const { link, state } = sender(connection, `${HUB}/Partitions/4`);
+    await eventually(() => link.sendable(), "credit");
+    link.send({ body: "for the owner" });
+    await eventually(() => state.accepted === 1 && second.state.messages.length === 1, "the event");
+    equal(first.state.messages, [], "what the first one got");
   }),
 );
 

@@ -67,7 +67,7 @@ function reading(run, { text = connection("Listener"), group, partition, ...opti
       const reader = {
         got,
         errors,
-        take: async (count, seconds = 20) => {
+        take: async (count, seconds = 40) => {
           await eventually(() => {
             if (errors.length) throw errors[0];
             return got.length >= count;
@@ -375,6 +375,15 @@ check("a lower epoch, or none, is refused while a higher one reads", async () =>
 
 // --- Who may do what ------------------------------------------------------------------------------------------------
 
+check("connection strings for a development emulator lead to it", async () => {
+  for (const policy of ["Sender", "Listener", "RootManageSharedAccessKey"]) {
+    that(connection(policy).includes(";UseDevelopmentEmulator=true;"), `it should be one: ${connection(policy).replace(/Key=[^;]*/, "Key=…")}`);
+  }
+  const startPosition = await endOf("7");
+  await producing((client) => client.sendBatch([{ body: "x" }], { partitionId: "7" }), connection("Sender"));
+  equal(bodies(await receive(1, { partition: "7", startPosition })), ["x"], "what is there");
+});
+
 check("a wrong key and an unknown policy are refused", async () => {
   const wrong = Buffer.from("not the key of this policy at all").toString("base64");
   for (const text of [connection("Sender", { SharedAccessKey: wrong }), connection("Sender", { SharedAccessKeyName: "Nobody" })]) {
@@ -420,26 +429,53 @@ check("an unknown hub, partition and consumer group are refused", async () => {
 
 // --- Limits ---------------------------------------------------------------------------------------------------------
 
-check("one throughput unit takes 1,000 events a second, then is busy", async () => {
-  const text = connection("RootManageSharedAccessKey", { of: "limited" });
-  let [accepted, busy] = [0, 0];
+/** Sends batches of these events to partition 0 for as long as `until` says not to stop: how many, the errors, the seconds. */
+async function flood(text, events, until) {
   const begin = performance.now();
+  const errors = [];
+  let accepted = 0;
   await producing(async (client) => {
-    while (busy === 0 || accepted < 500) {
-      that(performance.now() - begin < 20_000, "it should have become busy");
+    while (!until(accepted, errors)) {
       try {
-        await client.sendBatch(range(100).map((i) => ({ body: i })), { partitionId: "5" });
-        accepted += 100;
+        await client.sendBatch(events, { partitionId: "0" });
+        accepted += 1;
       } catch (error) {
-        equal(error.code, "ServerBusyError", "the error");
-        busy += 1;
+        errors.push(error);
       }
     }
   }, text);
-  // A second has begun and another may have; the batch that crosses the limit still comes in.
-  const seconds = Math.floor((performance.now() - begin) / 1000) + 2;
-  that(accepted <= seconds * 1_100, `${accepted} events were accepted in ${seconds} s`);
-  equal((await propertiesOf("5", text)).lastEnqueuedSequenceNumber + 1, accepted, "the number of events that are there");
+  return { accepted, errors, seconds: Math.floor((performance.now() - begin) / 1000) + 2 };
+}
+
+/** The number of events in partition 0. */
+const stored = async (text) => (await propertiesOf("0", text)).lastEnqueuedSequenceNumber + 1;
+
+check("a throughput unit is busy beyond 1,000 events a second", async () => {
+  const text = connection("RootManageSharedAccessKey", { of: "limited", hub: "javascript-events" });
+  const events = range(100).map((i) => ({ body: i }));
+  const { accepted, errors, seconds } = await flood(text, events, (accepted, errors) => errors.length > 0 && accepted >= 5);
+  for (const error of errors) equal(error.code, "ServerBusyError", "the error");
+  // A second had begun and another may have; the batch that crosses the limit still comes in.
+  that(accepted * 100 <= seconds * 1_100, `${accepted * 100} events were accepted in ${seconds} s`);
+  equal(await stored(text), accepted * 100, "the number of events that are there");
+});
+
+check("a throughput unit is busy beyond a megabyte a second", async () => {
+  const text = connection("RootManageSharedAccessKey", { of: "limited", hub: "javascript-bytes" });
+  const events = [{ body: Buffer.alloc(250_000) }];
+  const { accepted, errors, seconds } = await flood(text, events, (accepted, errors) => errors.length > 0 && accepted >= 2);
+  for (const error of errors) equal(error.code, "ServerBusyError", "the error");
+  that(accepted * 250_000 <= seconds * 1_250_000, `${accepted} times 250,000 bytes were accepted in ${seconds} s`);
+  equal(await stored(text), accepted, "the number of events that are there");
+});
+
+check("beyond the memory limit events are refused, and what is there can be read", async () => {
+  const text = connection("RootManageSharedAccessKey", { of: "full_javascript" });
+  const { accepted, errors } = await flood(text, [{ body: Buffer.alloc(200_000) }], (accepted, errors) => errors.length > 0);
+  equal(errors[0].code, "QuotaExceededError", "the error");
+  that(/memory/.test(errors[0].message), `the error should tell why: ${errors[0].message}`);
+  that(accepted >= 10 && accepted < 20, `of 4 MB, ${accepted} times 200,000 bytes were taken`);
+  equal((await receive(accepted, { text, partition: "0" })).length, accepted, "the number of events that are there");
 });
 
 await main("javascript event hubs");

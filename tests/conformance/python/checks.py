@@ -18,7 +18,10 @@ import time
 import traceback
 
 #: Seconds that one check may take. Generous: it only bounds what hangs.
-TIME_LIMIT = 60
+TIME_LIMIT = 120
+
+#: The exit code when a check failed; not 1, with which Python ends when a script cannot be run at all.
+SOME_FAILED = 3
 
 _checks = []
 
@@ -67,7 +70,10 @@ async def refused(awaitable, kind, *words):
 
 
 async def eventually(look, what, seconds=20, every=0.02):
-    """What ``look`` gives once that is neither None nor False; fails after so many seconds."""
+    """What ``look`` gives once that is neither None nor False; fails after so many seconds.
+
+    ``what`` is text, or a function that gives it when it is needed.
+    """
     deadline = time.monotonic() + seconds
     while True:
         found = look()
@@ -76,7 +82,7 @@ async def eventually(look, what, seconds=20, every=0.02):
         if found is not None and found is not False:
             return found
         if time.monotonic() > deadline:
-            raise Failed(f"not within {seconds} s: {what}")
+            raise Failed(f"not within {seconds} s: {what() if callable(what) else what}")
         await asyncio.sleep(every)
 
 
@@ -85,29 +91,38 @@ def _one_line(error):
     return text[:600] if isinstance(error, Failed) else f"{type(error).__name__}: {text[:600]}"
 
 
-async def _run(suite, only):
-    failed = 0
-    for name, needs, function in _checks:
-        if only and only not in name:
-            continue
-        if needs and f"TXGEN_{needs.upper()}" not in os.environ:
-            print(f"FAIL {suite}: {name}: there is no emulator «{needs}»", flush=True)
-            failed += 1
-            continue
-        begin = time.monotonic()
-        try:
-            await asyncio.wait_for(function(), TIME_LIMIT)
-        except Exception as error:  # whatever a client throws is a finding, not the end of the script
-            failed += 1
-            print(f"FAIL {suite}: {name}: {_one_line(error)}", flush=True)
-            if "VERBOSE" in os.environ:
-                traceback.print_exc()
-        else:
-            print(f"ok   {suite}: {name} ({time.monotonic() - begin:.2f} s)", flush=True)
-    return failed
+async def _verdict(suite, name, needs, function):
+    """Runs one check, tells of it, and gives whether it held."""
+    if needs and f"TXGEN_{needs.upper()}" not in os.environ:
+        print(f"FAIL {suite}: {name}: there is no emulator «{needs}»", flush=True)
+        return False
+    begin = time.monotonic()
+    try:
+        await asyncio.wait_for(function(), TIME_LIMIT)
+    except Exception as error:  # whatever a client throws is a finding, not the end of the script
+        print(f"FAIL {suite}: {name}: {_one_line(error)}", flush=True)
+        if "VERBOSE" in os.environ:
+            traceback.print_exc()
+        return False
+    print(f"ok   {suite}: {name} ({time.monotonic() - begin:.2f} s)", flush=True)
+    return True
 
 
-def main(suite):
-    """Runs every check in order, or those whose name holds the first argument; the exit code tells whether all held."""
-    failed = asyncio.run(_run(suite, sys.argv[1] if len(sys.argv) > 1 else None))
-    sys.exit(1 if failed else 0)
+async def _run(suite, only, at_once):
+    turns = asyncio.Semaphore(at_once)
+
+    async def in_turn(name, needs, function):
+        async with turns:
+            return await _verdict(suite, name, needs, function)
+
+    chosen = [declared for declared in _checks if not only or only in declared[0]]
+    return all(await asyncio.gather(*(in_turn(*declared) for declared in chosen)))
+
+
+def main(suite, at_once=1):
+    """Runs the checks in order, so many side by side, or those whose name holds the first argument.
+
+    The exit code tells whether all held.
+    """
+    held = asyncio.run(_run(suite, sys.argv[1] if len(sys.argv) > 1 else None, at_once))
+    sys.exit(0 if held else SOME_FAILED)
