@@ -253,6 +253,19 @@ check("a higher epoch steals the link, a lower one and none are refused", () =>
   }),
 );
 
+check("five receivers without an epoch share a partition, a sixth is refused", () =>
+  connected(async (connection) => {
+    const source = `${HUB}/ConsumerGroups/$Default/Partitions/5`;
+    const receivers = Array.from({ length: 5 }, () => receiver(connection, source));
+    await eventually(() => receivers.every(({ state }) => state.open), "five receivers");
+    equal(await refusal(connection, "receiver", source), "amqp:resource-limit-exceeded", "the condition for a sixth");
+    receivers[0].link.close();
+    await eventually(() => receivers[0].link.is_closed(), "the first one is gone");
+    const next = receiver(connection, source);
+    await eventually(() => next.state.open, "another in its place");
+  }),
+);
+
 check("heartbeats keep an idle connection open", () =>
   connected(
     async (connection, seen) => {

@@ -451,7 +451,7 @@ async function flood(text, events, until) {
 const stored = async (text) => (await propertiesOf("0", text)).lastEnqueuedSequenceNumber + 1;
 
 check("a throughput unit is busy beyond 1,000 events a second", async () => {
-  const text = connection("RootManageSharedAccessKey", { of: "limited", hub: "javascript-events" });
+  const text = connection("RootManageSharedAccessKey", { of: "limited_javascript", hub: "javascript-events" });
   const events = range(100).map((i) => ({ body: i }));
   const { accepted, errors, seconds } = await flood(text, events, (accepted, errors) => errors.length > 0 && accepted >= 5);
   for (const error of errors) equal(error.code, "ServerBusyError", "the error");
@@ -461,7 +461,7 @@ check("a throughput unit is busy beyond 1,000 events a second", async () => {
 });
 
 check("a throughput unit is busy beyond a megabyte a second", async () => {
-  const text = connection("RootManageSharedAccessKey", { of: "limited", hub: "javascript-bytes" });
+  const text = connection("RootManageSharedAccessKey", { of: "limited_javascript", hub: "javascript-bytes" });
   const events = [{ body: Buffer.alloc(250_000) }];
   const { accepted, errors, seconds } = await flood(text, events, (accepted, errors) => errors.length > 0 && accepted >= 2);
   for (const error of errors) equal(error.code, "ServerBusyError", "the error");

@@ -10,7 +10,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from checks import check, equal, eventually, refused, that
 from cosmos import COUNTRIES, DATABASE, ENDPOINT, KEY, PATIENT, Status
-from cosmos import account, create_all, doc, everything, fails, place, rest, signed
+from cosmos import create_all, doc, everything, fails, place, rest, signed
 
 # --- Documents --------------------------------------------------------------------------------------------------------
 

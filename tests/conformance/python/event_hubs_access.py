@@ -129,9 +129,9 @@ async def stored(hub):
         return (await client.get_partition_properties("0"))["last_enqueued_sequence_number"] + 1
 
 
-@check("a throughput unit is busy beyond 1,000 events a second", needs="limited")
+@check("a throughput unit is busy beyond 1,000 events a second", needs="limited_python")
 async def _():
-    hub = Hub("python-events", of="limited")
+    hub = Hub("python-events", of="limited_python")
     begin = time.monotonic()
     accepted, errors = await flood(
         hub, lambda: [EventData("x") for _ in range(100)], lambda accepted, errors: errors and accepted >= 5
@@ -144,9 +144,9 @@ async def _():
     equal(await stored(hub), accepted * 100, "the number of events that are there")
 
 
-@check("a throughput unit is busy beyond a megabyte a second", needs="limited")
+@check("a throughput unit is busy beyond a megabyte a second", needs="limited_python")
 async def _():
-    hub = Hub("python-bytes", of="limited")
+    hub = Hub("python-bytes", of="limited_python")
     begin = time.monotonic()
     accepted, errors = await flood(hub, lambda: [EventData(bytes(250_000))], lambda accepted, errors: errors and accepted >= 2)
     seconds = int(time.monotonic() - begin) + 2
@@ -156,9 +156,9 @@ async def _():
     equal(await stored(hub), accepted, "the number of events that are there")
 
 
-@check("a busy namespace is waited for by a client that retries", needs="limited")
+@check("a busy namespace is waited for by a client that retries", needs="limited_python")
 async def _():
-    hub = Hub("python-patient", of="limited")
+    hub = Hub("python-patient", of="limited_python")
     await flood(hub, lambda: [EventData("x") for _ in range(200)], lambda accepted, errors: errors)
     async with hub.producer(retry_total=10) as client:
         await client.send_batch([EventData("patient")], partition_id="1")

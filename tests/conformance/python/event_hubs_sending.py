@@ -10,7 +10,7 @@ from azure.eventhub._buffered_producer._partition_resolver import generate_hash_
 from azure.eventhub.amqp import AmqpAnnotatedMessage
 from azure.eventhub.exceptions import EventHubError
 
-from checks import check, equal, eventually, refused, that
+from checks import check, equal, refused, that
 from hubs import Hub, texts
 
 COUNTRIES = "us gb ca au fr de br in jp unk it nl se mx za es ch kr tr pl".split()
