@@ -3,6 +3,7 @@
 mod data;
 mod emulator;
 mod output;
+mod report;
 mod run;
 mod signals;
 
@@ -45,6 +46,8 @@ enum Command {
     /// Make or look at CSV files of transactions
     #[command(subcommand)]
     Data(data::DataCommand),
+    /// Draw, merge and compare the summaries of finished runs
+    Report(report::ReportArgs),
 }
 
 impl Cli {
@@ -57,6 +60,7 @@ impl Cli {
             Command::Run(args) => run::execute(*args).await,
             Command::Emulator(args) => emulator::execute(args).await,
             Command::Data(command) => data::execute(command).await,
+            Command::Report(args) => report::execute(args).await,
         }
     }
 }

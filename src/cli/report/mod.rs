@@ -1,0 +1,41 @@
+//! `txgen report`: what can be done with the summaries of finished runs.
+//!
+//! A file alone becomes a page (`txgen report summary.json -o run.html`); the subcommands do the rest. A file that is
+//! named like a subcommand is written `./merge`.
+
+mod merge;
+mod page;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::CliError;
+
+/// What `txgen report` takes: a summary to draw, or a subcommand.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, arg_required_else_help = true)]
+pub(super) struct ReportArgs {
+    #[command(flatten)]
+    page: Option<page::PageArgs>,
+    #[command(subcommand)]
+    command: Option<ReportCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ReportCommand {
+    /// Add up the summaries of the shards of one run
+    Merge(merge::MergeArgs),
+}
+
+/// Does what the command line asks for.
+pub(super) async fn execute(args: ReportArgs) -> Result<ExitCode, CliError> {
+    // Reading and writing files blocks; the thread is one that may.
+    let job = tokio::task::spawn_blocking(move || match (args.command, args.page) {
+        (Some(ReportCommand::Merge(args)), _) => merge::execute(&args),
+        (None, Some(args)) => page::execute(&args),
+        // clap asks for one of the two.
+        (None, None) => Err(CliError::usage(anyhow::anyhow!("name a summary file, or a subcommand"))),
+    });
+    job.await.map_err(|_| CliError::failed(anyhow::anyhow!("the thread that does the work ended unexpectedly")))?
+}
