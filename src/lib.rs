@@ -11,6 +11,7 @@
 //! | [`service`] | one request per transaction to Event Hubs ([`service::event_hubs`]) or Cosmos DB ([`service::cosmos`]) |
 //! | [`stats`] | outcomes and clock readings in, batch figures and totals out; pure |
 //! | [`report`] | figures in, text and JSON out; pure |
+//! | `partitioning` | where Cosmos DB puts a partition key; pure |
 //! | [`emulator`] | local Event Hubs and Cosmos DB that speak the real protocols |
 //! | [`data`] | made-up data like the real data, and the profile of a CSV |
 //! | [`cli`] | the commands: the only place that prints, apart from `main` |
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod data;
 pub mod emulator;
 pub mod identity;
+pub(crate) mod partitioning;
 pub mod report;
 pub mod run;
 pub mod service;

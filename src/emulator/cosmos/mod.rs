@@ -15,9 +15,6 @@ mod charge;
 mod clock;
 mod document;
 mod failure;
-mod murmur;
-mod partition_key;
-mod partitions;
 mod patience;
 mod query;
 mod rid;
@@ -43,6 +40,8 @@ use auth::Gate;
 use catalog::{Account, Limits};
 use server::Server;
 use tls::Tls;
+
+use crate::partitioning::{partition_key, partitions};
 
 use super::faults::{FaultPlan, FaultRule};
 use crate::service::ServiceName;

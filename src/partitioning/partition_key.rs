@@ -11,11 +11,11 @@ use super::murmur;
 
 /// The longest partition key value that the service takes, in bytes of UTF-8.
 /// <https://learn.microsoft.com/azure/cosmos-db/concepts-limits#per-logical-partition>
-pub(super) const MAX_LENGTH: usize = 2048;
+pub(crate) const MAX_LENGTH: usize = 2048;
 
 /// The value of a partition key.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum PartitionKey {
+pub(crate) enum PartitionKey {
     /// The document has no such property; `[{}]` on the wire.
     Undefined,
     Null,
@@ -26,7 +26,7 @@ pub(super) enum PartitionKey {
 
 impl PartitionKey {
     /// The value of the header `x-ms-documentdb-partitionkey`: a JSON array of one value. `None` for anything else.
-    pub(super) fn from_header(text: &str) -> Option<Self> {
+    pub(crate) fn from_header(text: &str) -> Option<Self> {
         // By far the commonest form, without a detour through a tree.
         if let Some(inner) = text.strip_prefix("[\"").and_then(|rest| rest.strip_suffix("\"]"))
             && !inner.bytes().any(|b| b == b'"' || b == b'\\' || b < b' ')
@@ -38,7 +38,7 @@ impl PartitionKey {
     }
 
     /// The value that a document has there; `None` where a document may have it but a key may not be it.
-    pub(super) fn from_value(value: Value) -> Option<Self> {
+    pub(crate) fn from_value(value: Value) -> Option<Self> {
         match value {
             Value::Null => Some(Self::Null),
             Value::Bool(value) => Some(Self::Bool(value)),
@@ -50,7 +50,7 @@ impl PartitionKey {
     }
 
     /// The key's place on the ring of hashes.
-    pub(super) fn effective(&self) -> Epk {
+    pub(crate) fn effective(&self) -> Epk {
         let mut encoded = Vec::with_capacity(32);
         match self {
             Self::Undefined => encoded.push(0x00),
@@ -77,33 +77,33 @@ impl PartitionKey {
 /// The two halves of a 126-bit number, most significant first; kept apart because a `u128` would be aligned to 16 bytes
 /// and every stored document holds several of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Epk(u64, u64);
+pub(crate) struct Epk(u64, u64);
 
 impl Epk {
     /// The start of the ring, written as the empty text.
-    pub(super) const MIN: Self = Self(0, 0);
+    pub(crate) const MIN: Self = Self(0, 0);
     /// After the end of the ring, written `FF`.
-    pub(super) const MAX: Self = Self(0xff << 56, 0);
+    pub(crate) const MAX: Self = Self(0xff << 56, 0);
     /// Hashes have their two highest bits cleared: where the hashes end.
-    pub(super) const END_OF_HASHES: u128 = 1 << 126;
+    pub(crate) const END_OF_HASHES: u128 = 1 << 126;
 
-    pub(super) fn from_number(number: u128) -> Self {
+    pub(crate) fn from_number(number: u128) -> Self {
         // Both casts keep 64 bits on purpose: the halves.
         #[allow(clippy::cast_possible_truncation)]
         Self((number >> 64) as u64, number as u64)
     }
 
-    pub(super) fn number(self) -> u128 {
+    pub(crate) fn number(self) -> u128 {
         u128::from(self.0) << 64 | u128::from(self.1)
     }
 
     /// The place after this one.
-    pub(super) fn next(self) -> Self {
+    pub(crate) fn next(self) -> Self {
         Self::from_number(self.number().saturating_add(1))
     }
 
     /// Reads what [`fmt::Display`] writes, with or without its trailing zeros; `None` for anything else.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.len() > 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return None;
         }

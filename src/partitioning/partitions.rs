@@ -11,12 +11,12 @@ const RU_PER_PARTITION: u32 = 10_000;
 
 /// One physical partition: all keys from `min` to just before `max`.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Range {
-    pub(super) id: u32,
-    pub(super) min: Epk,
-    pub(super) max: Epk,
+pub(crate) struct Range {
+    pub(crate) id: u32,
+    pub(crate) min: Epk,
+    pub(crate) max: Epk,
     /// The ids of the ranges that it was split off from, oldest first.
-    pub(super) parents: Vec<u32>,
+    pub(crate) parents: Vec<u32>,
 }
 
 impl Range {
@@ -28,14 +28,14 @@ impl Range {
 
 /// The physical partitions of a database or container: in order, without gap or overlap.
 #[derive(Clone, Debug)]
-pub(super) struct Partitions {
+pub(crate) struct Partitions {
     ranges: Vec<Range>,
     next_id: u32,
 }
 
 impl Partitions {
     /// As many equal partitions as this throughput (RU/s) needs.
-    pub(super) fn for_throughput(throughput: u32) -> Self {
+    pub(crate) fn for_throughput(throughput: u32) -> Self {
         let count = needed(throughput);
         let bound = |i: u32| match i {
             0 => Epk::MIN,
@@ -47,7 +47,7 @@ impl Partitions {
     }
 
     /// Splits every partition in two until there are enough for this throughput (RU/s). Tells how often it did.
-    pub(super) fn grow_for(&mut self, throughput: u32) -> u32 {
+    pub(crate) fn grow_for(&mut self, throughput: u32) -> u32 {
         let mut times = 0;
         while self.ranges.len() < needed(throughput) as usize {
             self.split_all();
@@ -74,23 +74,23 @@ impl Partitions {
     }
 
     /// In the order of their keys.
-    pub(super) fn ranges(&self) -> &[Range] {
+    pub(crate) fn ranges(&self) -> &[Range] {
         &self.ranges
     }
 
     /// Where in [`Self::ranges`] the partition is that holds this key.
-    pub(super) fn index_of(&self, key: Epk) -> usize {
+    pub(crate) fn index_of(&self, key: Epk) -> usize {
         // The first range starts at the start of the ring, so there is always one at or before the key.
         self.ranges.partition_point(|range| range.min <= key).saturating_sub(1)
     }
 
     /// The partition with this id; `None` when it never was, or was split.
-    pub(super) fn find(&self, id: u32) -> Option<&Range> {
+    pub(crate) fn find(&self, id: u32) -> Option<&Range> {
         self.ranges.iter().find(|range| range.id == id)
     }
 
     /// Changes whenever the partitions do.
-    pub(super) fn version(&self) -> u32 {
+    pub(crate) fn version(&self) -> u32 {
         self.next_id
     }
 }
@@ -103,7 +103,7 @@ fn needed(throughput: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emulator::cosmos::partition_key::PartitionKey;
+    use crate::partitioning::partition_key::PartitionKey;
 
     fn assert_gapless(partitions: &Partitions) {
         let ranges = partitions.ranges();
