@@ -8,6 +8,7 @@ use clap::Args;
 use crate::cli::CliError;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  txgen report merge shard-*.json -o summary.json")]
 pub(super) struct MergeArgs {
     /// The summaries of all shards (--summary-file), in any order
     #[arg(value_name = "FILE", required = true)]

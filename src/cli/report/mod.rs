@@ -15,6 +15,9 @@ use super::CliError;
 /// What `txgen report` takes: a summary to draw, or a subcommand.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:\n  \
+    txgen run --emulator --summary-file summary.json && txgen report summary.json -o run.html\n  \
+    txgen report merge shard-*.json -o summary.json")]
 pub(super) struct ReportArgs {
     #[command(flatten)]
     page: Option<page::PageArgs>,
