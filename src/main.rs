@@ -4,9 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use tracing_subscriber::EnvFilter;
-use txgen::cli::Cli;
-use txgen::report::single_line;
+use txgen::cli::{Cli, CliError};
 
 /// How long threads that still read or resolve names may keep the process from ending.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
@@ -14,23 +12,18 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
 fn main() -> ExitCode {
     without_backtraces_in_libraries();
     let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off")))
-        .with_writer(std::io::stderr)
-        .init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            print_error(&format!("the operating system refused the threads that txgen needs: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    let result = runtime.block_on(cli.execute());
-    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
-    result.unwrap_or_else(|error| {
-        print_error(&format!("{:#}", error.error()));
+    execute(cli).unwrap_or_else(|error| {
+        error.tell();
         error.exit_code()
     })
+}
+
+fn execute(cli: Cli) -> Result<ExitCode, CliError> {
+    cli.start_log()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::no_threads)?;
+    let result = runtime.block_on(cli.execute());
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    result
 }
 
 /// Azure's Cosmos DB client builds an error, backtrace included, for every optional header that a response lacks; where
@@ -41,11 +34,4 @@ fn without_backtraces_in_libraries() {
         // SAFETY: this is the first statement of the program; no other thread exists that could read the environment.
         unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") };
     }
-}
-
-#[allow(clippy::print_stderr)]
-fn print_error(message: &str) {
-    let bad = anstyle::AnsiColor::Red.on_default().bold();
-    let lines: Vec<String> = message.lines().map(single_line).collect();
-    anstream::eprintln!("{bad}error:{bad:#} {}", lines.join("\n"));
 }

@@ -13,6 +13,9 @@ use crate::data;
 
 /// What to do with data.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  \
+    txgen data check Untagged_Transactions.csv\n  \
+    txgen data generate --rows 200000 -o big.csv")]
 pub(super) enum DataCommand {
     /// Make a realistic CSV file: the same rows and seed give the same bytes
     Generate(GenerateArgs),
@@ -21,6 +24,9 @@ pub(super) enum DataCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    txgen data generate --rows 1000000 -o big.csv    a million rows, and then: txgen run --data big.csv\n  \
+    txgen data generate --seed 7 | head -3           a look at others")]
 pub(super) struct GenerateArgs {
     /// How many rows
     #[arg(long, value_name = "N", default_value_t = 20_000)]
@@ -34,6 +40,9 @@ pub(super) struct GenerateArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    txgen data check                             the data that ships with txgen\n  \
+    txgen data check my.csv --output json        for scripts; exit code 1 when a row cannot be read")]
 pub(super) struct CheckArgs {
     /// The CSV file
     #[arg(value_name = "FILE", default_value = super::run::DEFAULT_DATA)]

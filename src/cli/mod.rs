@@ -1,7 +1,10 @@
 //! The commands: one file each. Together with `main` the only place that prints.
 
+mod completions;
 mod data;
 mod emulator;
+mod logging;
+mod man;
 mod output;
 mod report;
 mod run;
@@ -27,14 +30,25 @@ const INTERRUPTED: u8 = 130;
 #[command(
     name = "txgen",
     version,
+    long_version = env!("TXGEN_LONG_VERSION"),
     styles = STYLES,
     max_term_width = 110,
     arg_required_else_help = true,
-    after_help = "Try it without an Azure account:\n  txgen run --emulator\n\nExit codes: 0 everything was stored; 1 something failed or was not sent; 2 usage or settings;\n3 could not connect or was refused; 130 interrupted."
+    after_help = "Examples:\n  \
+        txgen run --emulator    try it, without an Azure account\n  \
+        txgen run --help        all about the job itself\n\n\
+        Exit codes:\n  \
+        0      everything was stored\n  \
+        1      something failed or was not sent\n  \
+        2      usage or settings\n  \
+        3      could not connect or was refused\n  \
+        130    interrupted"
 )]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    log: logging::LogArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -48,9 +62,21 @@ enum Command {
     Data(data::DataCommand),
     /// Draw, merge and compare the summaries of finished runs
     Report(report::ReportArgs),
+    /// Print what a shell needs to complete commands, flags and values
+    Completions(completions::CompletionsArgs),
+    /// Write the man pages
+    Man(man::ManArgs),
 }
 
 impl Cli {
+    /// Begins to log, as the flags and RUST_LOG say.
+    ///
+    /// # Errors
+    /// A [`CliError`] when RUST_LOG cannot be understood.
+    pub fn start_log(&self) -> Result<(), CliError> {
+        self.log.start().map_err(CliError::usage)
+    }
+
     /// Does what the command line asks for.
     ///
     /// # Errors
@@ -61,6 +87,8 @@ impl Cli {
             Command::Emulator(args) => emulator::execute(args).await,
             Command::Data(command) => data::execute(command).await,
             Command::Report(args) => report::execute(args).await,
+            Command::Completions(args) => completions::execute(&args),
+            Command::Man(args) => man::execute(&args),
         }
     }
 }
@@ -79,10 +107,15 @@ impl CliError {
         ExitCode::from(self.code)
     }
 
-    /// The chain of causes.
+    /// Tells the user, on standard error: the whole chain of causes.
+    pub fn tell(&self) {
+        logging::tell_error(&format!("{:#}", self.error));
+    }
+
+    /// The operating system refused the threads that every command needs.
     #[must_use]
-    pub fn error(&self) -> &anyhow::Error {
-        &self.error
+    pub fn no_threads(error: std::io::Error) -> Self {
+        Self::failed(anyhow::Error::new(error).context("the operating system refused the threads that txgen needs"))
     }
 
     /// Wrong usage, settings or files.

@@ -12,11 +12,13 @@ use clap::ValueEnum;
 use tokio::sync::mpsc;
 
 use crate::report::opening::Opening;
-use crate::report::{blocks, json, single_line, table, totals, trouble};
+use crate::report::{blocks, json, table, totals, trouble};
 use crate::run::Stop;
 use crate::run::recorder::Event;
 use crate::service::ServiceName;
 use crate::stats::{StopReason, Summary};
+
+pub(super) use super::logging::tell;
 
 /// Events that wait for the printing thread at most; the recorder copes with a full queue.
 const EVENTS_WAITING: usize = 64;
@@ -117,9 +119,4 @@ fn with_remark(summary: &Summary, remark: Option<&str>) -> String {
         text.push('\n');
     }
     text
-}
-
-/// Writes one line for a human on standard error. If nobody reads that, there is nobody left to tell.
-pub(super) fn tell(line: &str) {
-    let _ = writeln!(anstream::stderr(), "{}", single_line(line));
 }
