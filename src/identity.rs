@@ -76,19 +76,29 @@ impl fmt::Debug for RunId {
 
 /// A text that is not a run id.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a run id; one looks like 0b5c1f6e-93d2-8a47")]
+#[error("`{0}` is not a run id; one looks like 0b5c1f6e-93d2-8a47, and any UUID makes one")]
 pub struct InvalidRunId(String);
 
 impl FromStr for RunId {
     type Err = InvalidRunId;
 
+    /// Reads a run id; or makes one of a whole UUID, whose last two groups are left out and whose version becomes 8, so
+    /// that whatever has a UUID (`uuidgen`, a Kubernetes Job, a deployment) can name a run.
     fn from_str(text: &str) -> Result<Self, InvalidRunId> {
-        format!("{text}-8000-000000000000")
-            .parse()
-            .ok()
-            .and_then(Self::split)
-            .map(|(run, _)| run)
-            .ok_or_else(|| InvalidRunId(text.to_owned()))
+        let invalid = || InvalidRunId(text.to_owned());
+        let hyphens: Vec<usize> = text.match_indices('-').map(|(place, _)| place).collect();
+        match hyphens[..] {
+            [8, 13] => format!("{text}-8000-000000000000")
+                .parse()
+                .ok()
+                .and_then(Self::split)
+                .map(|(run, _)| run)
+                .ok_or_else(invalid),
+            [8, 13, 18, 23] => {
+                text.parse().map(|id: Uuid| Self::from_random_bytes(id.into_bytes())).map_err(|_| invalid())
+            }
+            _ => Err(invalid()),
+        }
     }
 }
 
@@ -125,6 +135,15 @@ mod tests {
     #[test]
     fn other_ids_belong_to_no_run() {
         assert_eq!(RunId::split(Uuid::new_v4()), None);
-        assert!("no-run".parse::<RunId>().is_err());
+        for text in ["no-run", "", "0b5c1f6e-93d2-4a47", "0b5c1f6e93d28a47", "0b5c1f6e-93d2-8a47-", "0b5c1f6e-93d2"] {
+            assert_eq!(text.parse::<RunId>(), Err(InvalidRunId(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn any_uuid_names_a_run_by_its_first_three_groups() {
+        let run: RunId = "0b5c1f6e-93d2-8a47".parse().unwrap();
+        assert_eq!("0B5C1F6E-93D2-4A47-b1de-6d2b0c7ac5f1".parse(), Ok(run));
+        assert_eq!(run.transaction_id(7).to_string().parse(), Ok(run));
     }
 }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`settings`] | what the user asked for: flags, environment, `appsettings.json`, defaults |
 //! | [`source`], [`transaction`], [`identity`] | CSV rows in, transactions with an id and their JSON out |
+//! | [`shard`] | which rows are whose, when several processes share a run |
 //! | [`run`] | the pace, the bulkheads, stopping |
 //! | [`service`] | one request per transaction to Event Hubs ([`service::event_hubs`]) or Cosmos DB ([`service::cosmos`]) |
 //! | [`stats`] | outcomes and clock readings in, batch figures and totals out; pure |
@@ -27,6 +28,7 @@ pub mod report;
 pub mod run;
 pub mod service;
 pub mod settings;
+pub mod shard;
 pub mod shared_access;
 pub mod source;
 pub mod stats;

@@ -8,6 +8,7 @@ mod man;
 mod output;
 mod report;
 mod run;
+mod sharing;
 mod signals;
 
 use std::process::ExitCode;

@@ -13,9 +13,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{Output, OutputFormat, tell};
+use super::sharing::SharingArgs;
 use super::{CliError, FAILED, INTERRUPTED, signals};
 use crate::emulator::Emulators;
 use crate::identity::RunId;
+use crate::report::counted;
 use crate::report::opening::{CosmosDbOpening, HubOpening, Opening};
 use crate::run::feed::{Feed, Row, Rows};
 use crate::run::recorder::Recorder;
@@ -64,16 +66,20 @@ pub(super) struct RunArgs {
 
     #[command(flatten)]
     flags: RunFlags,
+
+    #[command(flatten)]
+    sharing: SharingArgs,
 }
 
 /// Runs the job and prints what happens.
 pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
+    let run_id = args.sharing.run_id()?;
     let stop = Stop::default();
     let listener = signals::listen(stop.clone(), tell).context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
     // The data and the summary file are opened before anything is sent or provisioned: a wrong path fails first.
     let emulators = if args.emulator { Some(start_emulators().await?) } else { None };
-    let loaded = load_settings(&args, emulators.as_ref())?;
-    let run_id = RunId::random();
+    let mut loaded = load_settings(&args, emulators.as_ref())?;
+    args.sharing.cut(&mut loaded.settings.run);
     let source = open_source(&args, run_id, &loaded.settings).await?;
     let summary_file = args.summary_file.as_deref().map(SummaryFile::open).transpose().map_err(CliError::usage)?;
 
@@ -112,8 +118,13 @@ fn load_settings(args: &RunArgs, emulators: Option<&Emulators>) -> Result<Loaded
 }
 
 async fn open_source(args: &RunArgs, run: RunId, settings: &Settings) -> Result<Source, CliError> {
-    let options =
-        SourceOptions { run, ttl_seconds: settings.run.ttl_seconds, strict: args.strict, repeat: settings.run.repeat };
+    let options = SourceOptions {
+        run,
+        ttl_seconds: settings.run.ttl_seconds,
+        strict: args.strict,
+        repeat: settings.run.repeat,
+        shard: args.sharing.shard(),
+    };
     let path = args.data.clone();
     // Opening reads the heading, and reading blocks.
     tokio::task::spawn_blocking(move || Source::open(&path, options))
@@ -274,6 +285,7 @@ fn opening(args: &RunArgs, run_id: RunId, loaded: &Loaded, services: &Services) 
     let settings = &loaded.settings;
     Opening {
         run_id,
+        shard: args.sharing.shard(),
         data: args.data.display().to_string(),
         settings: sources(&loaded.origins),
         event_hubs: services
@@ -288,7 +300,7 @@ fn opening(args: &RunArgs, run_id: RunId, loaded: &Loaded, services: &Services) 
             .as_deref()
             .zip(settings.cosmos_db.as_ref())
             .map(|(service, cosmos_db)| cosmos_db_opening(cosmos_db, service.provision(), settings.run.ttl_seconds)),
-        plan: plan(settings),
+        plan: plan(settings, args.sharing),
         warnings: warnings(loaded, services),
     }
 }
@@ -352,19 +364,23 @@ fn sources(origins: &[Provenance]) -> String {
 }
 
 /// The pace and the end of the run, in words.
-fn plan(settings: &Settings) -> String {
+fn plan(settings: &Settings, sharing: SharingArgs) -> String {
     let run = &settings.run;
+    let part = sharing.plan();
+    let every_row = if part.is_some() { "each" } else { "every row" };
     let what = match run.limit {
-        Some(limit) => format!("{limit} transactions at most"),
-        None if run.repeat => "every row, again and again".to_owned(),
-        None => "every row once".to_owned(),
+        Some(limit) => counted(limit, "transaction") + " at most",
+        None if run.repeat => format!("{every_row}, again and again"),
+        None => format!("{every_row} once"),
     };
     let pace = match (run.rate, &settings.event_hubs, &settings.cosmos_db) {
-        (Some(rate), ..) => format!("{rate} per second"),
+        // A shard's part of a rate may have no end.
+        (Some(rate), ..) => format!("{} per second", (rate * 1000.0).round() / 1000.0),
         (None, Some(_), Some(_)) => "as fast as the faster service takes them".to_owned(),
         (None, ..) => "as fast as the service takes them".to_owned(),
     };
-    let mut plan = format!("{what}, {pace}");
+    let part = part.map(|part| part + ": ").unwrap_or_default();
+    let mut plan = format!("{part}{what}, {pace}");
     if !run.lead.is_zero() {
         plan.push_str(&format!(", starting in {}", humantime::format_duration(run.lead)));
     }

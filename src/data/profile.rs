@@ -13,6 +13,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::RunId;
+use crate::shard::Shard;
 use crate::source::{CellReport, Layout, RejectedRow, RowError, Source, SourceError, SourceOptions};
 use crate::transaction::Transaction;
 
@@ -106,7 +107,13 @@ pub struct Amounts {
 /// # Errors
 /// When the file cannot be opened, has no usable header, or cannot be read to its end.
 pub fn profile(path: &Path) -> Result<Profile, SourceError> {
-    let options = SourceOptions { run: RunId::random(), ttl_seconds: TTL_SECONDS, strict: false, repeat: false };
+    let options = SourceOptions {
+        run: RunId::random(),
+        ttl_seconds: TTL_SECONDS,
+        strict: false,
+        repeat: false,
+        shard: Shard::WHOLE,
+    };
     of_source(Source::open(path, options)?)
 }
 
@@ -423,7 +430,13 @@ mod tests {
     use std::io::Cursor;
 
     fn profiled(text: String) -> Profile {
-        let options = SourceOptions { run: RunId::random(), ttl_seconds: TTL_SECONDS, strict: false, repeat: false };
+        let options = SourceOptions {
+            run: RunId::random(),
+            ttl_seconds: TTL_SECONDS,
+            strict: false,
+            repeat: false,
+            shard: Shard::WHOLE,
+        };
         of_source(Source::from_reader("rows.csv", Cursor::new(text), options).unwrap()).unwrap()
     }
 
@@ -507,7 +520,8 @@ T4,A3,-1,gb,4,2013-04-03T23:59:59
 
     #[test]
     fn a_file_of_something_else_has_no_profile() {
-        let options = SourceOptions { run: RunId::random(), ttl_seconds: 1, strict: false, repeat: false };
+        let options =
+            SourceOptions { run: RunId::random(), ttl_seconds: 1, strict: false, repeat: false, shard: Shard::WHOLE };
         assert!(Source::from_reader("rows.csv", Cursor::new("{}"), options).is_err());
         assert!(profile(Path::new("no such file")).is_err());
     }

@@ -13,6 +13,7 @@ pub mod totals;
 
 use crate::run::recorder::Event;
 use crate::service::ServiceName;
+pub use number::counted;
 pub use style::STYLES;
 
 /// One line about something that went wrong in a run; `None` for events that are no trouble.

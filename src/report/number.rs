@@ -38,7 +38,8 @@ pub(super) fn seconds(time: Duration) -> String {
 }
 
 /// A count with its noun in the singular or the plural: `1 row`, `2 rows`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
+#[must_use]
+pub fn counted(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 

@@ -10,6 +10,7 @@ use super::single_line;
 use super::style::{CAUTION, NAME};
 use crate::identity::RunId;
 use crate::service::cosmos::Throughput;
+use crate::shard::Shard;
 use crate::stats::cost::Cost;
 
 /// A run as it is announced. No secrets get in here.
@@ -17,6 +18,8 @@ use crate::stats::cost::Cost;
 pub struct Opening {
     /// The run's id.
     pub run_id: RunId,
+    /// Which part of the run this process takes.
+    pub shard: Shard,
     /// The data file, as the user named it.
     pub data: String,
     /// Where the settings come from, such as `./appsettings.json, environment, flags`.
@@ -86,7 +89,8 @@ impl Opening {
     /// The announcement as text that ends with an empty line.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = format!("{NAME}txgen {}{NAME:#}, run {}\n", env!("CARGO_PKG_VERSION"), self.run_id);
+        let part = if self.shard.is_part() { format!(", shard {}", self.shard) } else { String::new() };
+        let mut text = format!("{NAME}txgen {}{NAME:#}, run {}{part}\n", env!("CARGO_PKG_VERSION"), self.run_id);
         // Writing to a string cannot fail.
         let _ = self.write_lines(&mut text);
         text.push('\n');
@@ -127,6 +131,7 @@ impl Opening {
             "type": "start",
             "version": env!("CARGO_PKG_VERSION"),
             "run_id": self.run_id.to_string(),
+            "shard": self.shard.is_part().then_some(self.shard),
             "data": self.data,
             "settings": self.settings,
             "event_hubs": self.event_hubs.iter().map(|hub| json!({
@@ -191,6 +196,7 @@ mod tests {
     fn opening() -> Opening {
         Opening {
             run_id: "0b5c1f6e-93d2-8a47".parse().unwrap(),
+            shard: Shard::WHOLE,
             data: "data/Untagged_Transactions.csv".into(),
             settings: "flags, defaults".into(),
             event_hubs: vec![HubOpening {

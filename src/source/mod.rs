@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::identity::RunId;
+use crate::shard::Shard;
 pub use crate::transaction::{CellCount, CellReport, Layout, UnreadableCell};
 use crate::transaction::{Columns, DecimalMark, RecordWriter, Transaction};
 pub use error::SourceError;
@@ -31,6 +32,8 @@ pub struct SourceOptions {
     pub strict: bool,
     /// Whether the file starts again at its end, for ever.
     pub repeat: bool,
+    /// Whose rows are wanted; those of other shards are numbered and passed over.
+    pub shard: Shard,
 }
 
 /// What became of the rows so far.
@@ -42,9 +45,9 @@ pub struct SourceReport {
     pub missing_columns: Vec<&'static str>,
     /// What separates its columns.
     pub separator: char,
-    /// Rows seen, over all passes, the rejected ones among them.
+    /// Rows seen, over all passes, the rejected ones and those of other shards among them.
     pub rows_read: u64,
-    /// Rows that could not be made transactions.
+    /// Rows that could not be made transactions; of this shard alone, if there are several.
     pub rejected_rows: u64,
     /// Cells that hold no value of their column's kind, in the rows that were not rejected.
     pub cells: CellReport,
@@ -89,7 +92,8 @@ pub struct Source {
     rows: Rows,
     writer: RecordWriter,
     report: SourceReport,
-    accepted_in_pass: u64,
+    /// Rows that were accepted, or passed over, since the file was begun.
+    usable_in_pass: u64,
     ended: bool,
 }
 
@@ -134,7 +138,7 @@ impl Source {
             passes: 1,
         };
         let writer = record_writer(columns, separator, options);
-        Ok(Self { name, path, options, rows, writer, report, accepted_in_pass: 0, ended: false })
+        Ok(Self { name, path, options, rows, writer, report, usable_in_pass: 0, ended: false })
     }
 
     /// What became of the rows so far.
@@ -156,16 +160,21 @@ impl Source {
                     let (name, line) = (self.name.clone(), self.rows.lines_read());
                     return Err(SourceError::Read { name, line, source }.into());
                 }
-                Ok(Some(found)) => return self.accept(found).map(Some).map_err(RowError::Rejected),
+                Ok(Some(found)) => {
+                    self.report.rows_read += 1;
+                    let row = self.report.rows_read;
+                    if self.options.shard.owns(row) {
+                        return self.accept(row, found).map(Some).map_err(RowError::Rejected);
+                    }
+                    self.pass_over(found);
+                }
                 Ok(None) if !self.start_again()? => return Ok(None),
                 Ok(None) => {}
             }
         }
     }
 
-    fn accept(&mut self, found: Found) -> Result<Transaction, RejectedRow> {
-        self.report.rows_read += 1;
-        let row = self.report.rows_read;
+    fn accept(&mut self, row: u64, found: Found) -> Result<Transaction, RejectedRow> {
         let (line, result) = match found {
             Found::TooLong { line } => {
                 (line, Err(format!("longer than {LONGEST_ROW} bytes; is a quotation mark never closed?")))
@@ -173,22 +182,39 @@ impl Source {
             Found::Row { line } => (line, self.transaction(row, line)),
         };
         match &result {
-            Ok(_) => self.accepted_in_pass += 1,
+            Ok(_) => self.usable_in_pass += 1,
             Err(_) => self.report.rejected_rows += 1,
         }
         result.map_err(|reason| RejectedRow { row, line, reason })
     }
 
-    fn transaction(&mut self, row: u64, line: u64) -> Result<Transaction, String> {
+    /// Leaves a row to the shard that owns it. What is no row for that one is none here either, or the two would number
+    /// the rows that follow differently; what its cells hold makes no difference, so nobody looks.
+    fn pass_over(&mut self, found: Found) {
+        let is_usable = match found {
+            Found::TooLong { .. } => false,
+            Found::Row { .. } => self.check_fields().is_ok(),
+        };
+        self.usable_in_pass += u64::from(is_usable);
+    }
+
+    /// Whether the row has the header's number of fields; where a stray quotation mark swallowed the lines that follow
+    /// it, gives them back.
+    fn check_fields(&mut self) -> Result<(), String> {
         let (found, expected) = (self.rows.width(), self.writer.columns().width());
-        if found != expected || self.rows.has_stray_quote() {
-            return Err(if self.rows.give_up_first_line() {
-                "a quotation mark opens a field that does not end on this line".to_owned()
-            } else {
-                let plural = if found == 1 { "field" } else { "fields" };
-                format!("{found} {plural}, where the header has {expected}")
-            });
+        if found == expected && !self.rows.has_stray_quote() {
+            return Ok(());
         }
+        Err(if self.rows.give_up_first_line() {
+            "a quotation mark opens a field that does not end on this line".to_owned()
+        } else {
+            let plural = if found == 1 { "field" } else { "fields" };
+            format!("{found} {plural}, where the header has {expected}")
+        })
+    }
+
+    fn transaction(&mut self, row: u64, line: u64) -> Result<Transaction, String> {
+        self.check_fields()?;
         let cells = self.rows.cells().map_err(|field| format!("field {field} is not UTF-8 text"))?;
         self.writer.write(row, line, &cells, &mut self.report.cells).map_err(|bad| bad.to_string())
     }
@@ -198,7 +224,7 @@ impl Source {
         let Some(path) = self.path.as_deref().filter(|_| self.options.repeat) else {
             return Ok(false);
         };
-        if self.accepted_in_pass == 0 {
+        if self.usable_in_pass == 0 {
             let rows = self.report.rows_read;
             return Err(SourceError::NothingToRepeat { name: self.name.clone(), rows });
         }
@@ -211,7 +237,7 @@ impl Source {
             self.report.missing_columns = columns.missing().collect();
             self.writer = record_writer(columns, separator, self.options);
         }
-        self.accepted_in_pass = 0;
+        self.usable_in_pass = 0;
         self.report.passes += 1;
         tracing::debug!(file = self.name, pass = self.report.passes, "the data starts again");
         Ok(true)

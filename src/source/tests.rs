@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::transaction::{COLUMNS, Kind};
 
 fn options() -> SourceOptions {
-    SourceOptions { run: RunId::random(), ttl_seconds: 60, strict: false, repeat: false }
+    SourceOptions { run: RunId::random(), ttl_seconds: 60, strict: false, repeat: false, shard: Shard::WHOLE }
 }
 
 fn open(text: impl AsRef<[u8]>) -> Result<Source, SourceError> {
@@ -196,6 +196,16 @@ fn a_file_without_a_good_row_is_not_repeated_for_ever() {
 }
 
 #[test]
+fn a_repeated_file_goes_on_for_a_shard_that_owns_no_row_of_a_pass() {
+    let file = file(&format!("{HEADER}T,A1,us,1\nT,A2,us,2\n"));
+    let shard = Shard::new(2, 5).unwrap();
+    let mut source = Source::open(file.path(), SourceOptions { repeat: true, shard, ..options() }).unwrap();
+    let rows: Vec<_> = source.by_ref().take(3).map(|row| row.unwrap().row).collect();
+    assert_eq!(rows, [3, 8, 13]);
+    assert_eq!((source.report().rows_read, source.report().passes), (13, 7));
+}
+
+#[test]
 fn a_stream_is_read_once_even_when_repeating() {
     let repeating = SourceOptions { repeat: true, ..options() };
     let text = format!("{HEADER}T,A1,us,1\n");
@@ -309,7 +319,50 @@ fn cell() -> impl Strategy<Value = String> {
     prop_oneof![proptest::sample::select(&ODD[..]).prop_map(str::to_owned), any::<String>()]
 }
 
+/// Whole lines, good ones and bad ones.
+fn lines() -> impl Strategy<Value = Vec<(&'static str, bool)>> {
+    const LINES: [(&str, bool); 7] = [
+        ("T,A,us,1\n", true),
+        ("\"T\",\"A\",us,1\r\n", true),
+        ("\n", true),
+        ("T,\"A\nB\r\nC\",us,1\n", true),
+        ("short,row\n", false),
+        ("a,row,too,long,here\r\n", false),
+        ("\"open,A,us,1\n", false),
+    ];
+    proptest::collection::vec(proptest::sample::select(&LINES[..]), 1..40)
+}
+
+/// What became of each row, by its number in the run.
+fn by_number(source: &mut Source) -> Vec<(u64, String)> {
+    source
+        .map(|row| match row {
+            Ok(transaction) => (transaction.row, String::from_utf8(transaction.body.to_vec()).unwrap()),
+            Err(RowError::Rejected(rejected)) => (rejected.row, rejected.to_string()),
+            Err(RowError::Fatal(error)) => panic!("{error}"),
+        })
+        .collect()
+}
+
 proptest! {
+    #[test]
+    fn shards_read_the_very_rows_of_the_whole_run_and_each_row_once(
+        lines in lines(), count in 1u32..6, odd in "[\"\n,é]{0,6}"
+    ) {
+        let text: String = [HEADER].into_iter().chain(lines.iter().map(|(line, _)| *line)).chain([&*odd]).collect();
+        let read = |shard| {
+            let options = SourceOptions { run: "0b5c1f6e-93d2-8a47".parse().unwrap(), shard, ..options() };
+            let mut source = Source::from_reader("rows.csv", io::Cursor::new(text.clone()), options).ok()?;
+            Some((by_number(&mut source), source.report().rejected_rows))
+        };
+        let Some((whole, rejected)) = read(Shard::WHOLE) else { return Ok(()) };
+        let shards: Vec<_> = (0..count).map(|index| read(Shard::new(index, count).unwrap()).unwrap()).collect();
+        prop_assert_eq!(shards.iter().map(|(_, rejected)| rejected).sum::<u64>(), rejected);
+        let mut merged: Vec<_> = shards.into_iter().flat_map(|(rows, _)| rows).collect();
+        merged.sort();
+        prop_assert_eq!(merged, whole);
+    }
+
     #[test]
     fn any_row_becomes_a_document_of_the_right_names_and_types(
         cells in proptest::collection::vec(cell(), COLUMNS.len())
@@ -352,10 +405,7 @@ proptest! {
 
     #[test]
     fn rejected_rows_are_named_by_their_own_lines(
-        rows in proptest::collection::vec(proptest::sample::select(&[
-            ("T,A,us,1\n", true), ("\"T\",\"A\",us,1\r\n", true), ("\n", true), ("T,\"A\nB\r\nC\",us,1\n", true),
-            ("short,row\n", false), ("a,row,too,long,here\r\n", false), ("\"open,A,us,1\n", false),
-        ][..]), 1..40)
+        rows in lines()
     ) {
         let (mut text, mut line, mut expected) = (HEADER.to_owned(), 2, Vec::new());
         let open_quotes = rows.iter().filter(|(row, _)| row.starts_with("\"open")).count();
