@@ -3,6 +3,7 @@
 mod completions;
 mod data;
 mod emulator;
+mod facts;
 mod logging;
 mod man;
 mod output;

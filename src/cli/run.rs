@@ -12,6 +12,7 @@ use clap::Args;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::facts::Facts;
 use super::output::{Output, OutputFormat, tell};
 use super::sharing::SharingArgs;
 use super::{CliError, FAILED, INTERRUPTED, signals};
@@ -29,7 +30,7 @@ use crate::settings::{
     CosmosDbSettings, EventHubClient, EventHubTransport, Loaded, Origin, Provenance, RunFlags, Settings, SettingsFile,
 };
 use crate::source::{RowError, Source, SourceOptions};
-use crate::stats::{Stats, StopReason, Summary};
+use crate::stats::{DataFile, Stats, StopReason, Summary};
 
 /// The data that ships with txgen.
 pub(super) const DEFAULT_DATA: &str = "data/Untagged_Transactions.csv";
@@ -52,7 +53,7 @@ pub(super) struct RunArgs {
     emulator: bool,
     /// Reject rows with empty or unreadable numbers, dates and booleans, instead of sending 0 or false
     #[arg(long)]
-    strict: bool,
+    pub(super) strict: bool,
 
     /// How to show the run
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, help_heading = "Output")]
@@ -65,7 +66,7 @@ pub(super) struct RunArgs {
     summary_file: Option<PathBuf>,
 
     #[command(flatten)]
-    flags: RunFlags,
+    pub(super) flags: RunFlags,
 
     #[command(flatten)]
     sharing: SharingArgs,
@@ -92,7 +93,9 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
 
     let output = Output::new(args.output, args.quiet, stop.clone());
     output.start(&opening(&args, run_id, &loaded, &services));
-    let (summary, output) = play(run_id, loaded.settings, source, services, stop, output).await?;
+    let facts = Facts::new(&args, &loaded, &services);
+    let (mut summary, output) = play(run_id, loaded.settings, source, services, stop.clone(), output).await?;
+    facts.complete(&mut summary, data_file(&args, &stop).await);
     listener.abort();
 
     let remark = emulators.as_ref().map(|emulators| format!("The local services hold {}.", emulators.stored()));
@@ -133,10 +136,22 @@ async fn open_source(args: &RunArgs, run: RunId, settings: &Settings) -> Result<
         .map_err(CliError::usage)
 }
 
+/// What file the data was, where that is to be written down: a large one takes a second or two to hash, which a second
+/// Ctrl-C saves.
+async fn data_file(args: &RunArgs, stop: &Stop) -> Option<DataFile> {
+    if args.summary_file.is_none() && args.output != OutputFormat::Json {
+        return None;
+    }
+    let (path, stop) = (args.data.clone(), stop.clone());
+    let hashing =
+        tokio::task::spawn_blocking(move || crate::source::fingerprint(&path, || !stop.is_requested_at_once()));
+    hashing.await.ok()
+}
+
 /// The services that are written to, connected.
-struct Services {
-    event_hubs: Option<Arc<EventHubs>>,
-    cosmos_db: Option<Arc<CosmosDb>>,
+pub(super) struct Services {
+    pub(super) event_hubs: Option<Arc<EventHubs>>,
+    pub(super) cosmos_db: Option<Arc<CosmosDb>>,
 }
 
 impl Services {

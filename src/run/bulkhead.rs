@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::recorder::Recorder;
-use crate::service::{Attempts, Failure, FailureKind, Receipt, Service, ServiceName, Turbulence};
+use crate::service::{Attempts, Failure, FailureKind, Service, ServiceName, Turbulence};
 use crate::stats::Outcome;
 use crate::transaction::Transaction;
 
@@ -114,7 +114,8 @@ impl Bulkhead {
     /// Empties the queue; what was in it is counted as not sent.
     pub fn drop_queue(&self) {
         let dropped = std::mem::take(&mut self.inner.state().queue);
-        self.inner.surroundings.recorder.not_sent(self.inner.service, dropped.len() as u64);
+        let transactions = dropped.iter().map(|job| &*job.transaction);
+        self.inner.surroundings.recorder.not_sent(self.inner.service, transactions);
     }
 }
 
@@ -128,10 +129,8 @@ impl fmt::Debug for Bulkhead {
 /// One task: sends, settles, and takes the next from the queue until there is none.
 async fn work<S: Service>(inner: Arc<Inner>, service: Arc<S>, mut job: Job) {
     loop {
-        let admitted = Instant::now();
-        let result = inner.send(&*service, &job.transaction).await;
-        let outcome = Outcome { result, intended: job.intended, admitted, settled: Instant::now() };
-        inner.surroundings.recorder.settled(inner.service, job.transaction.row, &outcome);
+        let outcome = inner.send(&*service, &job).await;
+        inner.surroundings.recorder.settled(inner.service, &job.transaction, &outcome);
         let next = inner.next();
         inner.surroundings.changed.notify_one();
         match next {
@@ -157,15 +156,19 @@ impl Inner {
         next
     }
 
-    async fn send<S: Service>(&self, service: &S, transaction: &Transaction) -> Result<Receipt, Failure> {
+    async fn send<S: Service>(&self, service: &S, job: &Job) -> Outcome {
+        self.turbulence.admit();
+        let admitted = Instant::now();
         let attempts = Attempts::new(&self.turbulence);
         // A panic in a library must not take a place in flight with it: the run would wait for it for ever.
-        let sending = AssertUnwindSafe(service.send(transaction, &attempts)).catch_unwind();
-        tokio::select! {
+        let sending = AssertUnwindSafe(service.send(&job.transaction, &attempts)).catch_unwind();
+        let result = tokio::select! {
             biased;
             ended = sending => ended.unwrap_or_else(|_| Err(panicked(&attempts))),
             () = self.surroundings.abandon.cancelled() => Err(abandoned(&attempts)),
-        }
+        };
+        let ambiguous = attempts.has_lost_an_answer();
+        Outcome { result, intended: job.intended, admitted, settled: Instant::now(), ambiguous }
     }
 }
 

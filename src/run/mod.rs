@@ -9,6 +9,7 @@ pub mod feed;
 pub mod pacer;
 pub mod recorder;
 mod stop;
+pub mod witness;
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -16,6 +17,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -70,9 +72,11 @@ impl Run {
     /// Runs until everything is settled, given up or counted as not sent, and returns the totals.
     pub async fn execute(mut self) -> Summary {
         let recorder = self.surroundings.recorder.clone();
+        let mut started_at = OffsetDateTime::now_utc();
         let reason = match self.lead().await {
             Some(reason) => reason,
             None => {
+                started_at = OffsetDateTime::now_utc();
                 recorder.begin(Instant::now());
                 tokio::select! {
                     reason = self.drive() => reason,
@@ -82,6 +86,7 @@ impl Run {
         };
         let conclusion = Conclusion {
             run_id: self.id,
+            started_at,
             reason,
             rejected_rows: recorder.rejected_rows(),
             unreadable_cells: self.feed.finish().await,
@@ -204,7 +209,7 @@ impl Run {
 
     fn request(&self, transaction: Transaction, intended: Instant) {
         // Recorded first: a settlement never comes before its request.
-        self.surroundings.recorder.requested(intended, Instant::now());
+        self.surroundings.recorder.requested(&transaction, intended, Instant::now());
         let transaction = Arc::new(transaction);
         for bulkhead in &self.bulkheads {
             bulkhead.request(Job { transaction: transaction.clone(), intended });

@@ -4,14 +4,15 @@
 //! bounded queue and can never hold the run up: while the queue is full a batch simply stays open and grows, and single
 //! failures are left to the totals.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::service::{Failure, FailureKind, ServiceName};
-use crate::stats::{Batch, Conclusion, Outcome, Stats, Summary};
+use super::witness::Witness;
+use crate::service::{Failure, ServiceName};
+use crate::stats::{Batch, Conclusion, Outcome, Snapshot, Stats, Summary};
+use crate::transaction::Transaction;
 
 /// How many failures of one kind at one service, and how many rejected rows, are told whole.
 pub const TOLD_WHOLE: u64 = 5;
@@ -50,12 +51,12 @@ pub enum Event {
 pub struct Recorder {
     state: Mutex<State>,
     events: mpsc::Sender<Event>,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 #[derive(Debug)]
 struct State {
     stats: Stats,
-    failures_told: BTreeMap<(ServiceName, FailureKind), u64>,
     rejected_rows: u64,
 }
 
@@ -63,7 +64,13 @@ impl Recorder {
     /// A recorder that feeds these statistics, and tells observers through `events`.
     #[must_use]
     pub fn new(stats: Stats, events: mpsc::Sender<Event>) -> Self {
-        Self { state: Mutex::new(State { stats, failures_told: BTreeMap::new(), rejected_rows: 0 }), events }
+        Self { state: Mutex::new(State { stats, rejected_rows: 0 }), events, witness: None }
+    }
+
+    /// The same, with somebody who sees every transaction.
+    #[must_use]
+    pub fn with_witness(self, witness: Option<Arc<dyn Witness>>) -> Self {
+        Self { witness, ..self }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -77,9 +84,12 @@ impl Recorder {
     }
 
     /// A transaction is being handed to every service.
-    pub fn requested(&self, intended: Instant, now: Instant) {
+    pub fn requested(&self, transaction: &Transaction, intended: Instant, now: Instant) {
+        if let Some(witness) = &self.witness {
+            witness.requested(transaction);
+        }
         let mut state = self.state();
-        state.stats.requested(intended, now);
+        state.stats.requested(transaction, intended, now);
         self.close_due_batch(&mut state.stats, now);
     }
 
@@ -89,18 +99,28 @@ impl Recorder {
     }
 
     /// A transaction's end is known.
-    pub fn settled(&self, service: ServiceName, row: u64, outcome: &Outcome) {
-        let mut state = self.state();
-        if let Err(failure) = &outcome.result {
-            self.tell_failure(&mut state.failures_told, service, row, failure);
+    pub fn settled(&self, service: ServiceName, transaction: &Transaction, outcome: &Outcome) {
+        if let Some(witness) = &self.witness {
+            witness.settled(service, transaction, &outcome.result);
         }
-        state.stats.settled(service, outcome);
+        let row = transaction.row;
+        let mut state = self.state();
+        let failures = state.stats.settled(service, row, outcome);
+        if let (Err(failure), Some(count)) = (&outcome.result, failures)
+            && count <= TOLD_WHOLE
+        {
+            let last_told = count == TOLD_WHOLE;
+            let _ = self.events.try_send(Event::Failed { service, row, failure: failure.clone(), last_told });
+        }
         self.close_due_batch(&mut state.stats, outcome.settled);
     }
 
     /// Transactions left the queue unsent.
-    pub fn not_sent(&self, service: ServiceName, count: u64) {
-        self.state().stats.not_sent(service, count);
+    pub fn not_sent<'t>(&self, service: ServiceName, transactions: impl ExactSizeIterator<Item = &'t Transaction>) {
+        self.state().stats.not_sent(service, transactions.len() as u64);
+        if let Some(witness) = &self.witness {
+            transactions.for_each(|transaction| witness.not_sent(service, transaction));
+        }
     }
 
     /// A row could not be read.
@@ -118,9 +138,17 @@ impl Recorder {
         let _ = self.events.try_send(Event::DataFailed(reason));
     }
 
-    /// Time passed: closes the batch if it has been open for too long.
+    /// Time passed: closes what has been open for too long.
     pub fn tick(&self, now: Instant) {
-        self.close_due_batch(&mut self.state().stats, now);
+        let stats = &mut self.state().stats;
+        stats.tick(now);
+        self.close_due_batch(stats, now);
+    }
+
+    /// Where the run stands now. Copies what it tells: for a few looks a second.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        self.state().stats.snapshot(now)
     }
 
     /// How many rows could not be read.
@@ -147,21 +175,6 @@ impl Recorder {
             && let Ok(permit) = self.events.try_reserve()
         {
             permit.send(Event::Batch(stats.close_batch(now)));
-        }
-    }
-
-    fn tell_failure(
-        &self,
-        told: &mut BTreeMap<(ServiceName, FailureKind), u64>,
-        service: ServiceName,
-        row: u64,
-        failure: &Failure,
-    ) {
-        let count = told.entry((service, failure.kind)).or_default();
-        if *count < TOLD_WHOLE {
-            *count += 1;
-            let last_told = *count == TOLD_WHOLE;
-            let _ = self.events.try_send(Event::Failed { service, row, failure: failure.clone(), last_told });
         }
     }
 }

@@ -39,6 +39,12 @@ impl Stop {
         self.reason()
     }
 
+    /// Whether even what is in flight is to be given up.
+    #[must_use]
+    pub fn is_requested_at_once(&self) -> bool {
+        self.at_once.is_cancelled()
+    }
+
     /// Waits until even what is in flight is to be given up.
     pub async fn requested_at_once(&self) {
         self.at_once.cancelled().await;

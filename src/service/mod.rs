@@ -12,12 +12,12 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::transaction::Transaction;
 
 /// One of the two services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceName {
     /// Azure Event Hubs.
@@ -120,7 +120,7 @@ impl Failure {
 }
 
 /// The classes of failures, the same for both services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// The credential was refused, or lacks the right to send.
@@ -176,12 +176,24 @@ impl fmt::Display for FailureKind {
 /// What a whole service has been through so far. Shared by all its transactions; counts only grow.
 #[derive(Debug, Default)]
 pub struct Turbulence {
+    admitted: AtomicU64,
     throttled: AtomicU64,
     ambiguous: AtomicU64,
     resent: AtomicU64,
 }
 
 impl Turbulence {
+    /// Transactions that the bulkhead let into flight.
+    #[must_use]
+    pub fn admitted(&self) -> u64 {
+        self.admitted.load(Ordering::Relaxed)
+    }
+
+    /// The bulkhead lets one more transaction into flight.
+    pub fn admit(&self) {
+        self.admitted.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Attempts answered 429 or `com.microsoft:server-busy`.
     #[must_use]
     pub fn throttled(&self) -> u64 {
@@ -249,7 +261,13 @@ impl<'a> Attempts<'a> {
     /// Whether the transaction may have been stored if it is given up now: an answer is outstanding, or never came.
     #[must_use]
     pub fn may_be_stored(&self) -> bool {
-        self.is_outstanding() || self.lost.load(Ordering::Relaxed)
+        self.is_outstanding() || self.has_lost_an_answer()
+    }
+
+    /// Whether an answer never came.
+    #[must_use]
+    pub fn has_lost_an_answer(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Whether an answer is outstanding now.

@@ -11,6 +11,7 @@ mod layers;
 mod load;
 mod value;
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -68,6 +69,15 @@ pub enum EventHubClient {
     Sdk,
 }
 
+impl fmt::Display for EventHubClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pipelined => "pipelined",
+            Self::Sdk => "sdk",
+        })
+    }
+}
+
 /// What carries AMQP to Event Hubs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum EventHubTransport {
@@ -76,6 +86,15 @@ pub enum EventHubTransport {
     Tcp,
     /// WebSockets, port 443, for networks that let nothing else through.
     Websocket,
+}
+
+impl fmt::Display for EventHubTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Websocket => "websocket",
+        })
+    }
 }
 
 /// How to send to Cosmos DB.

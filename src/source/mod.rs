@@ -4,6 +4,7 @@
 //! by its line, counted, and passed over. Reading blocks, so a run gives a [`Source`] a thread of its own.
 
 mod error;
+mod fingerprint;
 mod rows;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::shard::Shard;
 pub use crate::transaction::{CellCount, CellReport, Layout, UnreadableCell};
 use crate::transaction::{Columns, DecimalMark, RecordWriter, Transaction};
 pub use error::SourceError;
+pub use fingerprint::fingerprint;
 use rows::{Found, LONGEST_ROW, Rows};
 
 /// How to read.

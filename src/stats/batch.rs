@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Percentiles, Processing, per_second};
 use crate::service::ServiceName;
@@ -51,7 +51,7 @@ pub struct ServiceBatch {
 }
 
 /// Where a service's transactions are: requested = succeeded + failed + pending + not sent, at every moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Handed to the service by the fan-out.
     pub requested: u64,
@@ -63,6 +63,10 @@ pub struct Counts {
     pub not_sent: u64,
     /// Queued or in flight.
     pub pending: u64,
+    /// Waiting for the bulkhead.
+    pub queued: u64,
+    /// Admitted by the bulkhead, not yet settled.
+    pub in_flight: u64,
     /// Attempts answered 429 or server-busy.
     pub throttled: u64,
     /// Attempts whose answer never came.

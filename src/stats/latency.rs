@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer, V2Serializer};
+use serde::{Deserialize, Serialize};
 
 /// The longest latency told apart; longer ones count as this long.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// A distribution of latencies, kept in microseconds with three significant digits.
+///
+/// Serialises as text: base64 of the HDR histogram's V2 encoding, compressed with DEFLATE, which the HDR tools of other
+/// languages read: <https://github.com/HdrHistogram/HdrHistogram>. Of the longest latency that keeps three digits.
 #[derive(Clone, Debug)]
 pub struct Latencies {
     histogram: Histogram<u64>,
@@ -25,6 +31,18 @@ impl Default for Latencies {
         Self { histogram, max: 0 }
     }
 }
+
+/// Equal when they count the same latencies.
+impl PartialEq for Latencies {
+    fn eq(&self, other: &Self) -> bool {
+        self.max == other.max && self.histogram == other.histogram
+    }
+}
+
+/// A text or bytes that hold no histogram of latencies.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an HDR histogram of latencies: {0}")]
+pub struct InvalidHistogram(String);
 
 impl Latencies {
     /// Counts one latency.
@@ -54,6 +72,22 @@ impl Latencies {
         self.histogram.len()
     }
 
+    /// The histogram itself, in microseconds.
+    #[must_use]
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.histogram
+    }
+
+    /// The same with the longest latency as it was measured, in milliseconds, where an encoded histogram has kept three
+    /// digits of it.
+    #[must_use]
+    pub fn with_max(mut self, max_ms: f64) -> Self {
+        if self.count() > 0 && max_ms.is_finite() {
+            self.max = (max_ms * 1000.0).round() as u64;
+        }
+        self
+    }
+
     /// The figures that are reported, in milliseconds; all 0 when nothing was counted.
     #[must_use]
     pub fn percentiles(&self) -> Percentiles {
@@ -72,6 +106,60 @@ impl Latencies {
             mean: round3(self.histogram.mean() / 1000.0),
         }
     }
+
+    /// A small copy to be kept for a while: the V2 encoding, uncompressed.
+    pub(super) fn pack(&self) -> Packed {
+        let mut bytes = Vec::new();
+        // Writing to memory cannot fail, and the encoding takes every histogram of these bounds.
+        let written = V2Serializer::new().serialize(&self.histogram, &mut bytes);
+        debug_assert!(written.is_ok());
+        Packed { bytes: bytes.into_boxed_slice(), max: self.max }
+    }
+
+    /// Counts everything that was counted when this copy was made.
+    pub(super) fn add_packed(&mut self, packed: &Packed) {
+        let unpacked = Self::decode(&packed.bytes);
+        debug_assert!(unpacked.is_ok());
+        if let Ok(unpacked) = unpacked {
+            self.add(&Self { max: packed.max, ..unpacked });
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, InvalidHistogram> {
+        let mut input = bytes;
+        let decoded: Histogram<u64> =
+            Deserializer::new().deserialize(&mut input).map_err(|error| InvalidHistogram(error.to_string()))?;
+        // Foreign bounds are brought to ours, so that histograms can be added without looking at them again.
+        let mut latencies = Self::default();
+        latencies.histogram.add(&decoded).map_err(|error| InvalidHistogram(error.to_string()))?;
+        latencies.max = latencies.histogram.max().min(LONGEST.as_micros() as u64);
+        Ok(latencies)
+    }
+}
+
+/// An encoded distribution, at a hundredth of the size.
+#[derive(Clone, Debug)]
+pub(super) struct Packed {
+    bytes: Box<[u8]>,
+    max: u64,
+}
+
+impl Serialize for Latencies {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new().serialize(&self.histogram, &mut bytes).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Latencies {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = BASE64_STANDARD
+            .decode(text)
+            .map_err(|error| serde::de::Error::custom(InvalidHistogram(error.to_string())))?;
+        Self::decode(&bytes).map_err(serde::de::Error::custom)
+    }
 }
 
 fn round3(value: f64) -> f64 {
@@ -79,7 +167,7 @@ fn round3(value: f64) -> f64 {
 }
 
 /// What is reported of a distribution, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Percentiles {
     /// Half were at most this long.
     pub p50: f64,
@@ -126,7 +214,33 @@ mod tests {
         assert_eq!(of([7_200_000]).percentiles().max, 3_600_000.0);
     }
 
+    #[test]
+    fn a_text_that_holds_no_histogram_is_refused() {
+        let mut two_hours = Histogram::<u64>::new_with_bounds(1, 10_000_000_000, 3).unwrap();
+        two_hours.record(7_200_000_000).unwrap();
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new().serialize(&two_hours, &mut bytes).unwrap();
+        let two_hours = BASE64_STANDARD.encode(bytes);
+        for text in ["", "!", "aGVsbG8=", "HISTFAAAAAB42g==", &two_hours] {
+            let error = serde_json::from_value::<Latencies>(text.into()).unwrap_err().to_string();
+            assert!(error.starts_with("not an HDR histogram of latencies"), "{error}");
+        }
+    }
+
     proptest! {
+        // Unoptimised, a histogram takes its time.
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn a_distribution_survives_being_written_and_read(millis in prop::collection::vec(0u64..4_000_000, 0..200)) {
+            let latencies = of(millis);
+            let read: Latencies = serde_json::from_value(serde_json::to_value(&latencies).unwrap()).unwrap();
+            prop_assert_eq!(read.with_max(latencies.percentiles().max), latencies.clone());
+            let mut unpacked = Latencies::default();
+            unpacked.add_packed(&latencies.pack());
+            prop_assert_eq!(unpacked, latencies);
+        }
+
         #[test]
         fn merged_histograms_equal_the_histogram_of_all(a in prop::collection::vec(0u64..100_000, 0..200), b in prop::collection::vec(0u64..100_000, 0..200)) {
             let mut merged = of(a.iter().copied());

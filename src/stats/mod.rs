@@ -6,28 +6,44 @@
 
 mod batch;
 pub mod cost;
+mod keys;
 mod latency;
+mod rows;
+mod series;
+mod service;
+mod snapshot;
 mod summary;
 mod window;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 pub use batch::{Batch, Counts, ServiceBatch};
-pub use latency::{Latencies, Percentiles};
-pub use summary::{Conclusion, RequestUnits, ServiceSummary, StopReason, Summary};
+pub use latency::{InvalidHistogram, Latencies, Percentiles};
+pub use rows::Rows;
+pub use series::{Point, Series, ServicePoint};
+pub use snapshot::{ServiceSnapshot, Snapshot};
+pub use summary::{
+    Conclusion, ContainerTarget, DataFile, FailureExample, Histograms, HubTarget, RequestUnits, ServiceSummary,
+    Setting, Shard, StopReason, Summary, Target,
+};
 pub use window::Processing;
-use window::Window;
 
-use crate::service::{Failure, FailureKind, Receipt, ServiceName, Turbulence};
+use crate::service::{Failure, Receipt, ServiceName, Turbulence};
+use crate::transaction::Transaction;
+use keys::PartitionKeys;
+use series::{Recorded, Recording};
+use service::ServiceStats;
+use summary::Figures;
 
 /// How many transactions make a batch due: requested, or settled once all are requested.
 const BATCH: u64 = 1000;
 /// A batch is due after this long at the latest, so that a throttled service is never silent.
 const LONGEST_BATCH: Duration = Duration::from_secs(10);
+/// Partition keys in a snapshot.
+const BUSIEST_KEYS: usize = 10;
 
 /// How one transaction ended at one service.
 #[derive(Clone, Debug)]
@@ -40,6 +56,8 @@ pub struct Outcome {
     pub admitted: Instant,
     /// When its end was known.
     pub settled: Instant,
+    /// Whether an answer to it was lost on the way: it may have been stored more often than the result says.
+    pub ambiguous: bool,
 }
 
 impl Outcome {
@@ -61,7 +79,10 @@ impl Outcome {
 pub struct Stats {
     started: Instant,
     requested: u64,
+    /// The numbers of the first and the last row requested.
+    rows: Option<(u64, u64)>,
     lateness: Latencies,
+    partition_keys: PartitionKeys,
     all_requested: bool,
     services: Vec<ServiceStats>,
     batch_number: u64,
@@ -70,34 +91,9 @@ pub struct Stats {
     towards_batch: u64,
     /// Whether anything was requested or settled since the last batch.
     eventful: bool,
-}
-
-/// One service's part.
-#[derive(Debug)]
-struct ServiceStats {
-    name: ServiceName,
-    turbulence: Arc<Turbulence>,
-    succeeded: u64,
-    failed: u64,
-    not_sent: u64,
-    request_units: f64,
-    failures: BTreeMap<FailureKind, u64>,
-    service_time: Latencies,
-    response_time: Latencies,
-    first_sent: Option<Instant>,
-    last_settled: Option<Instant>,
-    window: Window,
-    batch: OpenBatch,
-}
-
-/// What one service did since the last block.
-#[derive(Debug, Default)]
-struct OpenBatch {
-    succeeded: u64,
-    failed: u64,
-    request_units: f64,
-    service_time: Latencies,
-    response_time: Latencies,
+    series: Recording,
+    point_started: Instant,
+    requested_before_point: u64,
 }
 
 impl Stats {
@@ -106,13 +102,18 @@ impl Stats {
         Self {
             started: now,
             requested: 0,
+            rows: None,
             lateness: Latencies::default(),
+            partition_keys: PartitionKeys::default(),
             all_requested: false,
             services: services.into_iter().map(|(name, turbulence)| ServiceStats::new(name, turbulence)).collect(),
             batch_number: 0,
             batch_started: now,
             towards_batch: 0,
             eventful: false,
+            series: Recording::default(),
+            point_started: now,
+            requested_before_point: 0,
         }
     }
 
@@ -120,10 +121,15 @@ impl Stats {
     pub fn begin(&mut self, now: Instant) {
         self.started = now;
         self.batch_started = now;
+        self.point_started = now;
     }
 
     /// A transaction is handed to every service now; it was meant to be at `intended`.
-    pub fn requested(&mut self, intended: Instant, now: Instant) {
+    pub fn requested(&mut self, transaction: &Transaction, intended: Instant, now: Instant) {
+        self.close_due_point(now);
+        let row = transaction.row;
+        self.rows = Some(self.rows.map_or((row, row), |(first, last)| (first.min(row), last.max(row))));
+        self.partition_keys.requested(&transaction.partition_key);
         self.requested += 1;
         self.towards_batch += 1;
         self.eventful = true;
@@ -136,21 +142,21 @@ impl Stats {
         self.towards_batch = 0;
     }
 
-    /// A transaction's end is known at this service.
-    pub fn settled(&mut self, service: ServiceName, outcome: &Outcome) {
+    /// The end of the transaction with this row number is known at this service. Of a failure, tells how many of its
+    /// kind the service has now.
+    pub fn settled(&mut self, service: ServiceName, row: u64, outcome: &Outcome) -> Option<u64> {
+        self.close_due_point(outcome.settled);
         if self.all_requested {
             self.towards_batch += 1;
         }
         self.eventful = true;
-        if let Some(stats) = self.services.iter_mut().find(|stats| stats.name == service) {
-            stats.settled(outcome);
-        }
+        self.services.iter_mut().find(|stats| stats.name == service)?.settled(row, outcome)
     }
 
     /// This many transactions left the service's queue unsent.
     pub fn not_sent(&mut self, service: ServiceName, count: u64) {
         if let Some(stats) = self.services.iter_mut().find(|stats| stats.name == service) {
-            stats.not_sent += count;
+            stats.not_sent(count);
             self.eventful |= count > 0;
         }
     }
@@ -184,124 +190,57 @@ impl Stats {
         }
     }
 
+    /// Time passed: closes the point of the series that is due.
+    pub fn tick(&mut self, now: Instant) {
+        self.close_due_point(now);
+    }
+
+    fn close_due_point(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.point_started) >= self.series.interval() {
+            self.close_point(now);
+        }
+    }
+
+    fn close_point(&mut self, now: Instant) {
+        let requested = self.requested;
+        self.series.push(Recorded {
+            end: now.saturating_duration_since(self.started),
+            length: now.saturating_duration_since(self.point_started),
+            requested: requested - self.requested_before_point,
+            services: self.services.iter_mut().map(|service| service.close_point(requested)).collect(),
+        });
+        self.point_started = now;
+        self.requested_before_point = requested;
+    }
+
+    /// Where the run stands now.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        Snapshot {
+            elapsed: now.saturating_duration_since(self.started),
+            requested: self.requested,
+            all_requested: self.all_requested,
+            services: self.services.iter().map(|service| service.snapshot(self.requested)).collect(),
+            busiest_keys: self.partition_keys.busiest(BUSIEST_KEYS),
+            series: self.series.report(),
+        }
+    }
+
     /// The totals, once everything is settled or given up.
     #[must_use]
     pub fn summary(&mut self, conclusion: Conclusion, now: Instant) -> Summary {
+        self.close_point(now);
         let requested = self.requested;
-        let services = self.services.iter_mut().map(|service| (service.name, service.summary(requested))).collect();
-        let wall = now.saturating_duration_since(self.started);
-        Summary::new(conclusion, requested, wall, &self.lateness, services)
-    }
-}
-
-impl ServiceStats {
-    fn new(name: ServiceName, turbulence: Arc<Turbulence>) -> Self {
-        Self {
-            name,
-            turbulence,
-            succeeded: 0,
-            failed: 0,
-            not_sent: 0,
-            request_units: 0.0,
-            failures: BTreeMap::new(),
-            service_time: Latencies::default(),
-            response_time: Latencies::default(),
-            first_sent: None,
-            last_settled: None,
-            window: Window::default(),
-            batch: OpenBatch::default(),
-        }
-    }
-
-    fn settled(&mut self, outcome: &Outcome) {
-        let first_sent = *self.first_sent.get_or_insert(outcome.admitted);
-        let first_sent = first_sent.min(outcome.admitted);
-        self.first_sent = Some(first_sent);
-        self.last_settled = Some(self.last_settled.map_or(outcome.settled, |last| last.max(outcome.settled)));
-        self.window.settled(first_sent, outcome.settled);
-        match &outcome.result {
-            Ok(receipt) => {
-                self.succeeded += 1;
-                self.request_units += receipt.request_units;
-                self.batch.succeeded += 1;
-                self.batch.request_units += receipt.request_units;
-                self.batch.service_time.record(outcome.service_time());
-                self.batch.response_time.record(outcome.response_time());
-            }
-            Err(failure) => {
-                self.failed += 1;
-                self.batch.failed += 1;
-                *self.failures.entry(failure.kind).or_default() += 1;
-            }
-        }
-    }
-
-    fn elapsed(&self) -> Duration {
-        match (self.first_sent, self.last_settled) {
-            (Some(first), Some(last)) => last.saturating_duration_since(first),
-            _ => Duration::ZERO,
-        }
-    }
-
-    fn counts(&self, requested: u64) -> Counts {
-        Counts {
+        let figures = Figures {
             requested,
-            succeeded: self.succeeded,
-            failed: self.failed,
-            not_sent: self.not_sent,
-            pending: requested.saturating_sub(self.succeeded + self.failed + self.not_sent),
-            throttled: self.turbulence.throttled(),
-            ambiguous: self.turbulence.ambiguous(),
-            resent: self.turbulence.resent(),
-        }
-    }
-
-    fn close_batch(&mut self, requested: u64, wall: Duration) -> ServiceBatch {
-        self.merge_batch();
-        let figures = ServiceBatch {
-            service: self.name,
-            succeeded: self.batch.succeeded,
-            failed: self.batch.failed,
-            request_units: self.batch.request_units,
-            wall,
-            service_time: self.batch.service_time.percentiles(),
-            response_time: self.batch.response_time.percentiles(),
-            processing: self.window.processing(),
-            elapsed: self.elapsed(),
-            total: self.counts(requested),
+            rows: self.rows,
+            wall: now.saturating_duration_since(self.started),
+            lateness: self.lateness.clone(),
+            partition_keys: self.partition_keys.report(),
+            services: self.services.iter().map(|service| (service.name, service.summary(requested))).collect(),
+            series: self.series.report(),
         };
-        self.batch.reset();
-        figures
-    }
-
-    /// Adds the open batch's distributions to the run's: only batches are recorded into, one histogram an outcome.
-    fn merge_batch(&mut self) {
-        self.service_time.add(&self.batch.service_time);
-        self.response_time.add(&self.batch.response_time);
-    }
-
-    fn summary(&mut self, requested: u64) -> ServiceSummary {
-        self.merge_batch();
-        self.batch.reset();
-        ServiceSummary::new(
-            self.name,
-            self.counts(requested),
-            self.elapsed(),
-            self.request_units,
-            self.service_time.percentiles(),
-            self.response_time.percentiles(),
-            self.failures.clone(),
-        )
-    }
-}
-
-impl OpenBatch {
-    fn reset(&mut self) {
-        self.succeeded = 0;
-        self.failed = 0;
-        self.request_units = 0.0;
-        self.service_time.clear();
-        self.response_time.clear();
+        Summary::new(conclusion, figures)
     }
 }
 

@@ -1,16 +1,19 @@
-//! The totals of a run, as they are printed at its end and written to the summary file.
+//! The totals of a run, as they are printed at its end and written to the summary file; and read again from there, by
+//! whoever merges, compares, verifies or draws.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
-use super::{Counts, Latencies, Percentiles, per_second};
+use super::rows::Rows;
+use super::{Counts, Latencies, Percentiles, Series, ServiceSnapshot, per_second};
 use crate::identity::RunId;
-use crate::service::{FailureKind, ServiceName};
+use crate::service::{Failure, FailureKind, ServiceName};
 
 /// Why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
     /// Every row was requested, and everything settled.
@@ -32,6 +35,8 @@ pub enum StopReason {
 pub struct Conclusion {
     /// The run's id.
     pub run_id: RunId,
+    /// When it started, by the wall clock.
+    pub started_at: OffsetDateTime,
     /// Why it ended.
     pub reason: StopReason,
     /// Rows that could not be read.
@@ -42,20 +47,30 @@ pub struct Conclusion {
     pub rate: Option<f64>,
 }
 
-/// The totals of a run. Serialises as the summary document (`"type": "summary"`).
-#[derive(Clone, Debug, Serialize)]
+/// The totals of a run: the summary document (`"type": "summary"`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     #[serde(rename = "type")]
-    kind: &'static str,
-    version: &'static str,
+    kind: Kind,
+    /// The version of txgen that ran.
+    pub version: String,
     /// The run's id: the first three groups of every transaction's id.
     pub run_id: String,
+    /// Which part of the run this is; `null` where one process did it all.
+    pub shard: Option<Shard>,
+    /// When it started, by the wall clock: RFC 3339.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started_at: OffsetDateTime,
     /// Whether the run was interrupted by the user.
     pub interrupted: bool,
     /// Why the run ended.
     pub stop_reason: StopReason,
     /// Transactions requested.
     pub requested: u64,
+    /// The number of the first row requested; `null` when none was.
+    pub first_row: Option<u64>,
+    /// The number of the last row requested.
+    pub last_row: Option<u64>,
     /// Rows that could not be read.
     pub rejected_rows: u64,
     /// Cells that became 0 or false for want of a readable value, by column.
@@ -66,12 +81,65 @@ pub struct Summary {
     pub rate: Option<f64>,
     /// How much later than meant the transactions were requested, ms.
     pub lateness_ms: Percentiles,
+    /// The same, whole.
+    pub lateness_histogram: Latencies,
+    /// The data that was sent; `null` where nobody told.
+    pub data: Option<DataFile>,
+    /// What the run was told to do, and where that was said. No secrets get in here.
+    pub settings: Vec<Setting>,
+    /// Requests by partition key: the busiest 256.
+    pub partition_keys: BTreeMap<String, u64>,
+    /// Requests with any other partition key.
+    pub other_partition_keys: u64,
     /// By service: `event_hubs`, `cosmos_db`.
     pub services: BTreeMap<ServiceName, ServiceSummary>,
+    /// The course of the run.
+    pub series: Series,
+}
+
+/// What kind of document it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Summary,
+}
+
+/// One of several processes that share a run's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shard {
+    /// Which one.
+    pub index: u64,
+    /// Of how many.
+    pub count: u64,
+}
+
+/// The file that a run read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataFile {
+    /// As the user named it.
+    pub file: String,
+    /// Its size; `null` where it is no file that can be read twice.
+    pub bytes: Option<u64>,
+    /// SHA-256 of its bytes, hexadecimal, likewise.
+    pub sha256: Option<String>,
+}
+
+/// A setting that a run used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// Its key in `appsettings.json`, or its flag where it has no key.
+    pub key: String,
+    /// Its value, without secrets.
+    pub value: String,
+    /// Where that came from: a flag, `environment`, a file with line, `default`.
+    pub source: String,
 }
 
 /// One service's totals.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceSummary {
     /// Where its transactions ended.
     #[serde(flatten)]
@@ -84,15 +152,49 @@ pub struct ServiceSummary {
     pub service_time_ms: Percentiles,
     /// From the moment meant to the settlement, of what was stored, ms.
     pub response_time_ms: Percentiles,
+    /// The same two, whole.
+    pub histograms: Histograms,
     /// Failed transactions by kind.
     pub failures: BTreeMap<FailureKind, u64>,
+    /// The first failures of each kind.
+    pub failure_examples: Vec<FailureExample>,
+    /// Rows that may have been stored more than once, or although they failed: an answer to them was lost.
+    pub ambiguous_rows: Rows,
     /// Request units charged; Cosmos DB only.
     #[serde(flatten)]
     pub request_units: Option<RequestUnits>,
+    /// What was written to; `null` where nobody told.
+    pub target: Option<Target>,
+}
+
+/// Distributions of latencies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Histograms {
+    /// Service times.
+    pub service_time: Latencies,
+    /// Response times.
+    pub response_time: Latencies,
+}
+
+/// A transaction that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailureExample {
+    /// Its row number.
+    pub row: u64,
+    /// The class of the failure.
+    pub kind: FailureKind,
+    /// The service's own code.
+    pub status: Option<String>,
+    /// One line for a human.
+    pub message: String,
+    /// Whether the transaction may have been stored all the same.
+    pub ambiguous: bool,
 }
 
 /// Request units charged over a run.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RequestUnits {
     /// All together.
     pub request_units: f64,
@@ -100,27 +202,83 @@ pub struct RequestUnits {
     pub request_units_per_second: f64,
 }
 
+/// What a service's transactions were written to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Target {
+    /// One to three event hubs, each with every transaction.
+    EventHubs(Vec<HubTarget>),
+    /// One container.
+    Container(ContainerTarget),
+}
+
+/// An event hub.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HubTarget {
+    /// The host of its namespace, with the port where one was named.
+    pub namespace: String,
+    /// Its name.
+    pub hub: String,
+    /// How many partitions it has, where the service told.
+    pub partitions: Option<u32>,
+}
+
+/// A Cosmos DB container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContainerTarget {
+    /// The account.
+    pub endpoint: String,
+    /// The database.
+    pub database: String,
+    /// The container.
+    pub container: String,
+    /// RU/s provisioned, the maximum of autoscale; `null` when serverless or unknown.
+    pub provisioned_request_units_per_second: Option<u32>,
+    /// Over how many physical partitions they are spread, where that could be told.
+    pub physical_partitions: Option<usize>,
+    /// Seconds that a document is kept.
+    pub ttl_seconds: u32,
+}
+
+/// What the statistics hand over for the totals.
+pub(super) struct Figures {
+    pub(super) requested: u64,
+    pub(super) rows: Option<(u64, u64)>,
+    pub(super) wall: Duration,
+    pub(super) lateness: Latencies,
+    pub(super) partition_keys: (BTreeMap<String, u64>, u64),
+    pub(super) services: BTreeMap<ServiceName, ServiceSummary>,
+    pub(super) series: Series,
+}
+
 impl Summary {
-    pub(super) fn new(
-        conclusion: Conclusion,
-        requested: u64,
-        wall: Duration,
-        lateness: &Latencies,
-        services: BTreeMap<ServiceName, ServiceSummary>,
-    ) -> Self {
+    pub(super) fn new(conclusion: Conclusion, figures: Figures) -> Self {
+        let (partition_keys, other_partition_keys) = figures.partition_keys;
         Self {
-            kind: "summary",
-            version: env!("CARGO_PKG_VERSION"),
+            kind: Kind::Summary,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             run_id: conclusion.run_id.to_string(),
+            shard: None,
+            started_at: conclusion.started_at,
             interrupted: conclusion.reason == StopReason::Interrupted,
             stop_reason: conclusion.reason,
-            requested,
+            requested: figures.requested,
+            first_row: figures.rows.map(|(first, _)| first),
+            last_row: figures.rows.map(|(_, last)| last),
             rejected_rows: conclusion.rejected_rows,
             unreadable_cells: conclusion.unreadable_cells,
-            wall_seconds: round(wall.as_secs_f64()),
+            wall_seconds: round(figures.wall.as_secs_f64()),
             rate: conclusion.rate,
-            lateness_ms: lateness.percentiles(),
-            services,
+            lateness_ms: figures.lateness.percentiles(),
+            lateness_histogram: figures.lateness,
+            data: None,
+            settings: Vec::new(),
+            partition_keys,
+            other_partition_keys,
+            services: figures.services,
+            series: figures.series,
         }
     }
 
@@ -132,31 +290,34 @@ impl Summary {
 }
 
 impl ServiceSummary {
-    pub(super) fn new(
-        name: ServiceName,
-        counts: Counts,
-        elapsed: Duration,
-        request_units: f64,
-        service_time_ms: Percentiles,
-        response_time_ms: Percentiles,
-        failures: BTreeMap<FailureKind, u64>,
-    ) -> Self {
+    pub(super) fn new(end: ServiceSnapshot, ambiguous_rows: Rows) -> Self {
         Self {
-            counts,
-            elapsed_seconds: round(elapsed.as_secs_f64()),
-            writes_per_second: round(per_second(counts.succeeded as f64, elapsed)),
-            service_time_ms,
-            response_time_ms,
-            failures,
-            request_units: (name == ServiceName::CosmosDb).then(|| RequestUnits {
-                request_units: round(request_units),
-                request_units_per_second: round(per_second(request_units, elapsed)),
+            counts: end.counts,
+            elapsed_seconds: round(end.elapsed.as_secs_f64()),
+            writes_per_second: round(per_second(end.counts.succeeded as f64, end.elapsed)),
+            service_time_ms: end.service_time.percentiles(),
+            response_time_ms: end.response_time.percentiles(),
+            histograms: Histograms { service_time: end.service_time, response_time: end.response_time },
+            failures: end.failures,
+            failure_examples: end.failure_examples,
+            ambiguous_rows,
+            request_units: (end.service == ServiceName::CosmosDb).then(|| RequestUnits {
+                request_units: round(end.request_units),
+                request_units_per_second: round(per_second(end.request_units, end.elapsed)),
             }),
+            target: None,
         }
     }
 }
 
+impl FailureExample {
+    pub(super) fn new(row: u64, failure: &Failure) -> Self {
+        let Failure { kind, status, message, ambiguous } = failure.clone();
+        Self { row, kind, status, message, ambiguous }
+    }
+}
+
 /// To three decimals: sums of charges carry the noise of binary fractions, which would look like precision.
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }

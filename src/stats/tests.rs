@@ -1,4 +1,8 @@
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::identity::RunId;
+use crate::service::FailureKind;
 
 const EVENT_HUBS: ServiceName = ServiceName::EventHubs;
 const COSMOS_DB: ServiceName = ServiceName::CosmosDb;
@@ -9,12 +13,21 @@ fn stats(now: Instant) -> Stats {
 
 fn stored(start: Instant, after: u64, request_units: f64) -> Outcome {
     let settled = start + Duration::from_millis(after);
-    Outcome { result: Ok(Receipt { request_units }), intended: start, admitted: start, settled }
+    Outcome { result: Ok(Receipt { request_units }), intended: start, admitted: start, settled, ambiguous: false }
+}
+
+fn transaction(row: u64, key: &str) -> Transaction {
+    Transaction { row, id: RunId::random().transaction_id(row), partition_key: key.into(), body: "{}".into() }
+}
+
+fn request(stats: &mut Stats, now: Instant) {
+    stats.requested(&transaction(1, "us"), now, now);
 }
 
 fn conclusion() -> Conclusion {
     Conclusion {
         run_id: RunId::random(),
+        started_at: time::OffsetDateTime::UNIX_EPOCH,
         reason: StopReason::DataEnded,
         rejected_rows: 0,
         unreadable_cells: BTreeMap::new(),
@@ -22,15 +35,13 @@ fn conclusion() -> Conclusion {
     }
 }
 
-use crate::identity::RunId;
-
 #[test]
 fn a_batch_is_due_at_every_thousand_requested() {
     let start = Instant::now();
     let mut stats = stats(start);
-    (0..999).for_each(|_| stats.requested(start, start));
+    (0..999).for_each(|_| request(&mut stats, start));
     assert!(!stats.is_due(start));
-    stats.requested(start, start);
+    request(&mut stats, start);
     assert!(stats.is_due(start));
     let batch = stats.close_batch(start + Duration::from_secs(1));
     assert_eq!((batch.number, batch.requested), (1, 1000));
@@ -41,13 +52,13 @@ fn a_batch_is_due_at_every_thousand_requested() {
 fn once_all_are_requested_a_batch_is_due_at_every_thousand_settled() {
     let start = Instant::now();
     let mut stats = stats(start);
-    (0..1500).for_each(|_| stats.requested(start, start));
+    (0..1500).for_each(|_| request(&mut stats, start));
     stats.close_batch(start);
-    (0..900).for_each(|_| stats.settled(EVENT_HUBS, &stored(start, 1, 0.0)));
+    (0..900).for_each(|_| _ = stats.settled(EVENT_HUBS, 1, &stored(start, 1, 0.0)));
     stats.all_requested();
-    (0..999).for_each(|_| stats.settled(COSMOS_DB, &stored(start, 1, 0.0)));
+    (0..999).for_each(|_| _ = stats.settled(COSMOS_DB, 1, &stored(start, 1, 0.0)));
     assert!(!stats.is_due(start));
-    stats.settled(EVENT_HUBS, &stored(start, 1, 0.0));
+    stats.settled(EVENT_HUBS, 1, &stored(start, 1, 0.0));
     assert!(stats.is_due(start));
 }
 
@@ -63,10 +74,10 @@ fn a_batch_is_due_after_ten_seconds_whatever_happens() {
 fn every_transaction_is_in_exactly_one_place() {
     let start = Instant::now();
     let mut stats = stats(start);
-    (0..10).for_each(|_| stats.requested(start, start));
-    (0..4).for_each(|_| stats.settled(COSMOS_DB, &stored(start, 1, 14.0)));
+    (0..10).for_each(|_| request(&mut stats, start));
+    (0..4).for_each(|_| _ = stats.settled(COSMOS_DB, 1, &stored(start, 1, 14.0)));
     let failed = Outcome { result: Err(Failure::new(FailureKind::TooLarge, "x")), ..stored(start, 1, 0.0) };
-    (0..3).for_each(|_| stats.settled(COSMOS_DB, &failed));
+    (0..3).for_each(|_| _ = stats.settled(COSMOS_DB, 1, &failed));
     stats.not_sent(COSMOS_DB, 2);
     let batch = stats.close_batch(start);
     let total = batch.services[1].total;
@@ -78,11 +89,11 @@ fn every_transaction_is_in_exactly_one_place() {
 fn a_batch_counts_only_what_happened_in_it_and_the_totals_everything() {
     let start = Instant::now();
     let mut stats = stats(start);
-    (0..4).for_each(|_| stats.requested(start, start));
-    stats.settled(COSMOS_DB, &stored(start, 10, 14.5));
+    (0..4).for_each(|_| request(&mut stats, start));
+    stats.settled(COSMOS_DB, 1, &stored(start, 10, 14.5));
     stats.close_batch(start + Duration::from_secs(1));
-    stats.settled(COSMOS_DB, &stored(start, 20, 14.5));
-    stats.settled(COSMOS_DB, &stored(start, 30, 14.5));
+    stats.settled(COSMOS_DB, 1, &stored(start, 20, 14.5));
+    stats.settled(COSMOS_DB, 1, &stored(start, 30, 14.5));
     let batch = stats.close_batch(start + Duration::from_secs(3));
     let cosmos = &batch.services[1];
     assert_eq!((cosmos.succeeded, cosmos.total.succeeded), (2, 3));
@@ -101,8 +112,8 @@ fn a_batch_counts_only_what_happened_in_it_and_the_totals_everything() {
 fn no_time_passed_gives_a_rate_of_zero() {
     let start = Instant::now();
     let mut stats = stats(start);
-    stats.requested(start, start);
-    stats.settled(COSMOS_DB, &stored(start, 0, 14.5));
+    request(&mut stats, start);
+    stats.settled(COSMOS_DB, 1, &stored(start, 0, 14.5));
     let batch = stats.close_batch(start);
     assert_eq!(batch.services[1].writes_per_second(), 0.0);
     assert_eq!(batch.services[1].request_units_per_second(), 0.0);
@@ -120,9 +131,9 @@ fn queueing_counts_in_the_response_time_only() {
 fn latencies_are_of_what_was_stored() {
     let start = Instant::now();
     let mut stats = stats(start);
-    stats.requested(start, start);
+    request(&mut stats, start);
     let failed = Outcome { result: Err(Failure::new(FailureKind::Unauthorized, "x")), ..stored(start, 900, 0.0) };
-    stats.settled(EVENT_HUBS, &failed);
+    stats.settled(EVENT_HUBS, 1, &failed);
     let batch = stats.close_batch(start);
     assert_eq!(batch.services[0].service_time, Percentiles::default());
 }
@@ -132,16 +143,16 @@ fn the_faster_service_is_the_one_that_took_less_time_for_its_latest_thousand() {
     let start = Instant::now();
     let mut stats = stats(start);
     for i in 1..=1000 {
-        stats.requested(start, start);
-        stats.settled(EVENT_HUBS, &stored(start, i / 10, 0.0));
+        request(&mut stats, start);
+        stats.settled(EVENT_HUBS, 1, &stored(start, i / 10, 0.0));
         if i < 1000 {
-            stats.settled(COSMOS_DB, &stored(start, i, 14.0));
+            stats.settled(COSMOS_DB, 1, &stored(start, i, 14.0));
         }
     }
     let batch = stats.close_batch(start + Duration::from_secs(1));
     assert_eq!(batch.faster_processing(), None, "Cosmos DB has settled 999 only");
     assert_eq!(batch.faster_elapsed(), Some(EVENT_HUBS));
-    stats.settled(COSMOS_DB, &stored(start, 1000, 14.0));
+    stats.settled(COSMOS_DB, 1, &stored(start, 1000, 14.0));
     assert_eq!(stats.close_batch(start + Duration::from_secs(1)).faster_processing(), Some(EVENT_HUBS));
 }
 
@@ -149,8 +160,8 @@ fn the_faster_service_is_the_one_that_took_less_time_for_its_latest_thousand() {
 fn a_single_service_is_not_compared() {
     let start = Instant::now();
     let mut stats = Stats::new([(COSMOS_DB, Arc::default())], start);
-    stats.requested(start, start);
-    stats.settled(COSMOS_DB, &stored(start, 5, 14.0));
+    request(&mut stats, start);
+    stats.settled(COSMOS_DB, 1, &stored(start, 5, 14.0));
     assert_eq!(stats.close_batch(start).faster_elapsed(), None);
 }
 
@@ -158,10 +169,10 @@ fn a_single_service_is_not_compared() {
 fn the_summary_document_has_the_documented_names() {
     let start = Instant::now();
     let mut stats = stats(start);
-    stats.requested(start, start);
-    stats.settled(COSMOS_DB, &stored(start, 5, 14.0));
+    request(&mut stats, start);
+    stats.settled(COSMOS_DB, 1, &stored(start, 5, 14.0));
     let failed = Outcome { result: Err(Failure::new(FailureKind::TooLarge, "x")), ..stored(start, 1, 0.0) };
-    stats.settled(EVENT_HUBS, &failed);
+    stats.settled(EVENT_HUBS, 1, &failed);
     let json = serde_json::to_value(stats.summary(conclusion(), start + Duration::from_secs(2))).unwrap();
     assert_eq!(json["type"], "summary");
     assert_eq!(json["requested"], 1);
@@ -179,4 +190,60 @@ fn the_summary_document_has_the_documented_names() {
     assert_eq!(cosmos["request_units"], 14.0);
     assert_eq!(json["services"]["event_hubs"]["failures"]["too_large"], 1);
     assert!(json["services"]["event_hubs"].get("request_units").is_none());
+}
+
+#[test]
+fn the_summary_document_survives_being_written_and_read() {
+    let start = Instant::now();
+    let mut stats = stats(start);
+    for row in 1..=50 {
+        stats.requested(&transaction(row, "us"), start, start);
+        stats.settled(COSMOS_DB, row, &stored(start, 37 * row, 14.29));
+        let lost = Outcome { ambiguous: row == 7, ..stored(start, row, 0.0) };
+        let failed = Outcome { result: Err(Failure::new(FailureKind::TooLarge, "x").with_status(413)), ..lost };
+        stats.settled(EVENT_HUBS, row, &failed);
+    }
+    let summary = stats.summary(conclusion(), start + Duration::from_secs(2));
+    let read: Summary = serde_json::from_str(&serde_json::to_string(&summary).unwrap()).unwrap();
+    assert_eq!((read.first_row, read.last_row), (Some(1), Some(50)));
+    assert_eq!(read.partition_keys, BTreeMap::from([("us".to_owned(), 50)]));
+    let event_hubs = &read.services[&EVENT_HUBS];
+    assert!(event_hubs.ambiguous_rows.contains(7) && !event_hubs.ambiguous_rows.contains(8));
+    assert_eq!(event_hubs.failure_examples.iter().map(|failure| failure.row).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(serde_json::to_value(&read).unwrap(), serde_json::to_value(&summary).unwrap());
+    let wrong = serde_json::from_str::<Summary>(r#"{"type": "batch"}"#).unwrap_err().to_string();
+    assert!(wrong.contains("expected `summary`"), "{wrong}");
+}
+
+#[test]
+fn the_series_adds_up_to_the_totals() {
+    let start = Instant::now();
+    let mut stats = stats(start);
+    for row in 1..=50 {
+        let now = start + Duration::from_millis(100 * row);
+        stats.requested(&transaction(row, "us"), now, now);
+        stats.settled(COSMOS_DB, row, &stored(start, 100 * row, 14.0));
+    }
+    let summary = stats.summary(conclusion(), start + Duration::from_secs(6));
+    let points = &summary.series.points;
+    assert_eq!(points.iter().map(|point| point.requested).sum::<u64>(), 50);
+    assert_eq!(points.iter().map(|point| point.services[&COSMOS_DB].succeeded).sum::<u64>(), 50);
+    assert_eq!(points.last().unwrap().elapsed_seconds, 6.0);
+    assert_eq!(points.last().unwrap().services[&EVENT_HUBS].pending, 50);
+    assert_eq!(summary.services[&COSMOS_DB].histograms.service_time.count(), 50);
+}
+
+#[test]
+fn a_snapshot_tells_queued_from_in_flight() {
+    let start = Instant::now();
+    let turbulence = Arc::new(Turbulence::default());
+    let mut stats = Stats::new([(COSMOS_DB, turbulence.clone())], start);
+    (0..10).for_each(|_| request(&mut stats, start));
+    (0..4).for_each(|_| turbulence.admit());
+    stats.settled(COSMOS_DB, 1, &stored(start, 5, 14.0));
+    let snapshot = stats.snapshot(start);
+    let counts = snapshot.services[0].counts;
+    assert_eq!((counts.succeeded, counts.pending, counts.in_flight, counts.queued), (1, 9, 3, 6));
+    assert_eq!(snapshot.services[0].service_time.count(), 1);
+    assert_eq!(snapshot.busiest_keys, [("us".into(), 10)]);
 }

@@ -1,0 +1,102 @@
+//! What the summary of a run tells beside its figures: what was sent, how, and where to.
+
+use std::fmt::Display;
+
+use humantime::format_duration;
+
+use super::run::{RunArgs, Services};
+use crate::service::ServiceName;
+use crate::service::cosmos::Throughput;
+use crate::settings::{Loaded, Settings};
+use crate::stats::{ContainerTarget, DataFile, HubTarget, Setting, Summary, Target};
+
+/// Writes into the summary what only the command knows.
+pub(super) struct Facts {
+    settings: Vec<Setting>,
+    targets: Vec<(ServiceName, Target)>,
+}
+
+impl Facts {
+    /// What is known once the services are connected.
+    pub(super) fn new(args: &RunArgs, loaded: &Loaded, services: &Services) -> Self {
+        Self { settings: settings(args, loaded), targets: targets(&loaded.settings, services) }
+    }
+
+    /// Adds it to the totals.
+    pub(super) fn complete(self, summary: &mut Summary, data: Option<DataFile>) {
+        summary.data = data;
+        summary.settings = self.settings;
+        for (name, target) in self.targets {
+            if let Some(service) = summary.services.get_mut(&name) {
+                service.target = Some(target);
+            }
+        }
+    }
+}
+
+/// The settings with a key, then those that are flags alone.
+fn settings(args: &RunArgs, loaded: &Loaded) -> Vec<Setting> {
+    let with_key = loaded.origins.iter().map(|provenance| Setting {
+        key: provenance.key.to_string(),
+        value: provenance.value.clone(),
+        source: provenance.origin.to_string(),
+    });
+    with_key.chain(flags(args, &loaded.settings)).collect()
+}
+
+fn flags(args: &RunArgs, settings: &Settings) -> Vec<Setting> {
+    let flags = &args.flags;
+    let run = &settings.run;
+    let mut list = Vec::new();
+    let mut tell = |flag: &str, value: &dyn Display, given: bool| {
+        let source = if given { flag } else { "default" };
+        list.push(Setting { key: flag.to_owned(), value: value.to_string(), source: source.to_owned() });
+    };
+    let rate = run.rate.map_or_else(|| "as fast as the faster service".to_owned(), |rate| rate.to_string());
+    tell("--rate", &rate, run.rate.is_some());
+    let limit = run.limit.map_or_else(|| "all rows".to_owned(), |limit| limit.to_string());
+    tell("--limit", &limit, run.limit.is_some());
+    tell("--loop", &run.repeat, flags.repeat);
+    tell("--strict", &args.strict, args.strict);
+    tell("--max-pending", &run.max_pending, flags.max_pending.is_some());
+    tell("--drain-timeout", &format_duration(run.drain_timeout), flags.drain_timeout.is_some());
+    if let Some(hubs) = &settings.event_hubs {
+        tell("--max-in-flight-event-hubs", &hubs.max_in_flight, flags.max_in_flight_event_hubs.is_some());
+        tell("--event-hub-client", &hubs.client, flags.event_hub_client.is_some());
+        tell("--event-hub-transport", &hubs.transport, flags.event_hub_transport.is_some());
+        tell("--event-hub-connections", &hubs.connections, flags.event_hub_connections.is_some());
+    }
+    if let Some(cosmos_db) = &settings.cosmos_db {
+        tell("--max-in-flight-cosmos", &cosmos_db.max_in_flight, flags.max_in_flight_cosmos.is_some());
+        tell("--throttle-wait", &format_duration(cosmos_db.throttle_wait), flags.throttle_wait.is_some());
+    }
+    list
+}
+
+fn targets(settings: &Settings, services: &Services) -> Vec<(ServiceName, Target)> {
+    let event_hubs = services.event_hubs.as_ref().map(|service| {
+        let hubs = service.hubs().iter().map(|hub| HubTarget {
+            namespace: hub.namespace.clone(),
+            hub: hub.hub.clone(),
+            partitions: hub.partitions,
+        });
+        (ServiceName::EventHubs, Target::EventHubs(hubs.collect()))
+    });
+    let cosmos_db = services.cosmos_db.as_ref().zip(settings.cosmos_db.as_ref()).map(|(service, cosmos_db)| {
+        let found = service.provision();
+        let container = ContainerTarget {
+            endpoint: cosmos_db.endpoint.to_string(),
+            database: cosmos_db.database.clone(),
+            container: cosmos_db.container.clone(),
+            provisioned_request_units_per_second: match found.throughput {
+                Throughput::Manual { request_units_per_second, .. } => Some(request_units_per_second),
+                Throughput::Autoscale { max_request_units_per_second, .. } => Some(max_request_units_per_second),
+                Throughput::Serverless | Throughput::Unknown => None,
+            },
+            physical_partitions: found.physical_partitions,
+            ttl_seconds: settings.run.ttl_seconds,
+        };
+        (ServiceName::CosmosDb, Target::Container(container))
+    });
+    event_hubs.into_iter().chain(cosmos_db).collect()
+}

@@ -1,0 +1,21 @@
+//! Somebody who sees every transaction of a run come and go, one by one; observers see figures alone.
+//!
+//! Unlike observers a witness cannot be skipped: it is called where things happen, so it must be quick and must not
+//! block on anything but short writes.
+
+use std::fmt;
+
+use crate::service::{Failure, Receipt, ServiceName};
+use crate::transaction::Transaction;
+
+/// Sees every transaction of a run.
+pub trait Witness: fmt::Debug + Send + Sync {
+    /// The transaction is about to be handed to every service.
+    fn requested(&self, transaction: &Transaction);
+
+    /// Its end at one service is known.
+    fn settled(&self, service: ServiceName, transaction: &Transaction, result: &Result<Receipt, Failure>);
+
+    /// It left the queue of this service unsent.
+    fn not_sent(&self, service: ServiceName, transaction: &Transaction);
+}

@@ -1,0 +1,220 @@
+//! One service's part of the statistics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::rows::Rows;
+use super::series::{RecordedService, ServicePoint, reported};
+use super::window::Window;
+use super::{Counts, FailureExample, Latencies, Outcome, ServiceBatch, ServiceSnapshot, ServiceSummary};
+use crate::service::{Failure, FailureKind, ServiceName, Turbulence};
+
+/// Failures of one kind that are kept whole, as examples.
+const EXAMPLES: u64 = 5;
+
+/// What one service did since the run's start.
+#[derive(Debug)]
+pub(super) struct ServiceStats {
+    pub(super) name: ServiceName,
+    turbulence: Arc<Turbulence>,
+    succeeded: u64,
+    failed: u64,
+    not_sent: u64,
+    request_units: f64,
+    failures: BTreeMap<FailureKind, u64>,
+    examples: Vec<FailureExample>,
+    ambiguous_rows: Rows,
+    /// Of all points that are closed.
+    service_time: Latencies,
+    response_time: Latencies,
+    first_sent: Option<Instant>,
+    last_settled: Option<Instant>,
+    window: Window,
+    batch: Tally,
+    point: Tally,
+    throttled_before_point: u64,
+}
+
+/// What one service did in some time.
+#[derive(Debug, Default)]
+struct Tally {
+    succeeded: u64,
+    failed: u64,
+    request_units: f64,
+    service_time: Latencies,
+    response_time: Latencies,
+}
+
+impl Tally {
+    fn settled(&mut self, outcome: &Outcome) {
+        match &outcome.result {
+            Ok(receipt) => {
+                self.succeeded += 1;
+                self.request_units += receipt.request_units;
+                self.service_time.record(outcome.service_time());
+                self.response_time.record(outcome.response_time());
+            }
+            Err(_) => self.failed += 1,
+        }
+    }
+
+    fn reset(&mut self) {
+        self.succeeded = 0;
+        self.failed = 0;
+        self.request_units = 0.0;
+        self.service_time.clear();
+        self.response_time.clear();
+    }
+}
+
+impl ServiceStats {
+    pub(super) fn new(name: ServiceName, turbulence: Arc<Turbulence>) -> Self {
+        Self {
+            name,
+            turbulence,
+            succeeded: 0,
+            failed: 0,
+            not_sent: 0,
+            request_units: 0.0,
+            failures: BTreeMap::new(),
+            examples: Vec::new(),
+            ambiguous_rows: Rows::default(),
+            service_time: Latencies::default(),
+            response_time: Latencies::default(),
+            first_sent: None,
+            last_settled: None,
+            window: Window::default(),
+            batch: Tally::default(),
+            point: Tally::default(),
+            throttled_before_point: 0,
+        }
+    }
+
+    /// Counts an ending; of a failure, tells how many of its kind there are now.
+    pub(super) fn settled(&mut self, row: u64, outcome: &Outcome) -> Option<u64> {
+        let first_sent = *self.first_sent.get_or_insert(outcome.admitted);
+        let first_sent = first_sent.min(outcome.admitted);
+        self.first_sent = Some(first_sent);
+        self.last_settled = Some(self.last_settled.map_or(outcome.settled, |last| last.max(outcome.settled)));
+        self.window.settled(first_sent, outcome.settled);
+        self.batch.settled(outcome);
+        self.point.settled(outcome);
+        if outcome.ambiguous {
+            self.ambiguous_rows.insert(row);
+        }
+        match &outcome.result {
+            Ok(receipt) => {
+                self.succeeded += 1;
+                self.request_units += receipt.request_units;
+                None
+            }
+            Err(failure) => Some(self.failed(row, failure)),
+        }
+    }
+
+    fn failed(&mut self, row: u64, failure: &Failure) -> u64 {
+        self.failed += 1;
+        let count = self.failures.entry(failure.kind).or_default();
+        *count += 1;
+        if *count <= EXAMPLES {
+            self.examples.push(FailureExample::new(row, failure));
+        }
+        *count
+    }
+
+    pub(super) fn not_sent(&mut self, count: u64) {
+        self.not_sent += count;
+    }
+
+    fn elapsed(&self) -> Duration {
+        match (self.first_sent, self.last_settled) {
+            (Some(first), Some(last)) => last.saturating_duration_since(first),
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn counts(&self, requested: u64) -> Counts {
+        let pending = requested.saturating_sub(self.succeeded + self.failed + self.not_sent);
+        let in_flight = self.turbulence.admitted().saturating_sub(self.succeeded + self.failed).min(pending);
+        Counts {
+            requested,
+            succeeded: self.succeeded,
+            failed: self.failed,
+            not_sent: self.not_sent,
+            pending,
+            queued: pending - in_flight,
+            in_flight,
+            throttled: self.turbulence.throttled(),
+            ambiguous: self.turbulence.ambiguous(),
+            resent: self.turbulence.resent(),
+        }
+    }
+
+    pub(super) fn close_batch(&mut self, requested: u64, wall: Duration) -> ServiceBatch {
+        let figures = ServiceBatch {
+            service: self.name,
+            succeeded: self.batch.succeeded,
+            failed: self.batch.failed,
+            request_units: self.batch.request_units,
+            wall,
+            service_time: self.batch.service_time.percentiles(),
+            response_time: self.batch.response_time.percentiles(),
+            processing: self.window.processing(),
+            elapsed: self.elapsed(),
+            total: self.counts(requested),
+        };
+        self.batch.reset();
+        figures
+    }
+
+    pub(super) fn close_point(&mut self, requested: u64) -> RecordedService {
+        let counts = self.counts(requested);
+        let throttled = counts.throttled - self.throttled_before_point;
+        self.throttled_before_point = counts.throttled;
+        self.service_time.add(&self.point.service_time);
+        self.response_time.add(&self.point.response_time);
+        let recorded = RecordedService {
+            name: self.name,
+            figures: ServicePoint {
+                succeeded: self.point.succeeded,
+                failed: self.point.failed,
+                throttled,
+                pending: counts.pending,
+                request_units: super::summary::round(self.point.request_units),
+                service_time_ms: reported(&self.point.service_time),
+                response_time_ms: reported(&self.point.response_time),
+            },
+            service_time: self.point.service_time.pack(),
+            response_time: self.point.response_time.pack(),
+        };
+        self.point.reset();
+        recorded
+    }
+
+    /// Where it stands now.
+    pub(super) fn snapshot(&self, requested: u64) -> ServiceSnapshot {
+        let all = |closed: &Latencies, open: &Latencies| {
+            let mut all = closed.clone();
+            all.add(open);
+            all
+        };
+        ServiceSnapshot {
+            service: self.name,
+            counts: self.counts(requested),
+            elapsed: self.elapsed(),
+            request_units: self.request_units,
+            failures: self.failures.clone(),
+            failure_examples: self.examples.clone(),
+            service_time: all(&self.service_time, &self.point.service_time),
+            response_time: all(&self.response_time, &self.point.response_time),
+        }
+    }
+
+    /// The totals, once the last point is closed.
+    pub(super) fn summary(&self, requested: u64) -> ServiceSummary {
+        ServiceSummary::new(self.snapshot(requested), self.ambiguous_rows.clone())
+    }
+}
