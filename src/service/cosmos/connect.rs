@@ -46,15 +46,40 @@ impl CosmosDb {
     /// A [`ConnectError`] within 15 s if the account cannot be reached or refuses txgen, if something may not be
     /// created, if the container has another partition key, or on cancellation.
     pub async fn connect(settings: &CosmosDbSettings, cancel: CancellationToken) -> Result<Self, ConnectError> {
-        let mut connecting =
-            Connecting { settings, deadline: Instant::now() + CONNECT_TIMEOUT, limit: CONNECT_TIMEOUT };
-        let connected = tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err("interrupted while connecting".to_owned()),
-            connected = connecting.run() => connected,
-        };
-        connected.map_err(|message| ConnectError { service: ServiceName::CosmosDb, message })
+        let mut connecting = Connecting::new(settings);
+        unless_cancelled(&cancel, connecting.run()).await
     }
+
+    /// Reaches the account and reads what is there, as [`Self::connect`] does, but creates nothing.
+    ///
+    /// # Errors
+    /// As [`Self::connect`]; that the database or the container is not there is none.
+    pub async fn inspect(settings: &CosmosDbSettings, cancel: CancellationToken) -> Result<Found, ConnectError> {
+        unless_cancelled(&cancel, Connecting::new(settings).look()).await
+    }
+}
+
+async fn unless_cancelled<T>(
+    cancel: &CancellationToken,
+    connecting: impl Future<Output = Result<T, String>>,
+) -> Result<T, ConnectError> {
+    let connected = tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err("interrupted while connecting".to_owned()),
+        connected = connecting => connected,
+    };
+    connected.map_err(|message| ConnectError { service: ServiceName::CosmosDb, message })
+}
+
+/// What of the database and the container is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing: a run would create both.
+    Nothing,
+    /// The database alone: a run would create the container in it.
+    Database(Throughput),
+    /// Both.
+    Container(Box<Provision>),
 }
 
 /// A failed step: what Azure's client says, or that time ran out.
@@ -70,28 +95,51 @@ struct Connecting<'a> {
     limit: Duration,
 }
 
-impl Connecting<'_> {
+impl<'a> Connecting<'a> {
+    fn new(settings: &'a CosmosDbSettings) -> Self {
+        Self { settings, deadline: Instant::now() + CONNECT_TIMEOUT, limit: CONNECT_TIMEOUT }
+    }
+
     async fn run(&mut self) -> Result<CosmosDb, String> {
         let client = self.client().await?;
         let database = client.database_client(self.settings.database.clone());
         let created_database = self.database(&client, &database).await?;
         let (container, created_container) = self.container(&database).await?;
-        let properties = self.properties(&container).await?;
+        let found = self.provision(&database, &container).await?;
+        let provision = Provision { created_database, created_container, ..found };
+        tracing::debug!(?provision, "connected to Cosmos DB");
+        Ok(CosmosDb { container, throttle_wait: self.settings.throttle_wait, provision })
+    }
+
+    async fn look(&self) -> Result<Found, String> {
+        let client = self.client().await?;
+        let database = client.database_client(self.settings.database.clone());
+        if !self.database_is_there(&database).await? {
+            return Ok(Found::Nothing);
+        }
+        match self.find_container(&database).await {
+            Ok(container) => Ok(Found::Container(Box::new(self.provision(&database, &container).await?))),
+            Err(trouble) if trouble.is_status(404) => Ok(Found::Database(self.throughput(&database, None).await?)),
+            Err(trouble) => Err(self.refused(Step::ReadContainer, trouble)),
+        }
+    }
+
+    /// What database and container are like, of which neither was created just now.
+    async fn provision(&self, database: &DatabaseClient, container: &ContainerClient) -> Result<Provision, String> {
+        let properties = self.properties(container).await?;
         let warnings = provision::examine(&properties).map_err(|reason| self.told(&reason))?;
-        let throughput = self.throughput(&database, &container).await?;
+        let throughput = self.throughput(database, Some(container)).await?;
         let physical_partitions = self.within(container.read_feed_ranges(None)).await.ok().map(|ranges| ranges.len());
-        let transport = self.transport(&container).await;
-        let provision = Provision {
-            created_database,
-            created_container,
+        let transport = self.transport(container).await;
+        Ok(Provision {
+            created_database: false,
+            created_container: false,
             throughput,
             physical_partitions,
             default_ttl: properties.default_ttl.into(),
             transport,
             warnings,
-        };
-        tracing::debug!(?provision, "connected to Cosmos DB");
-        Ok(CosmosDb { container, throttle_wait: self.settings.throttle_wait, provision })
+        })
     }
 
     async fn client(&self) -> Result<CosmosClient, String> {
@@ -103,13 +151,19 @@ impl Connecting<'_> {
         }
     }
 
-    /// Whether it had to be created.
-    async fn database(&mut self, client: &CosmosClient, database: &DatabaseClient) -> Result<bool, String> {
+    async fn database_is_there(&self, database: &DatabaseClient) -> Result<bool, String> {
         let options = ReadDatabaseOptions::default().with_operation_options(client::for_metadata());
         match self.within(database.read(Some(options))).await {
-            Ok(_) => return Ok(false),
-            Err(trouble) if trouble.is_status(404) => {}
-            Err(trouble) => return Err(self.refused(Step::ReadDatabase, trouble)),
+            Ok(_) => Ok(true),
+            Err(trouble) if trouble.is_status(404) => Ok(false),
+            Err(trouble) => Err(self.refused(Step::ReadDatabase, trouble)),
+        }
+    }
+
+    /// Whether it had to be created.
+    async fn database(&mut self, client: &CosmosClient, database: &DatabaseClient) -> Result<bool, String> {
+        if self.database_is_there(database).await? {
+            return Ok(false);
         }
         self.allow_for_creation();
         let name = &self.settings.database;
@@ -172,10 +226,17 @@ impl Connecting<'_> {
         self.within(read).await.map_err(|trouble| self.refused(Step::ReadContainer, trouble))
     }
 
-    async fn throughput(&self, database: &DatabaseClient, container: &ContainerClient) -> Result<Throughput, String> {
+    async fn throughput(
+        &self,
+        database: &DatabaseClient,
+        container: Option<&ContainerClient>,
+    ) -> Result<Throughput, String> {
         let options = || Some(ThroughputOptions::default().with_operation_options(client::for_metadata()));
         let read = async {
-            let of_container = container.read_throughput(options()).await?;
+            let of_container = match container {
+                Some(container) => container.read_throughput(options()).await?,
+                None => None,
+            };
             let of_database = database.read_throughput(options()).await?;
             Ok(Throughput::of(of_database.as_ref(), of_container.as_ref()))
         };

@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 use crate::service::{Attempts, Failure, FailureKind, Receipt, Service, ServiceName};
 use crate::transaction::Transaction;
 
+pub use connect::Found;
 pub use provision::{DefaultTtl, Provision, Scope, Throughput, Transport};
 
 use answer::{Setback, Symptoms};

@@ -17,6 +17,7 @@ mod tokens;
 
 use std::fmt;
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use azure_core::credentials::TokenCredential;
@@ -176,6 +177,25 @@ impl EventHubs {
         let connected = connected.map_err(|message| ConnectError { service: ServiceName::EventHubs, message })?;
         let (publishers, hubs) = connected.into_iter().unzip();
         Ok(Self { hubs, publishers })
+    }
+
+    /// Looks at one hub: connects, authorises a link to send, reads what the hub is like, and leaves again, within the
+    /// time that connecting takes. Nothing is sent.
+    ///
+    /// # Errors
+    /// As [`Self::connect`]: the whole line for the user.
+    pub async fn inspect(
+        hub: &ConnectionString,
+        settings: &EventHubsSettings,
+        cancel: CancellationToken,
+    ) -> Result<HubInfo, String> {
+        let one = NonZeroUsize::MIN;
+        let settings = EventHubsSettings { connections: one, max_in_flight: one, ..settings.clone() };
+        let options = Options::default();
+        let connected = cancel.run_until_cancelled(connect_hub(hub, &settings, &options)).await;
+        let (publisher, info) = connected.unwrap_or_else(|| Err("interrupted while connecting".to_owned()))?;
+        publisher.close().await;
+        Ok(info)
     }
 
     /// The hubs, in the order of the settings.
