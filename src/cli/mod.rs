@@ -1,5 +1,6 @@
 //! The commands: one file each. Together with `main` the only place that prints.
 
+mod check;
 mod completions;
 mod data;
 mod emulator;
@@ -57,6 +58,8 @@ pub struct Cli {
 enum Command {
     /// Send every transaction of a CSV file to Event Hubs and Cosmos DB
     Run(Box<run::RunArgs>),
+    /// Read the settings, connect and look, without sending or creating anything
+    Check(Box<check::CheckArgs>),
     /// Serve local Event Hubs and Cosmos DB until Ctrl-C
     Emulator(emulator::EmulatorArgs),
     /// Make or look at CSV files of transactions
@@ -86,6 +89,7 @@ impl Cli {
     pub async fn execute(self) -> Result<ExitCode, CliError> {
         match self.command {
             Command::Run(args) => run::execute(*args).await,
+            Command::Check(args) => check::execute(*args).await,
             Command::Emulator(args) => emulator::execute(args).await,
             Command::Data(command) => data::execute(command).await,
             Command::Report(args) => report::execute(args).await,

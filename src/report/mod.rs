@@ -4,6 +4,7 @@
 //! ANSI escapes, which the printing edge strips where they are not wanted.
 
 pub mod blocks;
+pub mod check;
 pub mod json;
 mod number;
 pub mod opening;

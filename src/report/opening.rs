@@ -74,7 +74,7 @@ fn cost(throughput: Throughput) -> Option<Cost> {
 }
 
 /// `throughput 15000 RU/s on the database: about USD 1.20 an hour, 876.00 a month (list price)`.
-fn describe(throughput: Throughput) -> String {
+pub(super) fn describe(throughput: Throughput) -> String {
     let Some(Cost { hourly_usd, monthly_usd }) = cost(throughput) else {
         return format!("throughput {throughput}");
     };
@@ -161,7 +161,7 @@ fn ttl(seconds: u32) -> String {
     }
 }
 
-fn throughput_json(throughput: Throughput) -> Value {
+pub(super) fn throughput_json(throughput: Throughput) -> Value {
     let (mode, request_units_per_second, scope) = match throughput {
         Throughput::Manual { request_units_per_second, scope } => ("manual", request_units_per_second, scope),
         Throughput::Autoscale { max_request_units_per_second, scope } => {
@@ -184,7 +184,7 @@ fn cents(usd: f64) -> f64 {
     (usd * 100.0).round() / 100.0
 }
 
-fn line(text: &mut String, name: &str, value: &str) -> std::fmt::Result {
+pub(super) fn line(text: &mut String, name: &str, value: &str) -> std::fmt::Result {
     writeln!(text, "{NAME}{name:<10}{NAME:#} {}", single_line(value))
 }
 

@@ -252,7 +252,7 @@ fn connection_string(text: &str) -> Checked<ConnectionString> {
 }
 
 /// In days at most, as people write it: humantime would make 60 days `1month 29days 13h…`.
-fn show_duration(duration: &Duration) -> String {
+pub(super) fn show_duration(duration: &Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0 if duration.is_zero() => "0s".to_owned(),

@@ -1,0 +1,167 @@
+//! `txgen check`: what a run would use and what it would find, without a run: the settings with their sources, and each
+//! service for itself, so that all that is wrong is told at once.
+
+use std::future::Future;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anstream::{AutoStream, ColorChoice};
+use anyhow::{Context as _, anyhow};
+use clap::{Args, ValueEnum};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::output::tell;
+use super::{CliError, INTERRUPTED, signals};
+use crate::report::check::{CosmosDbFinding, Findings, HubFinding, Setting};
+use crate::run::Stop;
+use crate::service::cosmos::{CosmosDb, Found};
+use crate::service::event_hubs::EventHubs;
+use crate::settings::{CosmosDbSettings, EventHubsSettings, Key, Loaded, Provenance, RunFlags, SettingsFile, tunings};
+
+/// What `txgen check` takes.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Read the settings, connect and look, without sending or creating anything\n\n\
+        Says where each value comes from, connects to every event hub and to Cosmos DB, authenticates, and reads what \
+        they are like. An event hub says whether txgen may send; Cosmos DB tells that only when something is written.",
+    after_help = "Examples:\n  \
+        txgen check                                    what a run would use and find\n  \
+        txgen check --settings production.json\n  \
+        txgen check --only-cosmos --database Test      with the flags of the run to come\n  \
+        txgen check --output json                      for scripts\n\n\
+        Exit codes:\n  \
+        0      a run could begin\n  \
+        2      the settings are wrong, or something is missing\n  \
+        3      a service could not be reached or refused txgen\n  \
+        130    interrupted"
+)]
+pub(super) struct CheckArgs {
+    /// Read the settings from this file [default: ./appsettings.json, if it is there]
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// How to show what was found
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    output: CheckFormat,
+
+    #[command(flatten)]
+    flags: RunFlags,
+}
+
+/// How findings are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum CheckFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Looks, and shows what was found.
+pub(super) async fn execute(args: CheckArgs) -> Result<ExitCode, CliError> {
+    let stop = Stop::default();
+    let listener = signals::listen(stop.clone(), tell).context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
+    let file = SettingsFile::of_flag(args.settings.clone());
+    let env = |name: &str| std::env::var(name).ok();
+    let loaded = match crate::settings::load(&args.flags, &file, &env, None) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            let findings = Findings { problems: error.problems.clone(), ..Findings::default() };
+            // In text the error itself is all there is to say.
+            if args.output == CheckFormat::Json {
+                show(&findings, args.output);
+            }
+            return Err(CliError::usage(error));
+        }
+    };
+    let findings = look(&args.flags, &loaded, stop.token()).await;
+    listener.abort();
+    if stop.is_requested() {
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    show(&findings, args.output);
+    match (findings.failed(), findings.checked()) {
+        (0, _) => Ok(ExitCode::SUCCESS),
+        (wrong, all) => Err(CliError::not_connected(anyhow!("{wrong} of {all} checks failed"))),
+    }
+}
+
+async fn look(flags: &RunFlags, loaded: &Loaded, cancel: CancellationToken) -> Findings {
+    let settings = &loaded.settings;
+    let event_hubs = async {
+        match &settings.event_hubs {
+            Some(hubs) => look_at_hubs(hubs, &loaded.origins, cancel.clone()).await,
+            None => Vec::new(),
+        }
+    };
+    let cosmos_db = async {
+        match &settings.cosmos_db {
+            Some(cosmos_db) => Some(look_at_cosmos_db(cosmos_db, cancel.clone()).await),
+            None => None,
+        }
+    };
+    let (event_hubs, cosmos_db) = tokio::join!(event_hubs, cosmos_db);
+    let mut notes: Vec<String> = loaded.warnings.iter().chain(&loaded.notes).cloned().collect();
+    if let Some(Ok(Found::Container(provision))) = cosmos_db.as_ref().map(|cosmos_db| &cosmos_db.found) {
+        notes.extend(provision.warnings.iter().cloned());
+    }
+    Findings { settings: values(flags, loaded), problems: Vec::new(), notes, event_hubs, cosmos_db }
+}
+
+async fn look_at_hubs(hubs: &EventHubsSettings, origins: &[Provenance], cancel: CancellationToken) -> Vec<HubFinding> {
+    let keys = origins.iter().map(|provenance| provenance.key).filter(|key| Key::EVENT_HUBS.contains(key));
+    let looks = keys.zip(&hubs.hubs).map(|(key, hub)| {
+        let look = EventHubs::inspect(hub, hubs, cancel.clone());
+        async move {
+            let (found, took) = timed(look).await;
+            HubFinding { key: key.name(), found, took }
+        }
+    });
+    futures_util::future::join_all(looks).await
+}
+
+async fn look_at_cosmos_db(settings: &CosmosDbSettings, cancel: CancellationToken) -> CosmosDbFinding {
+    let (found, took) = timed(CosmosDb::inspect(settings, cancel)).await;
+    CosmosDbFinding {
+        endpoint: settings.endpoint.to_string(),
+        database: settings.database.clone(),
+        container: settings.container.clone(),
+        throughput_if_created: settings.throughput,
+        authentication: if settings.auth_key.is_some() { "account key" } else { "Microsoft Entra ID" },
+        found: found.map_err(|error| error.message),
+        took,
+    }
+}
+
+async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    let start = Instant::now();
+    let done = work.await;
+    (done, start.elapsed())
+}
+
+/// The keys, and then what has a flag alone.
+fn values(flags: &RunFlags, loaded: &Loaded) -> Vec<Setting> {
+    let keys = loaded.origins.iter().map(|provenance| Setting {
+        key: provenance.key.to_string(),
+        value: provenance.value.clone(),
+        source: provenance.origin.to_string(),
+    });
+    let tunings = tunings(flags, &loaded.settings).into_iter().map(|tuning| Setting {
+        key: tuning.flag.to_owned(),
+        value: tuning.value,
+        source: tuning.origin.to_string(),
+    });
+    keys.chain(tunings).collect()
+}
+
+fn show(findings: &Findings, format: CheckFormat) {
+    let (text, colours) = match format {
+        CheckFormat::Text => (findings.to_text(), AutoStream::choice(&std::io::stdout())),
+        CheckFormat::Json => (findings.to_json(), ColorChoice::Never),
+    };
+    // Whoever closes standard output early has seen enough; the exit code says the rest.
+    let _ = AutoStream::new(std::io::stdout(), colours).write_all(text.as_bytes());
+}
