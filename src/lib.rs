@@ -22,6 +22,8 @@
 pub mod cli;
 pub mod data;
 pub mod emulator;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod identity;
 pub(crate) mod partitioning;
 pub mod report;

@@ -174,6 +174,12 @@ impl Account {
         }
     }
 
+    /// The memory that the documents of all containers take, in bytes.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn memory(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
+    }
+
     /// Gives back the memory of expired documents, with at most `batch` of them removed while a container is locked.
     pub(super) async fn expire(&self, batch: usize) {
         for container in self.containers() {

@@ -15,6 +15,8 @@ mod charge;
 mod clock;
 mod document;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod patience;
 mod query;
 mod rid;

@@ -236,6 +236,27 @@ impl Store {
             .filter(move |(_, document)| document.expiry(self.default_ttl).is_none_or(|expiry| now < expiry))
     }
 
+    /// Holds the indexes against the documents, and gives the memory that these take, in bytes.
+    ///
+    /// # Panics
+    /// When they do not agree.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn check(&self) -> u64 {
+        assert_eq!((self.ids.len(), self.changes.len()), (self.documents.len(), self.documents.len()));
+        let expiring = self.documents.values().filter(|document| document.expiry(self.default_ttl).is_some()).count();
+        assert_eq!(self.expiries.len(), expiring);
+        for (place, document) in &self.documents {
+            assert_eq!(self.changes.get(&document.version), Some(place));
+            assert_eq!(
+                id_of(&document.body).map(|id| self.ids.get(&(place.key, id.into()))),
+                Some(Some(&place.number))
+            );
+        }
+        let bodies: u64 = self.documents.values().map(|document| document.body.len() as u64).sum();
+        assert_eq!(self.bytes, bodies);
+        self.documents.values().map(Document::weight).sum()
+    }
+
     /// The latest versions of the unexpired documents that changed after the change `after`, in the order of change.
     pub(super) fn changes(&self, after: u64, now: u32) -> impl Iterator<Item = (Place, &Document)> {
         self.changes

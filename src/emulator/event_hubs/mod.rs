@@ -23,6 +23,8 @@ mod bell;
 mod cbs;
 mod connection;
 mod core;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod grants;
 mod incoming;
 mod ingest;
