@@ -15,6 +15,12 @@ use super::rid;
 use super::store::Store;
 use super::throughput::{Budgets, Throughput};
 
+/// Databases and containers of the account, taken together, at most.
+/// <https://learn.microsoft.com/azure/cosmos-db/concepts-limits#control-plane>
+const MAX_RESOURCES: usize = 500;
+/// The longest definition of a container, in bytes: it is kept as it came.
+pub(super) const MAX_DEFINITION_BYTES: usize = 128 * 1024;
+
 /// Everything that is kept, and the counters of what went on.
 pub(super) struct Account {
     pub(super) gate: Gate,
@@ -84,6 +90,10 @@ impl Account {
         if databases.contains_key(id) {
             return Err(Failure::conflict());
         }
+        let containers = databases.values().map(|database| read(&database.containers).len());
+        if databases.len() + containers.sum::<usize>() >= MAX_RESOURCES {
+            return Err(Failure::too_many_resources(MAX_RESOURCES));
+        }
         let number = self.last_database.fetch_add(1, Ordering::Relaxed) + 1;
         let rid = rid::database(number);
         let link = format!("dbs/{rid}/");
@@ -127,9 +137,13 @@ impl Account {
         definition: Definition,
         offer: Option<Throughput>,
     ) -> Result<Arc<Container>, Failure> {
+        let others = self.databases().len() + self.containers().len();
         let mut containers = write(&database.containers);
         if containers.contains_key(&definition.id) {
             return Err(Failure::conflict());
+        }
+        if others >= MAX_RESOURCES {
+            return Err(Failure::too_many_resources(MAX_RESOURCES));
         }
         let number = database.last_container.fetch_add(1, Ordering::Relaxed) + 1;
         let rid = rid::container(database.number, number);

@@ -91,6 +91,18 @@ impl Failure {
         )
     }
 
+    /// More is being sent at once than there is memory for.
+    pub(super) fn too_many_bodies() -> Self {
+        let message = "Too many large requests are being sent at once: try again.";
+        Self { message: message.to_owned(), ..Self::throttled(Duration::from_millis(100)) }
+    }
+
+    /// The database or container would be one too many.
+    pub(super) fn too_many_resources(most: usize) -> Self {
+        let message = format!("The account may have {most} databases and containers, and does: delete some first.");
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
     /// The client's idea of the container's partitions is out of date.
     pub(super) fn range_gone() -> Self {
         Self::new(StatusCode::GONE, "The requested partition key range is gone: read the container's ranges anew.")

@@ -23,7 +23,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -55,9 +55,11 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_BODY_BYTES: usize = routes::MAX_DOCUMENT_BYTES + 64 * 1024;
 /// How much of a body that nobody wants is read nevertheless, so that its sender gets to read the answer.
 const MAX_DRAINED_BYTES: usize = 4 * MAX_BODY_BYTES;
-/// Bytes of all bodies that are being received: more have to wait. Counted in units, so that the count is small.
+/// Bytes of all bodies that are being received; more are refused. Counted in units, so that the count is small.
 const BODY_BUDGET: usize = 256 * 1024 * 1024 / BODY_UNIT;
 const BODY_UNIT: usize = 16 * 1024;
+/// Units that are kept for bodies of a single one: who sends large ones slowly must not keep out the small ones.
+const SMALL_BODIES: usize = BODY_BUDGET / 4;
 /// What an HTTP/2 connection starts with.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Requests in flight on one HTTP/2 connection at most.
@@ -330,17 +332,11 @@ impl Shared {
     }
 
     async fn read(&self, mut body: Incoming) -> Result<Bytes, Failure> {
-        let size = body.size_hint();
-        if size.lower() > MAX_BODY_BYTES as u64 {
+        if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
             drain(body).await;
             return Err(Failure::too_large());
         }
-        // Without a declared size it may become as large as is allowed.
-        let most = size.upper().and_then(|most| usize::try_from(most).ok()).unwrap_or(MAX_BODY_BYTES);
-        let most = most.min(MAX_BODY_BYTES);
-        let units = u32::try_from(most.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX);
-        // Never closed, and larger than any body.
-        let _permit = self.bodies.acquire_many(units).await;
+        let mut room = Room { bodies: &self.bodies, taken: None };
         let mut first = Bytes::new();
         let mut whole = BytesMut::new();
         while let Some(frame) = body.frame().await {
@@ -348,9 +344,14 @@ impl Shared {
             else {
                 continue;
             };
-            if whole.len() + first.len() + data.len() > MAX_BODY_BYTES {
+            let size = whole.len() + first.len() + data.len();
+            if size > MAX_BODY_BYTES {
                 drain(body).await;
                 return Err(Failure::too_large());
+            }
+            if !room.fits(size) {
+                drain(body).await;
+                return Err(Failure::too_many_bodies());
             }
             // Most bodies come in one piece, which then need not be copied.
             if first.is_empty() && whole.is_empty() {
@@ -361,6 +362,32 @@ impl Shared {
             }
         }
         Ok(if whole.is_empty() { first } else { whole.freeze() })
+    }
+}
+
+/// What a body takes of the budget, as it comes: what was only announced takes nothing.
+struct Room<'a> {
+    bodies: &'a Semaphore,
+    taken: Option<SemaphorePermit<'a>>,
+}
+
+impl Room<'_> {
+    /// Whether the body may have so many bytes; if so they are taken.
+    fn fits(&mut self, bytes: usize) -> bool {
+        let held = self.taken.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let more = bytes.div_ceil(BODY_UNIT).saturating_sub(held);
+        if more == 0 {
+            return true;
+        }
+        if held + more > 1 && self.bodies.available_permits() < more + SMALL_BODIES {
+            return false;
+        }
+        let Ok(permit) = self.bodies.try_acquire_many(u32::try_from(more).unwrap_or(u32::MAX)) else { return false };
+        match &mut self.taken {
+            Some(taken) => taken.merge(permit),
+            None => self.taken = Some(permit),
+        }
+        true
     }
 }
 
@@ -399,5 +426,32 @@ async fn drain(mut body: Incoming) {
         if drained > MAX_DRAINED_BYTES {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_bodies_leave_room_for_small_ones() {
+        let bodies = Semaphore::new(BODY_BUDGET);
+        let room = || Room { bodies: &bodies, taken: None };
+        let mut large = Vec::new();
+        loop {
+            let mut body = room();
+            if !body.fits(BODY_UNIT * 100) {
+                break;
+            }
+            large.push(body);
+        }
+        assert_eq!(large.len(), (BODY_BUDGET - SMALL_BODIES) / 100);
+        let mut small = room();
+        assert!(small.fits(1) && small.fits(BODY_UNIT));
+        assert!(!small.fits(BODY_UNIT * 100));
+        drop(large.pop());
+        assert!(small.fits(BODY_UNIT * 100));
+        drop((large, small));
+        assert_eq!(bodies.available_permits(), BODY_BUDGET);
     }
 }

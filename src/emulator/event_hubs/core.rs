@@ -13,6 +13,8 @@ use super::wire::writer::Writer;
 
 /// How many bytes may wait for a peer that does not read before the emulator stops working for it.
 pub(super) const HIGH_WATER: usize = 256 * 1024;
+/// Bytes of replies that may wait for credit, over all links of a connection.
+const MAX_WAITING_REPLY_BYTES: usize = 256 * 1024;
 
 /// The part of a connection that does not depend on its sessions.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(super) struct Core {
     pub(super) cbs_links: [bool; 2],
     /// Links over all sessions.
     pub(super) links: usize,
+    /// Bytes of replies that wait for credit, over all links.
+    pub(super) waiting_reply_bytes: usize,
     /// Set when a frame could not be sent: the connection is to be closed.
     pub(super) failure: Option<AmqpError>,
     /// Set when the connection is to end without a word.
@@ -66,6 +70,7 @@ impl Core {
             peer_max_frame: MIN_MAX_FRAME_SIZE as usize,
             cbs_links: [false; 2],
             links: 0,
+            waiting_reply_bytes: 0,
             failure: None,
             hang_up: None,
         }
@@ -82,6 +87,11 @@ impl Core {
                 format!("An answer of {size} bytes does not fit into the max-frame-size of {}.", self.peer_max_frame),
             ));
         }
+    }
+
+    /// Whether one more reply of this size may wait for credit.
+    pub(super) fn has_room_for_reply(&self, size: usize) -> bool {
+        self.waiting_reply_bytes == 0 || self.waiting_reply_bytes + size <= MAX_WAITING_REPLY_BYTES
     }
 
     /// Whether so much waits for the peer already that nothing more should be made for it.

@@ -10,6 +10,8 @@ use crate::shared_access::Token;
 
 /// How many tokens a connection may hold.
 const MAX_GRANTS: usize = 512;
+/// The longest path that a grant is kept for, in bytes: that of the longest address.
+const MAX_PATH_LENGTH: usize = 1024;
 /// Entra ID tokens that do not tell their end are good for so many seconds.
 const DEFAULT_LIFETIME: u64 = 3600;
 
@@ -100,6 +102,9 @@ pub(super) fn check(
     now: u64,
 ) -> Result<Grant, Denied> {
     let path = resource_path(audience);
+    if path.len() > MAX_PATH_LENGTH {
+        return Err(Denied { status: 400, description: "The audience is longer than any resource's.".to_owned() });
+    }
     if token_type.ends_with(":sastoken") || token.starts_with("SharedAccessSignature ") {
         return check_signature(policies, token, path, now);
     }

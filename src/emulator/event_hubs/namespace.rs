@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use super::options::EventHubsEmulatorOptions;
-use super::store::Hub;
+use super::store::{self, Hub};
 use super::throttle::Throttle;
 use super::wire::message::EventParts;
 use super::wire::performative::AmqpError;
@@ -57,7 +57,7 @@ pub(super) struct Namespace {
     throttle: Option<Mutex<Throttle>>,
     /// Trouble that was asked for.
     pub(super) faults: FaultPlan,
-    /// Bytes of the events that are stored.
+    /// Bytes of memory that the events which are stored take.
     stored_bytes: AtomicU64,
     /// Bytes of messages that are not whole yet.
     pub(super) partial_bytes: AtomicUsize,
@@ -127,7 +127,7 @@ impl Namespace {
             }
         }
         if let Some(limit) = self.options.memory_limit
-            && self.stored_bytes.load(Ordering::Relaxed) + size > limit
+            && self.stored_bytes.load(Ordering::Relaxed) + size + store::OVERHEAD * events.len() as u64 > limit
         {
             hub.rejected.fetch_add(1, Ordering::Relaxed);
             return Err(AmqpError::new(
@@ -172,7 +172,7 @@ mod tests {
         let options = EventHubsEmulatorOptions { memory_limit: Some(10_000), retention, ..Default::default() };
         let (namespace, now) = namespace(options);
         let stored = (0..20).take_while(|_| store(&namespace, now).is_ok()).count();
-        assert_eq!(stored, 10);
+        assert_eq!(stored, 9);
         assert_eq!(store(&namespace, now).unwrap_err().condition, "amqp:resource-limit-exceeded");
         assert_eq!(namespace.hubs()[0].rejected.load(Ordering::Relaxed), 2);
 

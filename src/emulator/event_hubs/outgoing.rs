@@ -199,13 +199,24 @@ impl Outgoing {
     }
 
     /// Queues a reply; false when too many wait for credit.
-    pub(super) fn reply(&mut self, message: BytesMut) -> bool {
+    pub(super) fn reply(&mut self, core: &mut Core, message: BytesMut) -> bool {
         match &mut self.outlet {
-            Outlet::Replies { waiting, .. } if waiting.len() < MAX_WAITING_REPLIES => {
+            Outlet::Replies { waiting, .. }
+                if waiting.len() < MAX_WAITING_REPLIES && core.has_room_for_reply(message.len()) =>
+            {
+                core.waiting_reply_bytes += message.len();
                 waiting.push_back(message);
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Bytes of the replies that wait for credit.
+    pub(super) fn waiting_reply_bytes(&self) -> usize {
+        match &self.outlet {
+            Outlet::Replies { waiting, .. } => waiting.iter().map(BytesMut::len).sum(),
+            Outlet::Consumer(_) => 0,
         }
     }
 
@@ -248,6 +259,7 @@ impl Outgoing {
             let Some(reply) = waiting.front() else { break };
             match send(core, channel, self.handle, windows, reply) {
                 Sent::Whole => {
+                    core.waiting_reply_bytes = core.waiting_reply_bytes.saturating_sub(reply.len());
                     waiting.pop_front();
                     self.count();
                 }

@@ -38,7 +38,8 @@ pub(super) struct Session {
 
 #[derive(Debug)]
 enum Link {
-    Incoming(Incoming),
+    // Boxed, for there is a slot for each handle below the highest.
+    Incoming(Box<Incoming>),
     Outgoing(Box<Outgoing>),
     /// The emulator has sent its detach and waits for the peer's.
     Detaching,
@@ -119,7 +120,7 @@ impl Session {
                 answer(core, true, None);
                 let (delivery_count, credit) = link.grant();
                 self.send_credit(core, attach.handle, delivery_count, credit);
-                Link::Incoming(link)
+                Link::Incoming(Box::new(link))
             }
             Ok(Admitted::Outgoing(link, metrics)) => {
                 answer(core, true, metrics.then_some(RUNTIME_METRICS));
@@ -249,7 +250,7 @@ impl Session {
                 "There is no link of this session on which the reply could go.",
             ));
         };
-        if !link.reply(reply) {
+        if !link.reply(core, reply) {
             return Outcome::Rejected(AmqpError::new(
                 "amqp:resource-limit-exceeded",
                 "Too many replies wait for the credit of their link.",
@@ -311,12 +312,15 @@ impl Session {
             .zip(&self.links)
             .filter_map(|(handle, link)| {
                 let (right, path) = match link.as_ref()? {
-                    Link::Incoming(Incoming { inlet: Inlet::Hub(inlet), .. }) => (Right::Send, &inlet.path),
+                    Link::Incoming(link) => match &link.inlet {
+                        Inlet::Hub(inlet) => (Right::Send, &inlet.path),
+                        Inlet::Cbs | Inlet::Management => return None,
+                    },
                     Link::Outgoing(link) => match &link.outlet {
                         Outlet::Consumer(consumer) => (Right::Listen, &consumer.path),
                         Outlet::Replies { .. } => return None,
                     },
-                    _ => return None,
+                    Link::Detaching => return None,
                 };
                 (!core.grants.allow(right, path, now)).then(|| (handle, unauthorized(core, right, path)))
             })
@@ -423,8 +427,9 @@ impl Session {
 
 fn release(core: &mut Core, link: &Link) {
     match link {
-        Link::Incoming(Incoming { inlet: Inlet::Cbs, .. }) => core.cbs_links[0] = false,
+        Link::Incoming(link) if matches!(link.inlet, Inlet::Cbs) => core.cbs_links[0] = false,
         Link::Outgoing(link) => {
+            core.waiting_reply_bytes = core.waiting_reply_bytes.saturating_sub(link.waiting_reply_bytes());
             if let Outlet::Replies { of_cbs: true, .. } = link.outlet {
                 core.cbs_links[1] = false;
             }

@@ -5,7 +5,7 @@ use hyper::{Method, StatusCode};
 use super::{asked_throughput, check_modified, check_precondition, no_such_method, object};
 use crate::emulator::cosmos::answer::Answer;
 use crate::emulator::cosmos::call::Call;
-use crate::emulator::cosmos::catalog::{Account, Container, Database, Definition};
+use crate::emulator::cosmos::catalog::{Account, Container, Database, Definition, MAX_DEFINITION_BYTES};
 use crate::emulator::cosmos::charge;
 use crate::emulator::cosmos::failure::Failure;
 use crate::emulator::cosmos::query;
@@ -24,8 +24,15 @@ pub(super) fn query(database: &Database, body: &[u8]) -> Result<Answer, Failure>
 
 pub(super) fn create(account: &Account, database: &Database, call: &Call, body: &[u8]) -> Result<Answer, Failure> {
     let throughput = asked_throughput(call)?;
-    let container = account.create_container(database, Definition::from_json(object(body)?)?, throughput)?;
+    let container = account.create_container(database, definition(body)?, throughput)?;
     Ok(described(&container, StatusCode::CREATED))
+}
+
+fn definition(body: &[u8]) -> Result<Definition, Failure> {
+    if body.len() > MAX_DEFINITION_BYTES {
+        return Err(Failure::too_large());
+    }
+    Definition::from_json(object(body)?)
 }
 
 /// Reads, replaces or deletes the container with this name.
@@ -44,7 +51,7 @@ pub(super) fn one(
         }
         Method::PUT => {
             check_precondition(call, &container.etag())?;
-            container.replace(Definition::from_json(object(body)?)?, account.clock.unix())?;
+            container.replace(definition(body)?, account.clock.unix())?;
             Ok(described(&container, StatusCode::OK))
         }
         Method::DELETE => {

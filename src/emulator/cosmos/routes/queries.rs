@@ -228,7 +228,8 @@ impl Run<'_> {
             take = take.map(|take| take - 1);
         }
         let more = take != Some(0) && results.peek().is_some();
-        let skip = bookmark.skip + page.count() as u64;
+        // A token that somebody made up may say anything.
+        let skip = bookmark.skip.saturating_add(page.count() as u64);
         let token = more.then(|| Bookmark { place: None, sort_key: None, skip, take }.write()).transpose()?;
         self.answer(page, scanned.documents, token)
     }

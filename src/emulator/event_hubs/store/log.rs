@@ -7,6 +7,9 @@ use super::super::wire::message::Delivery;
 /// A segment holds so many bytes, or one event that is larger.
 const SEGMENT_BYTES: usize = 256 * 1024;
 
+/// Bytes of memory that an event takes besides its own, about: its entry, in a vector that has room for as many again.
+pub(in super::super) const OVERHEAD: u64 = 64;
+
 /// What a sender hands over.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct NewEvent<'a> {
@@ -78,6 +81,11 @@ impl Segment {
         })
     }
 
+    /// The memory that its events take, in bytes.
+    fn memory(&self) -> u64 {
+        self.bytes.len() as u64 + OVERHEAD * self.entries.len() as u64
+    }
+
     fn has_room_for(&self, size: usize) -> bool {
         self.entries.is_empty() || self.bytes.len() + size <= SEGMENT_BYTES
     }
@@ -106,7 +114,7 @@ impl Log {
         }
     }
 
-    /// Adds one event, and gives the number of bytes that it takes. Times never run backwards within a partition, whatever
+    /// Adds one event, and gives the memory that it takes, in bytes. Times never run backwards within a partition, whatever
     /// the clock does.
     pub(super) fn push(&mut self, event: NewEvent<'_>, now_ms: i64) -> u64 {
         let key = event.key.unwrap_or_default().as_bytes();
@@ -140,7 +148,7 @@ impl Log {
         let taken = size.max(1);
         segment.bytes.resize(start + taken, 0);
         self.next_offset += taken as i64;
-        taken as u64
+        taken as u64 + OVERHEAD
     }
 
     /// The sequence number that the next event gets.
@@ -163,10 +171,10 @@ impl Log {
         self.last_enqueued_ms
     }
 
-    /// Bytes that the events which are still there take.
+    /// The memory that the events which are still there take, in bytes.
     #[cfg(test)]
-    pub(super) fn bytes(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.bytes.len() as u64).sum()
+    pub(super) fn memory(&self) -> u64 {
+        self.segments.iter().map(Segment::memory).sum()
     }
 
     /// Bytes of all events that ever were.
@@ -219,14 +227,14 @@ impl Log {
         segment.first_sequence_number + low as i64
     }
 
-    /// Drops the segments whose events were all enqueued before this time; gives the number of bytes given back.
+    /// Drops the segments whose events were all enqueued before this time; gives the memory given back, in bytes.
     pub(super) fn expire(&mut self, before_ms: i64) -> u64 {
         let mut freed = 0;
         while let Some(segment) = self.segments.front() {
             if segment.entries.last().is_some_and(|entry| entry.enqueued_ms >= before_ms) {
                 break;
             }
-            freed += segment.bytes.len() as u64;
+            freed += segment.memory();
             self.segments.pop_front();
         }
         freed
@@ -293,16 +301,16 @@ mod tests {
     #[test]
     fn expired_events_are_gone_and_the_numbers_go_on() {
         let mut log = filled(1000);
-        let before = log.bytes();
+        let before = log.memory();
         let freed = log.expire(600);
-        assert!(freed > 0 && log.bytes() == before - freed);
+        assert!(freed > 0 && log.memory() == before - freed);
         assert!(log.start() > 0 && log.start() <= 600);
         assert_eq!(log.from(0).next().unwrap().sequence_number, log.start());
         assert_eq!(log.find(Position::SequenceNumber(0, true)), log.start());
         push(&mut log, None, b"x", 2000);
         assert_eq!(log.from(1000).next().unwrap().sequence_number, 1000);
         log.expire(i64::MAX);
-        assert_eq!((log.start(), log.end(), log.bytes()), (1001, 1001, 0));
+        assert_eq!((log.start(), log.end(), log.memory()), (1001, 1001, 0));
         assert_eq!(log.from(0).count(), 0);
     }
 

@@ -5,7 +5,7 @@ mod partition;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub(super) use log::Position;
+pub(super) use log::{OVERHEAD, Position};
 pub(super) use partition::{Partition, Refused, Subscription};
 
 use super::partition_hash::partition_of;
@@ -61,7 +61,7 @@ impl Hub {
     /// Stores events that arrived together, in one partition and in order: the given one, else that of the key, else
     /// the next in turn.
     ///
-    /// Gives the number of bytes that they take.
+    /// Gives the memory that they take, in bytes.
     pub(super) fn append(
         &self,
         partition: Option<u32>,

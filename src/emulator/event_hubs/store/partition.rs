@@ -71,8 +71,8 @@ impl Partition {
         }
     }
 
-    /// Adds events that arrived together; an event without a key of its own has that of its batch. Gives the number of
-    /// bytes that they take.
+    /// Adds events that arrived together; an event without a key of its own has that of its batch. Gives the memory
+    /// that they take, in bytes.
     pub(super) fn append(&self, key: Option<&str>, events: &[EventParts<'_>], now_ms: i64) -> u64 {
         let mut taken = 0;
         {
