@@ -131,7 +131,7 @@ async fn each_value_is_told_with_its_source() {
     assert_eq!(source(&findings, "COSMOS_DB_DATABASE"), ("FromEnvironment", "environment"));
     assert_eq!(source(&findings, "COSMOS_DB_AUTH_KEY"), ("(hidden)", "./appsettings.json line 2"));
     assert_eq!(source(&findings, "COSMOS_DB_CONTAINER"), ("transactions", "default"));
-    assert_eq!(source(&findings, "--rate"), ("500/s", "--rate"));
+    assert_eq!(source(&findings, "--rate"), ("500", "--rate"));
     assert_eq!(source(&findings, "--max-pending"), ("100000", "default"));
     let (value, source) = source(&findings, "EVENT_HUB_1_CONNECTION_STRING");
     assert!(value.contains("SharedAccessKey=(hidden)"), "{value}");

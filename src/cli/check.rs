@@ -13,13 +13,14 @@ use clap::{Args, ValueEnum};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::facts::settings;
 use super::output::tell;
 use super::{CliError, INTERRUPTED, signals};
-use crate::report::check::{CosmosDbFinding, Findings, HubFinding, Setting};
+use crate::report::check::{CosmosDbFinding, Findings, HubFinding};
 use crate::run::Stop;
 use crate::service::cosmos::{CosmosDb, Found};
 use crate::service::event_hubs::EventHubs;
-use crate::settings::{CosmosDbSettings, EventHubsSettings, Key, Loaded, Provenance, RunFlags, SettingsFile, tunings};
+use crate::settings::{CosmosDbSettings, EventHubsSettings, Key, Loaded, Provenance, RunFlags, SettingsFile};
 
 /// What `txgen check` takes.
 #[derive(Debug, Args)]
@@ -90,15 +91,14 @@ pub(super) async fn execute(args: CheckArgs) -> Result<ExitCode, CliError> {
 }
 
 async fn look(flags: &RunFlags, loaded: &Loaded, cancel: CancellationToken) -> Findings {
-    let settings = &loaded.settings;
     let event_hubs = async {
-        match &settings.event_hubs {
+        match &loaded.settings.event_hubs {
             Some(hubs) => look_at_hubs(hubs, &loaded.origins, cancel.clone()).await,
             None => Vec::new(),
         }
     };
     let cosmos_db = async {
-        match &settings.cosmos_db {
+        match &loaded.settings.cosmos_db {
             Some(cosmos_db) => Some(look_at_cosmos_db(cosmos_db, cancel.clone()).await),
             None => None,
         }
@@ -108,7 +108,7 @@ async fn look(flags: &RunFlags, loaded: &Loaded, cancel: CancellationToken) -> F
     if let Some(Ok(Found::Container(provision))) = cosmos_db.as_ref().map(|cosmos_db| &cosmos_db.found) {
         notes.extend(provision.warnings.iter().cloned());
     }
-    Findings { settings: values(flags, loaded), problems: Vec::new(), notes, event_hubs, cosmos_db }
+    Findings { settings: settings(flags, None, loaded), problems: Vec::new(), notes, event_hubs, cosmos_db }
 }
 
 async fn look_at_hubs(hubs: &EventHubsSettings, origins: &[Provenance], cancel: CancellationToken) -> Vec<HubFinding> {
@@ -140,21 +140,6 @@ async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
     let start = Instant::now();
     let done = work.await;
     (done, start.elapsed())
-}
-
-/// The keys, and then what has a flag alone.
-fn values(flags: &RunFlags, loaded: &Loaded) -> Vec<Setting> {
-    let keys = loaded.origins.iter().map(|provenance| Setting {
-        key: provenance.key.to_string(),
-        value: provenance.value.clone(),
-        source: provenance.origin.to_string(),
-    });
-    let tunings = tunings(flags, &loaded.settings).into_iter().map(|tuning| Setting {
-        key: tuning.flag.to_owned(),
-        value: tuning.value,
-        source: tuning.origin.to_string(),
-    });
-    keys.chain(tunings).collect()
 }
 
 fn show(findings: &Findings, format: CheckFormat) {

@@ -7,7 +7,7 @@ use humantime::format_duration;
 use super::run::{RunArgs, Services};
 use crate::service::ServiceName;
 use crate::service::cosmos::Throughput;
-use crate::settings::{Loaded, Settings};
+use crate::settings::{Loaded, RunFlags, Settings};
 use crate::stats::{ContainerTarget, DataFile, HubTarget, Setting, Summary, Target};
 
 /// Writes into the summary what only the command knows.
@@ -19,7 +19,10 @@ pub(super) struct Facts {
 impl Facts {
     /// What is known once the services are connected.
     pub(super) fn new(args: &RunArgs, loaded: &Loaded, services: &Services) -> Self {
-        Self { settings: settings(args, loaded), targets: targets(&loaded.settings, services) }
+        Self {
+            settings: settings(&args.flags, Some(args.strict), loaded),
+            targets: targets(&loaded.settings, services),
+        }
     }
 
     /// Adds it to the totals.
@@ -34,30 +37,32 @@ impl Facts {
     }
 }
 
-/// The settings with a key, then those that are flags alone.
-fn settings(args: &RunArgs, loaded: &Loaded) -> Vec<Setting> {
+/// The settings with a key, then those that are flags alone; `strict` is `None` where no data is read.
+pub(super) fn settings(flags: &RunFlags, strict: Option<bool>, loaded: &Loaded) -> Vec<Setting> {
     let with_key = loaded.origins.iter().map(|provenance| Setting {
         key: provenance.key.to_string(),
         value: provenance.value.clone(),
         source: provenance.origin.to_string(),
     });
-    with_key.chain(flags(args, &loaded.settings)).collect()
+    with_key.chain(without_key(flags, strict, &loaded.settings)).collect()
 }
 
-fn flags(args: &RunArgs, settings: &Settings) -> Vec<Setting> {
-    let flags = &args.flags;
+fn without_key(flags: &RunFlags, strict: Option<bool>, settings: &Settings) -> Vec<Setting> {
     let run = &settings.run;
     let mut list = Vec::new();
     let mut tell = |flag: &str, value: &dyn Display, given: bool| {
         let source = if given { flag } else { "default" };
         list.push(Setting { key: flag.to_owned(), value: value.to_string(), source: source.to_owned() });
     };
+    tell("--only-event-hubs", &flags.only_event_hubs, flags.only_event_hubs);
     let rate = run.rate.map_or_else(|| "as fast as the faster service".to_owned(), |rate| rate.to_string());
     tell("--rate", &rate, run.rate.is_some());
     let limit = run.limit.map_or_else(|| "all rows".to_owned(), |limit| limit.to_string());
     tell("--limit", &limit, run.limit.is_some());
     tell("--loop", &run.repeat, flags.repeat);
-    tell("--strict", &args.strict, args.strict);
+    if let Some(strict) = strict {
+        tell("--strict", &strict, strict);
+    }
     tell("--max-pending", &run.max_pending, flags.max_pending.is_some());
     tell("--drain-timeout", &format_duration(run.drain_timeout), flags.drain_timeout.is_some());
     if let Some(hubs) = &settings.event_hubs {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::facts::Facts;
 use super::output::{Output, OutputFormat, tell};
 use super::sharing::SharingArgs;
-use super::{CliError, FAILED, INTERRUPTED, signals};
+use super::{CliError, FAILED, INTERRUPTED, dry_run, signals};
 use crate::emulator::Emulators;
 use crate::identity::RunId;
 use crate::report::counted;
@@ -27,7 +27,8 @@ use crate::service::cosmos::{CosmosDb, Provision};
 use crate::service::event_hubs::{EventHubs, HubInfo};
 use crate::service::{ConnectError, Service as _, ServiceName, Turbulence};
 use crate::settings::{
-    CosmosDbSettings, EventHubClient, EventHubTransport, Loaded, Origin, Provenance, RunFlags, Settings, SettingsFile,
+    CosmosDbSettings, EventHubClient, EventHubTransport, Loaded, Origin, Preset, Provenance, RunFlags, Settings,
+    SettingsFile,
 };
 use crate::source::{RowError, Source, SourceOptions};
 use crate::stats::{DataFile, Stats, StopReason, Summary};
@@ -40,46 +41,54 @@ pub(super) const DEFAULT_DATA: &str = "data/Untagged_Transactions.csv";
 #[command(after_help = "Examples:\n  txgen run --emulator                    try it, without an Azure account\n  \
     txgen run --seconds-to-run 600          both services, as appsettings.json says\n  \
     txgen run --only-cosmos --limit 2000    2,000 documents\n  \
-    txgen run --rate 500 --loop             500 transactions per second, the data again and again")]
+    txgen run --rate 500 --loop             500 transactions per second, the data again and again\n  \
+    txgen run --dry-run                     what would be sent where, without sending it")]
 pub(super) struct RunArgs {
     /// Read the settings from this file [default: ./appsettings.json, if it is there]
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
     /// Read the transactions from this CSV file
     #[arg(long, value_name = "FILE", default_value = DEFAULT_DATA)]
-    data: PathBuf,
+    pub(super) data: PathBuf,
     /// Bring up local Event Hubs and Cosmos DB in this process, and write to them
     #[arg(long)]
-    emulator: bool,
+    pub(super) emulator: bool,
     /// Reject rows with empty or unreadable numbers, dates and booleans, instead of sending 0 or false
     #[arg(long)]
     pub(super) strict: bool,
 
     /// How to show the run
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, help_heading = "Output")]
-    output: OutputFormat,
+    pub(super) output: OutputFormat,
     /// Show the totals alone
     #[arg(long, help_heading = "Output")]
     quiet: bool,
     /// Write the totals to this file as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     summary_file: Option<PathBuf>,
+    /// Show the first N transactions as they would be sent, and where to, without connecting [default: 3]
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "3", value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = "Output")]
+    dry_run: Option<u64>,
 
     #[command(flatten)]
     pub(super) flags: RunFlags,
 
     #[command(flatten)]
-    sharing: SharingArgs,
+    pub(super) sharing: SharingArgs,
 }
 
 /// Runs the job and prints what happens.
 pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
     let run_id = args.sharing.run_id()?;
+    if let Some(count) = args.dry_run {
+        return rehearse(args, run_id, count).await;
+    }
     let stop = Stop::default();
     let listener = signals::listen(stop.clone(), tell).context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
     // The data and the summary file are opened before anything is sent or provisioned: a wrong path fails first.
     let emulators = if args.emulator { Some(start_emulators().await?) } else { None };
-    let mut loaded = load_settings(&args, emulators.as_ref())?;
+    let mut loaded = load_settings(&args, emulators.as_ref().map(Emulators::preset))?;
     args.sharing.cut(&mut loaded.settings.run);
     let source = open_source(&args, run_id, &loaded.settings).await?;
     let summary_file = args.summary_file.as_deref().map(SummaryFile::open).transpose().map_err(CliError::usage)?;
@@ -93,8 +102,10 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
 
     let output = Output::new(args.output, args.quiet, stop.clone());
     output.start(&opening(&args, run_id, &loaded, &services));
+    tracing::info!(run = %run_id, data = %args.data.display(), "the run begins");
     let facts = Facts::new(&args, &loaded, &services);
     let (mut summary, output) = play(run_id, loaded.settings, source, services, stop.clone(), output).await?;
+    tracing::info!(reason = ?summary.stop_reason, requested = summary.requested, "the run has ended");
     facts.complete(&mut summary, data_file(&args, &stop).await);
     listener.abort();
 
@@ -109,14 +120,24 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
     Ok(exit_code(&summary))
 }
 
+/// `--dry-run`: everything up to the first connection.
+async fn rehearse(args: RunArgs, run_id: RunId, count: u64) -> Result<ExitCode, CliError> {
+    let mut loaded = load_settings(&args, args.emulator.then(dry_run::preset))?;
+    args.sharing.cut(&mut loaded.settings.run);
+    let source = open_source(&args, run_id, &loaded.settings).await?;
+    // Reading and printing block.
+    tokio::task::spawn_blocking(move || dry_run::execute(&args, run_id, &loaded, source, count))
+        .await
+        .map_err(|_| CliError::failed(anyhow::anyhow!("the thread that reads the data ended unexpectedly")))?
+}
+
 async fn start_emulators() -> Result<Emulators, CliError> {
     Emulators::start().await.context("cannot start the local services").map_err(CliError::failed)
 }
 
-fn load_settings(args: &RunArgs, emulators: Option<&Emulators>) -> Result<Loaded, CliError> {
+fn load_settings(args: &RunArgs, preset: Option<Preset>) -> Result<Loaded, CliError> {
     let file = SettingsFile::of_flag(args.settings.clone());
     let env = |name: &str| std::env::var(name).ok();
-    let preset = emulators.map(Emulators::preset);
     crate::settings::load(&args.flags, &file, &env, preset.as_ref()).map_err(CliError::usage)
 }
 
@@ -363,7 +384,7 @@ fn cosmos_db_opening(settings: &CosmosDbSettings, found: &Provision, ttl_seconds
 }
 
 /// Where the settings come from, the strongest first: `flags, environment, ./appsettings.json, defaults`.
-fn sources(origins: &[Provenance]) -> String {
+pub(super) fn sources(origins: &[Provenance]) -> String {
     let mut sources = BTreeSet::new();
     for provenance in origins {
         sources.insert(match &provenance.origin {
@@ -379,7 +400,7 @@ fn sources(origins: &[Provenance]) -> String {
 }
 
 /// The pace and the end of the run, in words.
-fn plan(settings: &Settings, sharing: SharingArgs) -> String {
+pub(super) fn plan(settings: &Settings, sharing: SharingArgs) -> String {
     let run = &settings.run;
     let part = sharing.plan();
     let every_row = if part.is_some() { "each" } else { "every row" };

@@ -13,6 +13,7 @@ use crate::service::ServiceName;
 use crate::service::cosmos::{Found, Throughput};
 use crate::service::event_hubs::HubInfo;
 use crate::settings::{EventHubClient, EventHubTransport};
+use crate::stats::Setting;
 
 /// Everything that a check has found. No secrets get in here.
 #[derive(Clone, Debug, Default)]
@@ -27,17 +28,6 @@ pub struct Findings {
     pub event_hubs: Vec<HubFinding>,
     /// Cosmos DB, unless only Event Hubs is written.
     pub cosmos_db: Option<CosmosDbFinding>,
-}
-
-/// One value that a run would use.
-#[derive(Clone, Debug)]
-pub struct Setting {
-    /// The key, or the flag of a value that has no key.
-    pub key: String,
-    /// The value, without secrets.
-    pub value: String,
-    /// Where it came from.
-    pub source: String,
 }
 
 /// One event hub.
@@ -137,18 +127,13 @@ impl Findings {
     /// The findings as one line of JSON (`"type": "check"`).
     #[must_use]
     pub fn to_json(&self) -> String {
-        let settings: Vec<Value> = self
-            .settings
-            .iter()
-            .map(|setting| json!({ "key": setting.key, "value": setting.value, "source": setting.source }))
-            .collect();
         let json = json!({
             "type": "check",
             "version": env!("CARGO_PKG_VERSION"),
             "in_order": self.in_order(),
             "problems": self.all_problems(),
             "notes": self.notes,
-            "settings": settings,
+            "settings": self.settings,
             "event_hubs": self.event_hubs.iter().map(HubFinding::to_json).collect::<Vec<_>>(),
             "cosmos_db": self.cosmos_db.as_ref().map(CosmosDbFinding::to_json),
         });
@@ -202,10 +187,7 @@ impl HubFinding {
             "namespace": info.map(|info| &info.namespace),
             "hub": info.map(|info| &info.hub),
             "partitions": info.and_then(|info| info.partitions),
-            "transport": info.map(|info| match info.transport {
-                EventHubTransport::Tcp => "tcp",
-                EventHubTransport::Websocket => "websocket",
-            }),
+            "transport": info.map(|info| info.transport.to_string()),
             "tls": info.map(|info| info.tls),
             "authentication": info.map(|info| info.authentication.to_string()),
             "milliseconds": milliseconds(self.took),

@@ -5,6 +5,7 @@
 
 pub mod blocks;
 pub mod check;
+pub mod dry_run;
 pub mod json;
 mod number;
 pub mod opening;

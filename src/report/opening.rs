@@ -153,7 +153,7 @@ impl Opening {
 }
 
 /// A time to live in whole days where it is one: `60 days`, as people set it, and not months of some length.
-fn ttl(seconds: u32) -> String {
+pub(super) fn ttl(seconds: u32) -> String {
     const DAY: u32 = 24 * 60 * 60;
     match seconds {
         seconds if seconds.is_multiple_of(DAY) => counted((seconds / DAY).into(), "day"),

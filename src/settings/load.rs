@@ -58,6 +58,9 @@ pub fn load(
         return Err(SettingsError { problems });
     }
     origins.sort_by_key(|provenance| provenance.key);
+    for Provenance { key, value, origin } in &origins {
+        tracing::debug!(%key, value, source = %origin, "a setting");
+    }
     Ok(Loaded { settings, warnings, notes, origins })
 }
 
@@ -252,7 +255,7 @@ fn connection_string(text: &str) -> Checked<ConnectionString> {
 }
 
 /// In days at most, as people write it: humantime would make 60 days `1month 29days 13h…`.
-pub(super) fn show_duration(duration: &Duration) -> String {
+fn show_duration(duration: &Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0 if duration.is_zero() => "0s".to_owned(),

@@ -9,7 +9,6 @@ mod flags;
 mod key;
 mod layers;
 mod load;
-mod tuning;
 mod value;
 
 use std::fmt;
@@ -25,7 +24,6 @@ pub use flags::RunFlags;
 pub use key::Key;
 pub use layers::{Origin, Preset, Provenance};
 pub use load::{Loaded, SettingsError, load};
-pub use tuning::{Tuning, tunings};
 pub(crate) use value::is_loopback;
 
 /// Everything a run needs to know, validated.

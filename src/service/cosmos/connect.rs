@@ -107,7 +107,9 @@ impl<'a> Connecting<'a> {
         let (container, created_container) = self.container(&database).await?;
         let found = self.provision(&database, &container).await?;
         let provision = Provision { created_database, created_container, ..found };
-        tracing::debug!(?provision, "connected to Cosmos DB");
+        let CosmosDbSettings { endpoint, database, container: name, .. } = self.settings;
+        tracing::info!(%endpoint, database, container = name, throughput = %provision.throughput, "connected to Cosmos DB");
+        tracing::debug!(?provision, "what Cosmos DB is like");
         Ok(CosmosDb { container, throttle_wait: self.settings.throttle_wait, provision })
     }
 

@@ -289,6 +289,13 @@ async fn connect_hub(
         tls: !hub.development_emulator,
         authentication: Authentication::of(hub, settings.client),
     };
+    tracing::info!(
+        hub = info.hub,
+        namespace = info.namespace,
+        partitions = info.partitions,
+        authentication = %info.authentication,
+        "connected to an event hub"
+    );
     Ok((publisher, info))
 }
 

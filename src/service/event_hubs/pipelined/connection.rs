@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use super::super::backoff::Backoff;
@@ -144,7 +144,7 @@ impl Keeper {
         let mut open = first;
         loop {
             let Some(end) = self.serve(open).await else { return };
-            debug!(hub = self.target.hub, %end, "the connection was lost");
+            warn!(hub = self.target.hub, %end, "the connection was lost");
             let Some(next) = self.reopen().await else { return };
             open = next;
         }
@@ -159,9 +159,12 @@ impl Keeper {
                 self.target.open().await
             };
             match self.stop.run_until_cancelled(open).await? {
-                Ok(open) => return Some(open),
+                Ok(open) => {
+                    info!(hub = self.target.hub, "the connection is open again");
+                    return Some(open);
+                }
                 Err(setback) => {
-                    debug!(hub = self.target.hub, %setback, "the connection was not opened again");
+                    warn!(hub = self.target.hub, %setback, "the connection was not opened again");
                     self.pool.tell(setback);
                 }
             }
@@ -297,9 +300,12 @@ impl Renewal {
     /// the service detaches the links, and opening the connection again tells why.
     fn after(&mut self, renewed: Result<Pass, Setback>) {
         match renewed {
-            Ok(pass) => *self = Self::of(&pass),
+            Ok(pass) => {
+                debug!("the token was renewed");
+                *self = Self::of(&pass);
+            }
             Err(setback) => {
-                debug!(%setback, "the token was not renewed");
+                warn!(%setback, "the token was not renewed");
                 self.at = Instant::now() + self.retry.next(&mut rand::rng());
             }
         }
