@@ -3,7 +3,8 @@
 //! A rule is written `KIND:HOW OFTEN`, such as `close:1%` or `429:5x`, with `=DURATION` behind a kind that takes time
 //! (`delay=200ms:10%`), with the service in front (`cosmos_db:close:1%`) where it is not to happen at both, and with
 //! `:seed=N` at the end where another course of events is wanted. A rate strikes at random, the same requests each time
-//! for the same seed; a count strikes the first requests. What is struck are deliveries of events and requests about
+//! for the same seed; a count strikes the first requests; a place (`@500`, `@500-600`, `@500+`) strikes those, counted
+//! from 1, so that trouble can begin in the middle of a run. What is struck are deliveries of events and requests about
 //! documents, never the handshakes and questions before them.
 
 use std::fmt;
@@ -31,6 +32,8 @@ pub enum Fault {
     TooManyRequests,
     /// Cosmos DB answers 503.
     Unavailable,
+    /// Cosmos DB answers 500.
+    InternalError,
     /// Cosmos DB answers 408, having carried the request out or not.
     Timeout,
     /// The answer breaks off in the middle.
@@ -39,10 +42,23 @@ pub enum Fault {
     NeverAnswer,
     /// The credential is said to have expired.
     ExpiredToken,
+    /// Event Hubs says so, and refuses the next token that is put.
+    RefusedToken,
+    /// Event Hubs detaches the link with an error.
+    Detach,
+    /// Event Hubs detaches the link and gives no reason.
+    DetachQuietly,
+    /// Event Hubs ends the session.
+    EndSession,
+    /// Event Hubs grants the link no more credit for so long.
+    NoCredit(Duration),
+    /// The event hub or container is deleted, and stays away.
+    Gone,
 }
 
-/// Names, in the order of the help text, with what they stand for; a delay's duration is put in afterwards.
-const NAMES: [(&str, Fault); 10] = [
+/// Names, in the order of the help text, with what they stand for; durations are put in afterwards. Each name's place is
+/// part of the random course that its rules take: new names go to the end.
+const NAMES: [(&str, Fault); 17] = [
     ("close", Fault::Close),
     ("drop", Fault::Drop),
     ("delay", Fault::Delay(Duration::ZERO)),
@@ -53,6 +69,13 @@ const NAMES: [(&str, Fault); 10] = [
     ("half", Fault::HalfAnswer),
     ("never", Fault::NeverAnswer),
     ("expired-token", Fault::ExpiredToken),
+    ("refused-token", Fault::RefusedToken),
+    ("detach", Fault::Detach),
+    ("detach-quietly", Fault::DetachQuietly),
+    ("end-session", Fault::EndSession),
+    ("no-credit", Fault::NoCredit(Duration::ZERO)),
+    ("gone", Fault::Gone),
+    ("500", Fault::InternalError),
 ];
 
 impl Fault {
@@ -60,8 +83,15 @@ impl Fault {
     #[must_use]
     pub fn concerns(self, service: ServiceName) -> bool {
         match self {
-            Self::ServerBusy => service == ServiceName::EventHubs,
-            Self::TooManyRequests | Self::Unavailable | Self::Timeout => service == ServiceName::CosmosDb,
+            Self::ServerBusy
+            | Self::RefusedToken
+            | Self::Detach
+            | Self::DetachQuietly
+            | Self::EndSession
+            | Self::NoCredit(_) => service == ServiceName::EventHubs,
+            Self::TooManyRequests | Self::Unavailable | Self::InternalError | Self::Timeout => {
+                service == ServiceName::CosmosDb
+            }
             _ => true,
         }
     }
@@ -69,7 +99,17 @@ impl Fault {
     /// Whether a request that it strikes may have been carried out all the same.
     #[must_use]
     pub fn may_strike_late(self) -> bool {
-        matches!(self, Self::Close | Self::Drop | Self::HalfAnswer | Self::NeverAnswer | Self::Timeout)
+        matches!(
+            self,
+            Self::Close
+                | Self::Drop
+                | Self::HalfAnswer
+                | Self::NeverAnswer
+                | Self::Timeout
+                | Self::Detach
+                | Self::DetachQuietly
+                | Self::EndSession
+        )
     }
 
     fn name(self) -> &'static str {
@@ -82,7 +122,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         match self {
-            Self::Delay(by) => write!(f, "={}", humantime::format_duration(*by)),
+            Self::Delay(time) | Self::NoCredit(time) => write!(f, "={}", humantime::format_duration(*time)),
             _ => Ok(()),
         }
     }
@@ -95,6 +135,8 @@ enum Frequency {
     Rate(f64),
     /// So many requests, the first that come.
     First(u64),
+    /// Those from one place to another, both counted from 1 and included; `None` is to the end.
+    Place(u64, Option<u64>),
 }
 
 /// What goes wrong, how often, and where.
@@ -124,6 +166,9 @@ impl fmt::Display for FaultRule {
             // 0.07 times 100 is not quite 7.
             Frequency::Rate(rate) => write!(f, "{}:{}%", self.fault, (rate * 1e8).round() / 1e6)?,
             Frequency::First(count) => write!(f, "{}:{count}x", self.fault)?,
+            Frequency::Place(from, None) => write!(f, "{}:@{from}+", self.fault)?,
+            Frequency::Place(from, Some(to)) if from == to => write!(f, "{}:@{from}", self.fault)?,
+            Frequency::Place(from, Some(to)) => write!(f, "{}:@{from}-{to}", self.fault)?,
         }
         if self.seed != 0 {
             write!(f, ":seed={}", self.seed)?;
@@ -134,7 +179,7 @@ impl fmt::Display for FaultRule {
 
 /// A text that is not a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{rule}` is not a fault: {problem}; one looks like close:1%, 429:5x or delay=200ms:10%:seed=7")]
+#[error("`{rule}` is not a fault: {problem}; one looks like close:1%, 429:5x, gone:@500 or delay=200ms:10%:seed=7")]
 pub struct InvalidFault {
     rule: String,
     problem: String,
@@ -172,17 +217,20 @@ fn parse_fault(text: &str) -> Result<Fault, String> {
         let known: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
         return Err(format!("{name} is none of {}", known.join(", ")));
     };
-    match (fault, duration) {
-        (Fault::Delay(_), Some(duration)) => humantime::parse_duration(duration)
-            .map(Fault::Delay)
-            .map_err(|error| format!("{duration} is no duration ({error})")),
-        (Fault::Delay(_), None) => Err("a delay needs a duration".to_owned()),
-        (_, Some(_)) => Err(format!("{name} takes no duration")),
-        (fault, None) => Ok(*fault),
-    }
+    let timed: fn(Duration) -> Fault = match fault {
+        Fault::Delay(_) => Fault::Delay,
+        Fault::NoCredit(_) => Fault::NoCredit,
+        untimed => return duration.map_or(Ok(*untimed), |_| Err(format!("{name} takes no duration"))),
+    };
+    let duration = duration.ok_or_else(|| format!("{name} needs a duration, as in {name}=200ms"))?;
+    humantime::parse_duration(duration).map(timed).map_err(|error| format!("{duration} is no duration ({error})"))
 }
 
 fn parse_frequency(text: &str) -> Result<Frequency, String> {
+    if let Some(place) = text.strip_prefix('@') {
+        return parse_place(place)
+            .ok_or_else(|| format!("{text} is no place; one is written @500, @500-600 or @500+, counted from 1"));
+    }
     let parsed = if let Some(percent) = text.strip_suffix('%') {
         percent.parse().ok().map(|percent: f64| Frequency::Rate(percent / 100.0))
     } else if let Some(count) = text.strip_suffix('x') {
@@ -195,8 +243,18 @@ fn parse_frequency(text: &str) -> Result<Frequency, String> {
             Err(format!("{text} is not between 0% and 100%"))
         }
         Some(frequency) => Ok(frequency),
-        None => Err(format!("{text} is neither a share, such as 1%, nor a count, such as 5x")),
+        None => Err(format!("{text} is neither a share, such as 1%, nor a count, such as 5x, nor a place, such as @500")),
     }
+}
+
+fn parse_place(text: &str) -> Option<Frequency> {
+    let number = |digits: &str| digits.parse::<u64>().ok().filter(|number| *number > 0);
+    let (from, to) = match (text.strip_suffix('+'), text.split_once('-')) {
+        (Some(from), _) => (number(from)?, None),
+        (None, Some((from, to))) => (number(from)?, Some(number(to)?)),
+        (None, None) => (number(text)?, Some(number(text)?)),
+    };
+    to.is_none_or(|to| from <= to).then_some(Frequency::Place(from, to))
 }
 
 /// A fault that strikes a request.
@@ -224,6 +282,8 @@ struct Course {
 #[derive(Debug)]
 struct State {
     random: ChaCha8Rng,
+    /// Requests that came.
+    seen: u64,
     happened: u64,
 }
 
@@ -236,7 +296,7 @@ impl FaultPlan {
             let before = rules.iter().take(position).filter(|other| other.fault.name() == rule.fault.name()).count();
             let mut random = ChaCha8Rng::seed_from_u64(rule.seed);
             random.set_stream(stream(rule.fault, before));
-            Course { rule: (*rule).clone(), state: Mutex::new(State { random, happened: 0 }) }
+            Course { rule: (*rule).clone(), state: Mutex::new(State { random, seen: 0, happened: 0 }) }
         };
         Self { courses: rules.iter().enumerate().map(course).collect() }
     }
@@ -267,9 +327,11 @@ fn stream(fault: Fault, before: usize) -> u64 {
 impl Course {
     fn next(&self) -> Option<Strike> {
         let mut state = lock(&self.state);
+        state.seen += 1;
         let strikes = match self.rule.frequency {
             Frequency::Rate(rate) => state.random.random_bool(rate),
             Frequency::First(count) => state.happened < count,
+            Frequency::Place(from, to) => from <= state.seen && to.is_none_or(|to| state.seen <= to),
         };
         let late = state.random.random_bool(0.5) && self.rule.fault.may_strike_late();
         strikes.then_some(Strike { fault: self.rule.fault, late })
@@ -303,6 +365,9 @@ mod tests {
             "half:0.001%:seed=3",
             "cosmos_db:drop:1x",
             "event_hubs:never:100%",
+            "gone:@500",
+            "server-busy:@20-30",
+            "no-credit=2s:@1+",
         ] {
             assert_eq!(rule.parse::<FaultRule>().unwrap().to_string(), rule);
         }
@@ -320,6 +385,10 @@ mod tests {
             ("delay=soon:1%", "no duration"),
             ("close=1s:1%", "takes no duration"),
             ("close:1%:seed=x", "no seed"),
+            ("close:@0", "no place"),
+            ("close:@9-8", "no place"),
+            ("close:@", "no place"),
+            ("no-credit:1x", "no-credit needs a duration"),
             ("cosmos_db:close", "how often"),
             ("cosmos_db:server-busy:1%", "server-busy does not happen at Cosmos DB"),
             ("event_hubs:429:1%", "429 does not happen at Event Hubs"),
@@ -336,6 +405,18 @@ mod tests {
         let struck: Vec<_> = course(&plan, 5).iter().map(Option::is_some).collect();
         assert_eq!(struck, [true, true, true, false, false]);
         assert_eq!(plan.happened()[0].1, 3);
+    }
+
+    #[test]
+    fn a_place_strikes_there_alone() {
+        for (rule, expected) in [
+            ("drop:@3", [false, false, true, false, false]),
+            ("drop:@2-3", [false, true, true, false, false]),
+            ("drop:@4+", [false, false, false, true, true]),
+        ] {
+            let struck = course(&plan(&[rule], ServiceName::CosmosDb), 5);
+            assert_eq!(struck.iter().map(Option::is_some).collect::<Vec<_>>(), expected, "{rule}");
+        }
     }
 
     #[test]

@@ -283,6 +283,9 @@ impl Shared {
         };
         let is_about_documents = matches!(call.resource(), Resource::Documents(..) | Resource::Document(..));
         let strike = if is_about_documents { self.faults.strike() } else { None };
+        if strike.is_some_and(|strike| strike.fault == Fault::Gone) {
+            delete_container(account, &call);
+        }
         let answer = match self.receive(&call, body).await {
             Ok(body) => match strike {
                 Some(strike) if !strike.late && !matches!(strike.fault, Fault::Delay(_)) => Err(failure_of(strike)),
@@ -395,10 +398,22 @@ impl Room<'_> {
 fn failure_of(strike: Strike) -> Failure {
     match strike.fault {
         Fault::TooManyRequests => Failure::throttled(Duration::from_millis(10)),
+        Fault::InternalError => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "Unknown server error on purpose."),
+        Fault::Gone => Failure::owner_not_found(),
         Fault::Timeout => Failure::new(StatusCode::REQUEST_TIMEOUT, "The request timed out on purpose."),
         Fault::ExpiredToken => Failure::new(StatusCode::FORBIDDEN, "The authorization token has expired on purpose."),
         // What is told by the connection alone never gets to be read.
         _ => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "The service is unavailable on purpose."),
+    }
+}
+
+/// Deletes the container that a request about documents names.
+fn delete_container(account: &Account, call: &Call) {
+    if let Resource::Documents(database, container) | Resource::Document(database, container, _) = call.resource()
+        && let Some(database) = account.database(database)
+        && let Some(container) = database.container(container)
+    {
+        database.delete_container(&container);
     }
 }
 

@@ -26,6 +26,9 @@ fn put_token(core: &mut Core, request: &Request<'_>) -> Result<(), Denied> {
     let token_type = request.property("type").ok_or_else(|| bad("The request has no type."))?;
     let audience = request.property("name").ok_or_else(|| bad("The request has no name."))?;
     let token = request.text_body().ok_or_else(|| bad("The request's body is not a token."))?;
+    if core.namespace.refuses_token() {
+        return Err(Denied { status: 401, description: "The token was refused on purpose.".to_owned() });
+    }
     let options = &core.namespace.options;
     let now = core.now.unix_seconds();
     let grant = check(&options.policies, options.accept_entra_tokens, token_type, token, audience, now)?;

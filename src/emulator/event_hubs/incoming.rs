@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::time::Instant;
+
 use super::core::Violation;
 use super::namespace::{MAX_PARTIAL_BYTES, Namespace};
 use super::store::Hub;
@@ -43,6 +45,8 @@ pub(super) struct Incoming {
     credit: u32,
     delivery_count: u32,
     unsettled: u32,
+    /// Until then no credit is granted, because a fault said so.
+    withheld_until: Option<Instant>,
     partial: Option<Partial>,
 }
 
@@ -129,7 +133,7 @@ impl Incoming {
     /// A link without credit yet.
     pub(super) fn new(inlet: Inlet, initial_delivery_count: u32, credit: u32) -> Self {
         let limit = if matches!(inlet, Inlet::Hub(_)) { credit.max(1) } else { REQUEST_CREDIT };
-        Self { inlet, limit, credit: 0, delivery_count: initial_delivery_count, unsettled: 0, partial: None }
+        Self { inlet, limit, credit: 0, delivery_count: initial_delivery_count, unsettled: 0, withheld_until: None, partial: None }
     }
 
     /// Takes a transfer.
@@ -190,9 +194,23 @@ impl Incoming {
         self.unsettled = self.unsettled.saturating_sub(1);
     }
 
+    /// Grants no credit until then.
+    pub(super) fn withhold(&mut self, until: Instant) {
+        self.withheld_until = Some(until);
+    }
+
+    /// Until when no credit is granted, if it is withheld.
+    pub(super) fn withheld_until(&self) -> Option<Instant> {
+        self.withheld_until
+    }
+
     /// Grants the peer what credit the unsettled deliveries leave, when that is worth a frame: the delivery count and
     /// the credit to announce.
-    pub(super) fn refill(&mut self) -> Option<(u32, u32)> {
+    pub(super) fn refill(&mut self, now: Instant) -> Option<(u32, u32)> {
+        self.withheld_until = self.withheld_until.filter(|until| *until > now);
+        if self.withheld_until.is_some() {
+            return None;
+        }
         let room = self.limit.saturating_sub(self.unsettled);
         let worth_it = room.saturating_sub(self.credit) >= (self.limit / 4).max(1) || (self.credit == 0 && room > 0);
         worth_it.then(|| self.grant())
@@ -200,7 +218,9 @@ impl Incoming {
 
     /// Grants the peer all credit that there is to grant.
     pub(super) fn grant(&mut self) -> (u32, u32) {
-        self.credit = self.credit.max(self.limit.saturating_sub(self.unsettled));
+        if self.withheld_until.is_none() {
+            self.credit = self.credit.max(self.limit.saturating_sub(self.unsettled));
+        }
         (self.delivery_count, self.credit)
     }
 }
@@ -279,13 +299,13 @@ mod tests {
         for _ in 0..8 {
             link.receive(&transfer(b"x", false), &namespace).unwrap();
         }
-        assert_eq!(link.refill(), None);
+        assert_eq!(link.refill(Instant::now()), None);
         link.settled();
-        assert_eq!(link.refill(), Some((8, 1)));
+        assert_eq!(link.refill(Instant::now()), Some((8, 1)));
         link.settled();
-        assert_eq!(link.refill(), None);
+        assert_eq!(link.refill(Instant::now()), None);
         link.settled();
-        assert_eq!(link.refill(), Some((8, 3)));
+        assert_eq!(link.refill(Instant::now()), Some((8, 3)));
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub(super) struct Namespace {
     throttle: Option<Mutex<Throttle>>,
     /// Trouble that was asked for.
     pub(super) faults: FaultPlan,
+    /// How many of the next tokens are to be refused, because a fault said so.
+    pub(super) tokens_to_refuse: AtomicU64,
     /// Bytes of memory that the events which are stored take.
     stored_bytes: AtomicU64,
     /// Bytes of messages that are not whole yet.
@@ -77,6 +79,7 @@ impl Namespace {
             hubs: options.hubs.iter().map(hub).collect(),
             throttle: options.throughput_units.map(|units| Mutex::new(Throttle::new(units))),
             faults: FaultPlan::new(&options.faults, ServiceName::EventHubs),
+            tokens_to_refuse: AtomicU64::new(0),
             stored_bytes: AtomicU64::new(0),
             partial_bytes: AtomicUsize::new(0),
             open_connections: AtomicUsize::new(0),
@@ -87,7 +90,13 @@ impl Namespace {
 
     /// A hub by its name, whatever the case.
     pub(super) fn hub(&self, name: &str) -> Option<&Arc<Hub>> {
-        self.hubs.iter().find(|hub| hub.name.eq_ignore_ascii_case(name))
+        self.hubs.iter().find(|hub| hub.name.eq_ignore_ascii_case(name) && !hub.is_deleted())
+    }
+
+    /// Whether the token that comes now is to be refused on purpose.
+    pub(super) fn refuses_token(&self) -> bool {
+        let one_less = |left: u64| left.checked_sub(1);
+        self.tokens_to_refuse.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     }
 
     /// All hubs.

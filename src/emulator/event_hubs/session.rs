@@ -198,7 +198,7 @@ impl Session {
         let delivery = match link.receive(transfer, &core.namespace)? {
             Received::Nothing => return Ok(()),
             Received::Refused(error) => {
-                self.detach(core, handle, &error);
+                self.detach(core, handle, Some(&error));
                 return Ok(());
             }
             Received::Delivery(delivery) => delivery,
@@ -217,8 +217,13 @@ impl Session {
                     return Ok(());
                 }
                 Fate::Detach(error) => {
-                    self.detach(core, handle, &error);
+                    self.detach(core, handle, error.as_ref());
                     return Ok(());
+                }
+                Fate::Withhold(outcome, time) => {
+                    link.withhold(core.now.instant + time);
+                    due += core.namespace.options.latency;
+                    outcome
                 }
             },
             Inlet::Cbs => self.request(core, true, &delivery),
@@ -293,8 +298,8 @@ impl Session {
     }
 
     /// Detaches a link from the emulator's side.
-    fn detach(&mut self, core: &mut Core, handle: u32, error: &AmqpError) {
-        tracing::debug!(condition = error.condition, description = error.description, "link detached");
+    fn detach(&mut self, core: &mut Core, handle: u32, error: Option<&AmqpError>) {
+        tracing::debug!(?error, "link detached");
         // What is settled already is told first, whatever the latency: it is stored.
         self.settle(core, |_| true);
         if let Some(slot) = self.links.get_mut(handle as usize)
@@ -302,7 +307,7 @@ impl Session {
         {
             release(core, &link);
         }
-        core.send(self.channel, |w| write_detach(w, handle, true, Some(error)));
+        core.send(self.channel, |w| write_detach(w, handle, true, error));
     }
 
     /// Detaches the links that lost their right.
@@ -326,13 +331,18 @@ impl Session {
             })
             .collect();
         for (handle, error) in lost {
-            self.detach(core, handle, &error);
+            self.detach(core, handle, Some(&error));
         }
     }
 
-    /// When the next outcome is to be told.
+    /// When the next outcome is to be told, or credit to be given that was withheld.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.awaiting.front().map(|awaiting| awaiting.due)
+        let outcome = self.awaiting.front().map(|awaiting| awaiting.due);
+        let credit = self.links.iter().filter_map(|link| match link {
+            Some(Link::Incoming(link)) => link.withheld_until(),
+            _ => None,
+        });
+        outcome.into_iter().chain(credit).min()
     }
 
     /// Tells the outcomes whose time has come, and gives the credit back that they free.
@@ -348,8 +358,9 @@ impl Session {
     }
 
     fn refill(&mut self, core: &mut Core, handle: u32) {
+        let now = core.now.instant;
         if let Some(Link::Incoming(link)) = self.link(handle)
-            && let Some((delivery_count, credit)) = link.refill()
+            && let Some((delivery_count, credit)) = link.refill(now)
         {
             self.send_credit(core, handle, delivery_count, credit);
         }
@@ -396,7 +407,7 @@ impl Session {
                             core.send(self.channel, |w| write_flow(w, &flow));
                         }
                     }
-                    Progress::Lost(error) => self.detach(core, handle as u32, &error),
+                    Progress::Lost(error) => self.detach(core, handle as u32, Some(&error)),
                 }
             }
         }

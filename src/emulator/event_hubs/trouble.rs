@@ -20,8 +20,10 @@ pub(super) enum Fate {
     Outcome(Outcome, Duration),
     /// Silence.
     Nothing,
-    /// The end of its link.
-    Detach(AmqpError),
+    /// The end of its link, with a reason or without.
+    Detach(Option<AmqpError>),
+    /// Its outcome as ever, and no credit for its link for so long.
+    Withhold(Outcome, Duration),
 }
 
 /// Stores a delivery that came on this channel, or makes the trouble that is due.
@@ -34,11 +36,16 @@ pub(super) fn deliver(
     inlet: &HubInlet,
     delivery: &Delivery<'_>,
 ) -> Result<Fate, Violation> {
+    if inlet.hub.is_deleted() {
+        return Ok(Fate::Detach(Some(deleted(core, &inlet.path))));
+    }
     let Some(Strike { fault, late }) = core.namespace.faults.strike() else {
         return Ok(Fate::Outcome(ingest(core, inlet, delivery), Duration::ZERO));
     };
-    if let Fault::Delay(by) = fault {
-        return Ok(Fate::Outcome(ingest(core, inlet, delivery), by));
+    match fault {
+        Fault::Delay(by) => return Ok(Fate::Outcome(ingest(core, inlet, delivery), by)),
+        Fault::NoCredit(time) => return Ok(Fate::Withhold(ingest(core, inlet, delivery), time)),
+        _ => {}
     }
     // Whether it was stored before its answer was lost is for the sender to find out.
     let lost = if late { ingest(core, inlet, delivery) } else { Outcome::Accepted };
@@ -57,13 +64,40 @@ pub(super) fn deliver(
             Ok(Fate::Nothing)
         }
         Fault::NeverAnswer => Ok(Fate::Nothing),
-        Fault::ExpiredToken => Ok(Fate::Detach(unauthorized(core, Right::Send, &inlet.path))),
+        Fault::ExpiredToken => Ok(Fate::Detach(Some(unauthorized(core, Right::Send, &inlet.path)))),
+        Fault::RefusedToken => {
+            core.namespace.tokens_to_refuse.fetch_add(1, Ordering::Relaxed);
+            Ok(Fate::Detach(Some(unauthorized(core, Right::Send, &inlet.path))))
+        }
+        Fault::Detach => {
+            let description = "The link was detached on purpose.";
+            Ok(Fate::Detach(Some(AmqpError::new("amqp:link:detach-forced", description))))
+        }
+        Fault::DetachQuietly => Ok(Fate::Detach(None)),
+        Fault::EndSession => {
+            Err(Violation::Session(AmqpError::new("amqp:internal-error", "The session was ended on purpose.")))
+        }
+        Fault::Gone => {
+            inlet.hub.delete();
+            Ok(Fate::Detach(Some(deleted(core, &inlet.path))))
+        }
         // Faults of Cosmos DB are not in the plan of Event Hubs; at least they are trouble.
-        Fault::ServerBusy | Fault::TooManyRequests | Fault::Unavailable | Fault::Timeout | Fault::Delay(_) => {
+        Fault::ServerBusy
+        | Fault::TooManyRequests
+        | Fault::Unavailable
+        | Fault::InternalError
+        | Fault::Timeout
+        | Fault::Delay(_)
+        | Fault::NoCredit(_) => {
             inlet.hub.throttled.fetch_add(1, Ordering::Relaxed);
             Ok(Fate::Outcome(Outcome::Rejected(busy()), Duration::ZERO))
         }
     }
+}
+
+/// What links to a hub are told that has been deleted.
+pub(super) fn deleted(core: &Core, path: &str) -> AmqpError {
+    AmqpError::new("amqp:not-found", core.namespace.not_found(path))
 }
 
 fn write_half(core: &mut Core, channel: u16, delivery_id: u32, outcome: &Outcome) {

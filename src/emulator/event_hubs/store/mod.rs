@@ -3,7 +3,7 @@
 mod log;
 mod partition;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(super) use log::{OVERHEAD, Position};
 pub(super) use partition::{Partition, Refused, Subscription};
@@ -27,6 +27,8 @@ pub(super) struct Hub {
     pub(super) rejected: AtomicU64,
     /// Deliveries that were refused because of the throughput limit; these are not in `rejected`.
     pub(super) throttled: AtomicU64,
+    /// Deleted by a fault: nobody finds it any more, while its events can still be counted.
+    deleted: AtomicBool,
 }
 
 impl Hub {
@@ -40,7 +42,18 @@ impl Hub {
             turn: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
+            deleted: AtomicBool::new(false),
         }
+    }
+
+    /// Makes it one that nobody finds any more.
+    pub(super) fn delete(&self) {
+        self.deleted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has been deleted.
+    pub(super) fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Relaxed)
     }
 
     /// How many partitions it has.
