@@ -5,67 +5,13 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::Output;
 
+use common::emulator::{self, Emulator};
 use common::{read_json, stderr, stdout};
 use serde_json::{Value, json};
-
-/// A running `txgen emulator` on free ports, which has written an appsettings.json into its directory.
-struct Emulator {
-    process: Child,
-    lines: BufReader<ChildStdout>,
-    ready: Value,
-}
-
-impl Emulator {
-    fn start(directory: &Path, flags: &[&str]) -> Self {
-        let mut process = emulator(directory, flags)
-            .args(["--output", "json", "--settings-out", "appsettings.json"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap());
-        let mut ready = String::new();
-        lines.read_line(&mut ready).unwrap();
-        let ready =
-            serde_json::from_str(&ready).unwrap_or_else(|_| panic!("not ready: {}", rest_of_stderr(&mut process)));
-        Self { process, lines, ready }
-    }
-
-    /// Ends it as Ctrl-C does; gives its summary and what it said on standard error.
-    fn end(mut self) -> (Value, String) {
-        let killed = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap();
-        assert!(killed.success());
-        let mut summary = String::new();
-        self.lines.read_to_string(&mut summary).unwrap();
-        let said = rest_of_stderr(&mut self.process);
-        assert!(self.process.wait().unwrap().success(), "{said}");
-        (serde_json::from_str(&summary).unwrap(), said)
-    }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn rest_of_stderr(process: &mut Child) -> String {
-    let mut text = String::new();
-    process.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-    text
-}
-
-fn emulator(directory: &Path, flags: &[&str]) -> Command {
-    let mut command = common::txgen(directory);
-    command.args(["emulator", "--event-hubs-port", "0", "--cosmos-port", "0"]).args(flags);
-    command
-}
 
 fn run(directory: &Path, flags: &[&str]) -> Output {
     let mut command = common::txgen(directory);
@@ -174,7 +120,7 @@ fn an_address_that_others_can_reach_is_warned_of() {
 #[test]
 fn an_unknown_fault_is_told_with_those_that_there_are() {
     let directory = tempfile::tempdir().unwrap();
-    let output = emulator(directory.path(), &["--fault", "explode:1%"]).output().unwrap();
+    let output = emulator::command(directory.path(), &["--fault", "explode:1%"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let told = stderr(&output);
     for part in ["--fault", "`explode:1%` is not a fault", "none of close, drop, delay", "429:5x"] {

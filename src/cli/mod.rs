@@ -9,6 +9,7 @@ mod facts;
 mod logging;
 mod man;
 mod output;
+mod private_file;
 mod report;
 mod run;
 mod sharing;

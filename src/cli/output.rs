@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use tokio::sync::mpsc;
 
 use crate::report::opening::Opening;
-use crate::report::{blocks, json, table, totals, trouble};
+use crate::report::{blocks, json, remedies, table, totals, trouble};
 use crate::run::Stop;
 use crate::run::recorder::Event;
 use crate::service::ServiceName;
@@ -95,7 +95,10 @@ impl Output {
     /// Prints the totals, and in text a remark below them.
     pub(super) fn finish(&self, summary: &Summary, remark: Option<&str>) {
         match self.format {
-            OutputFormat::Json => self.print(&json::summary(summary)),
+            OutputFormat::Json => {
+                remedies(summary).iter().for_each(|remedy| tell(remedy));
+                self.print(&json::summary(summary));
+            }
             OutputFormat::Table if !self.quiet => self.print(&format!("\n{}", with_remark(summary, remark))),
             OutputFormat::Table | OutputFormat::Blocks => self.print(&with_remark(summary, remark)),
         }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::facts::Facts;
 use super::output::{Output, OutputFormat, tell};
 use super::sharing::SharingArgs;
-use super::{CliError, FAILED, INTERRUPTED, dry_run, signals};
+use super::{CliError, FAILED, INTERRUPTED, dry_run, private_file, signals};
 use crate::emulator::Emulators;
 use crate::identity::RunId;
 use crate::report::counted;
@@ -287,11 +287,7 @@ struct SummaryFile {
 impl SummaryFile {
     fn open(path: &Path) -> anyhow::Result<Self> {
         // An older summary stays as it is until there is a new one.
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
+        let file = private_file::open(path)
             .with_context(|| format!("--summary-file: cannot write to `{}`", path.display()))?;
         Ok(Self { path: path.to_owned(), file })
     }

@@ -243,7 +243,9 @@ fn parse_frequency(text: &str) -> Result<Frequency, String> {
             Err(format!("{text} is not between 0% and 100%"))
         }
         Some(frequency) => Ok(frequency),
-        None => Err(format!("{text} is neither a share, such as 1%, nor a count, such as 5x, nor a place, such as @500")),
+        None => {
+            Err(format!("{text} is neither a share, such as 1%, nor a count, such as 5x, nor a place, such as @500"))
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod dry_run;
 pub mod json;
 mod number;
 pub mod opening;
+mod remedy;
 mod style;
 pub mod table;
 pub mod totals;
@@ -16,6 +17,7 @@ pub mod totals;
 use crate::run::recorder::Event;
 use crate::service::ServiceName;
 pub use number::counted;
+pub use remedy::remedies;
 pub use style::STYLES;
 
 /// One line about something that went wrong in a run; `None` for events that are no trouble.
@@ -39,13 +41,19 @@ pub fn trouble(event: &Event) -> Option<String> {
 pub fn single_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if character.is_control() || rearranges(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);
         }
     }
     line
+}
+
+/// Whether it breaks lines or changes the direction of writing, so that a text would look like another one.
+/// Source: <https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>.
+fn rearranges(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `(faster)` after the figure of the service that was.
@@ -72,6 +80,12 @@ mod tests {
             "Cosmos DB: transaction 7 failed: too_large (413): larger than\\n1 MiB\\u{1b}[2J; it may have been stored \
              (more like this are counted, not shown)"
         );
+    }
+
+    #[test]
+    fn what_could_rewrite_a_terminal_or_turn_a_text_around_is_shown_and_not_done() {
+        assert_eq!(single_line("a\u{1b}]0;x\u{7}\u{202e}b\u{9b}2J\r"), r"a\u{1b}]0;x\u{7}\u{202e}b\u{9b}2J\r");
+        assert_eq!(single_line("Zürich 東京 🙂"), "Zürich 東京 🙂");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anstyle::Style;
 
 use super::number::{counted, ms};
+use super::remedy::remedies;
 use super::style::{BAD, CAUTION, GOOD, NAME};
 use crate::service::ServiceName;
 use crate::stats::{Percentiles, RequestUnits, ServiceSummary, StopReason, Summary};
@@ -108,11 +109,8 @@ impl Table<'_> {
 
 fn write_troubles(text: &mut String, summary: &Summary) -> std::fmt::Result {
     writeln!(text)?;
-    for (name, service) in &summary.services {
-        if !service.failures.is_empty() {
-            let kinds: Vec<_> = service.failures.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-            writeln!(text, "{BAD}{name}: failed by kind:{BAD:#} {}", kinds.join(", "))?;
-        }
+    for remedy in remedies(summary) {
+        writeln!(text, "{BAD}{remedy}{BAD:#}")?;
     }
     if summary.rejected_rows > 0 {
         let rows = counted(summary.rejected_rows, "row");

@@ -5,8 +5,11 @@
     missing_docs,
     unreachable_pub,
     clippy::unwrap_used,
+    clippy::panic,
     reason = "each test binary uses its own part of this"
 )]
+
+pub mod emulator;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -66,4 +69,10 @@ pub fn read_json(path: &Path) -> Value {
 /// The newline-delimited JSON of `--output json`.
 pub fn json_lines(output: &Output) -> Vec<Value> {
     stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Sends a process this signal, such as `INT`.
+pub fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap();
+    assert!(sent.success());
 }

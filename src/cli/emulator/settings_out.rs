@@ -1,10 +1,12 @@
 //! An appsettings.json with which `txgen run` writes to the emulators.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+
+use crate::cli::private_file;
 
 /// How such a file begins, which tells it from one that a person has written.
 const MARK: &str = "// Written by `txgen emulator`";
@@ -53,34 +55,19 @@ impl SettingsOut {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("--settings-out: cannot read `{name}`")),
         }
-        open(&path).with_context(|| format!("--settings-out: cannot write `{name}`"))?;
+        private_file::open(&path).with_context(|| format!("--settings-out: cannot write `{name}`"))?;
         Ok(Self(path))
     }
 
     /// Writes the file, for its owner's eyes only where the system knows such a thing.
     pub(super) fn write(&self, settings: &Settings) -> anyhow::Result<()> {
-        open(&self.0)
+        private_file::open(&self.0)
             .and_then(|mut file| {
                 file.set_len(0)?;
                 file.write_all(settings.to_json().as_bytes())
             })
             .with_context(|| format!("--settings-out: cannot write `{}`", self.0.display()))
     }
-}
-
-fn open(path: &PathBuf) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-        let file = options.mode(0o600).open(path)?;
-        // A file that was there already keeps its mode otherwise.
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-        Ok(file)
-    }
-    #[cfg(not(unix))]
-    options.open(path)
 }
 
 #[cfg(test)]

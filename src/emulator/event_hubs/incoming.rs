@@ -133,7 +133,15 @@ impl Incoming {
     /// A link without credit yet.
     pub(super) fn new(inlet: Inlet, initial_delivery_count: u32, credit: u32) -> Self {
         let limit = if matches!(inlet, Inlet::Hub(_)) { credit.max(1) } else { REQUEST_CREDIT };
-        Self { inlet, limit, credit: 0, delivery_count: initial_delivery_count, unsettled: 0, withheld_until: None, partial: None }
+        Self {
+            inlet,
+            limit,
+            credit: 0,
+            delivery_count: initial_delivery_count,
+            unsettled: 0,
+            withheld_until: None,
+            partial: None,
+        }
     }
 
     /// Takes a transfer.
@@ -194,9 +202,11 @@ impl Incoming {
         self.unsettled = self.unsettled.saturating_sub(1);
     }
 
-    /// Grants no credit until then.
-    pub(super) fn withhold(&mut self, until: Instant) {
+    /// Grants no credit until then: the delivery count and the credit to announce. Deliveries under way that had credit
+    /// are taken nevertheless.
+    pub(super) fn withhold(&mut self, until: Instant) -> (u32, u32) {
         self.withheld_until = Some(until);
+        self.grant()
     }
 
     /// Until when no credit is granted, if it is withheld.
@@ -207,9 +217,11 @@ impl Incoming {
     /// Grants the peer what credit the unsettled deliveries leave, when that is worth a frame: the delivery count and
     /// the credit to announce.
     pub(super) fn refill(&mut self, now: Instant) -> Option<(u32, u32)> {
-        self.withheld_until = self.withheld_until.filter(|until| *until > now);
-        if self.withheld_until.is_some() {
-            return None;
+        if let Some(until) = self.withheld_until {
+            return (until <= now).then(|| {
+                self.withheld_until = None;
+                self.grant()
+            });
         }
         let room = self.limit.saturating_sub(self.unsettled);
         let worth_it = room.saturating_sub(self.credit) >= (self.limit / 4).max(1) || (self.credit == 0 && room > 0);
@@ -218,15 +230,18 @@ impl Incoming {
 
     /// Grants the peer all credit that there is to grant.
     pub(super) fn grant(&mut self) -> (u32, u32) {
-        if self.withheld_until.is_none() {
-            self.credit = self.credit.max(self.limit.saturating_sub(self.unsettled));
+        if self.withheld_until.is_some() {
+            return (self.delivery_count, 0);
         }
+        self.credit = self.credit.max(self.limit.saturating_sub(self.unsettled));
         (self.delivery_count, self.credit)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::emulator::event_hubs::namespace::Now;
     use crate::emulator::event_hubs::options::EventHubsEmulatorOptions;
@@ -259,6 +274,16 @@ mod tests {
             Ok(Received::Delivery(delivery)) => delivery,
             other => panic!("a delivery, not {other:?}"),
         }
+    }
+
+    #[test]
+    fn credit_that_is_withheld_is_granted_when_the_time_is_over() {
+        let (namespace, mut link, now) = (namespace(), link(10), Instant::now());
+        assert_eq!(link.withhold(now + Duration::from_secs(1)), (0, 0));
+        // It was under way when the credit was taken back.
+        delivery(link.receive(&transfer(b"one", false), &namespace));
+        assert_eq!((link.grant(), link.refill(now)), ((1, 0), None));
+        assert_eq!(link.refill(now + Duration::from_secs(1)), Some((1, 9)));
     }
 
     #[test]

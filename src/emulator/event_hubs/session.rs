@@ -221,7 +221,8 @@ impl Session {
                     return Ok(());
                 }
                 Fate::Withhold(outcome, time) => {
-                    link.withhold(core.now.instant + time);
+                    let (delivery_count, credit) = link.withhold(core.now.instant + time);
+                    self.send_credit(core, handle, delivery_count, credit);
                     due += core.namespace.options.latency;
                     outcome
                 }

@@ -1,0 +1,25 @@
+//! The fault matrix: what goes wrong around a run, and what the run makes of it, through the real binary against
+//! `txgen emulator --fault` and bad networks.
+//!
+//! Every case holds the same promises, whatever its own expectations: the run ends within its time limit, its drain
+//! time-out and ten seconds; requested = succeeded + failed + not sent for each service; the services hold everything
+//! that was confirmed, and nothing beyond it that was not called ambiguous; and no secret shows anywhere.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+#[path = "../support/bridge.rs"]
+mod bridge;
+mod case;
+mod cosmos_db;
+mod event_hubs;
+mod files;
+mod network;
+#[path = "../support/proxy.rs"]
+mod proxy;
+mod secrets;
+mod signals;
+mod stage;
