@@ -25,6 +25,7 @@ pub(super) struct Fake<F> {
 pub(super) struct Record {
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
+    answered: AtomicUsize,
     rows: Mutex<Vec<u64>>,
 }
 
@@ -41,6 +42,11 @@ impl Record {
 
     pub(super) fn most_in_flight(&self) -> usize {
         self.most_in_flight.load(Ordering::Relaxed)
+    }
+
+    /// How many it confirmed.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed) as u64
     }
 
     pub(super) fn rows(&self) -> Vec<u64> {
@@ -102,6 +108,9 @@ impl<F: Fn(u64) -> Behaviour + Send + Sync + 'static> Service for Fake<F> {
             Behaviour::Panic => panic!("as the test says"),
         };
         attempts.answered();
+        if result.is_ok() {
+            self.record.answered.fetch_add(1, Ordering::Relaxed);
+        }
         result
     }
 
