@@ -112,6 +112,9 @@ async fn autoscale_is_an_offer_too() {
     let path = format!("/offers/{}", offer["id"].as_str().unwrap());
     offer["content"]["offerAutopilotSettings"]["maxThroughput"] = json!(1500);
     assert_eq!(client.send("PUT", &path, &[], &offer.to_string()).await.status, 400);
+    for nothing in ["{}", r#"{"content":5}"#, r#"{"content":{"offerAutopilotSettings":{}}}"#] {
+        assert_eq!(client.send("PUT", &path, &[], nothing).await.status, 400, "{nothing}");
+    }
     assert_eq!(client.send("POST", "/dbs", &[("x-ms-offer-throughput", "1")], r#"{"id":"e"}"#).await.status, 400);
 }
 

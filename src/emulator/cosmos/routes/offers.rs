@@ -32,7 +32,8 @@ pub(super) fn one(account: &Account, call: &Call, rid: &str, body: &[u8]) -> Res
         Method::GET => {}
         Method::PUT => {
             check_precondition(call, &offer.etag())?;
-            offer.replace(wanted(&object(body)?["content"])?, &account.clock);
+            let body = object(body)?;
+            offer.replace(wanted(body.get("content").unwrap_or(&Value::Null))?, &account.clock);
         }
         _ => return Err(no_such_method(call)),
     }
