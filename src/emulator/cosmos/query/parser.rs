@@ -4,20 +4,20 @@
 //! literals, OFFSET before LIMIT), and it is small. How deep expressions may nest, and how many parts a query may have,
 //! is bounded, so that no text can exhaust the stack.
 
-use serde_json::Value;
+mod expression;
 
 use super::lexer::{Kind, Token, tokens};
-use super::syntax::{Aggregate, Comparison, Direction, Expression, Function, Operator, Query, Select, Step};
+use super::syntax::{Direction, Expression, Query, Select, Step};
 use super::{Parameters, Problem};
 
-/// How deep expressions may nest.
+/// How deep expressions may nest, and how many steps a path may have.
 const MAX_DEPTH: usize = 64;
 
 /// Reads a query. Parameters are put in where they stand.
 pub(super) fn parse(text: &str, parameters: &Parameters) -> Result<Query, Problem> {
     let tokens = tokens(text)?;
     let alias = find_alias(&tokens);
-    let mut parser = Parser { tokens: &tokens, next: 0, end: text.len(), depth: 0, alias, parameters };
+    let mut parser = Parser { tokens: &tokens, next: 0, end: text.len(), depth: 0, inner_steps: 0, alias, parameters };
     let query = parser.query()?;
     match parser.tokens.get(parser.next) {
         None => Ok(query),
@@ -58,7 +58,10 @@ struct Parser<'t, 'a> {
     next: usize,
     /// The length of the text, for problems at its end.
     end: usize,
+    /// How many expressions are around the one that is being read.
     depth: usize,
+    /// Steps into what is no path, so far: `[1, 2][0]`.
+    inner_steps: usize,
     /// What FROM calls the documents.
     alias: &'a str,
     parameters: &'t Parameters,
@@ -159,249 +162,6 @@ impl<'t, 'a> Parser<'t, 'a> {
         Ok(())
     }
 
-    fn expression(&mut self) -> Result<Expression, Problem> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(Problem::syntax(self.at(), "an expression that is nested too deeply"));
-        }
-        let mut parts = vec![self.conjunction()?];
-        while self.word("OR") {
-            parts.push(self.conjunction()?);
-        }
-        self.depth -= 1;
-        Ok(single_or(parts, Expression::Or))
-    }
-
-    fn conjunction(&mut self) -> Result<Expression, Problem> {
-        let mut parts = vec![self.negation()?];
-        while self.word("AND") {
-            parts.push(self.negation()?);
-        }
-        Ok(single_or(parts, Expression::And))
-    }
-
-    fn negation(&mut self) -> Result<Expression, Problem> {
-        let mut negated = false;
-        while self.word("NOT") {
-            negated = !negated;
-        }
-        let inner = self.comparison()?;
-        Ok(if negated { Expression::Not(Box::new(inner)) } else { inner })
-    }
-
-    fn comparison(&mut self) -> Result<Expression, Problem> {
-        let left = self.sum()?;
-        if let Some(comparison) = self.comparison_symbol() {
-            let right = self.sum()?;
-            return Ok(Expression::Compare(Box::new(left), comparison, Box::new(right)));
-        }
-        let negated = self.word("NOT");
-        let found = if self.word("IN") {
-            self.expect_symbol("(")?;
-            Expression::In(Box::new(left), self.list(")")?)
-        } else if self.word("BETWEEN") {
-            let low = self.sum()?;
-            self.expect_word("AND")?;
-            Expression::Between(Box::new(left), Box::new((low, self.sum()?)))
-        } else if self.is_word("LIKE") {
-            return Err(Problem::unsupported("LIKE: use STARTSWITH, ENDSWITH or CONTAINS"));
-        } else if self.is_symbol("?") || self.is_symbol("??") {
-            return Err(Problem::unsupported("the operators ? and ??"));
-        } else if negated {
-            return Err(Problem::syntax(self.at(), "a NOT in this place"));
-        } else {
-            return Ok(left);
-        };
-        Ok(if negated { Expression::Not(Box::new(found)) } else { found })
-    }
-
-    fn comparison_symbol(&mut self) -> Option<Comparison> {
-        let comparison = match self.peek() {
-            Some(Kind::Symbol("=")) => Comparison::Equal,
-            Some(Kind::Symbol("!=" | "<>")) => Comparison::NotEqual,
-            Some(Kind::Symbol("<")) => Comparison::Less,
-            Some(Kind::Symbol("<=")) => Comparison::LessOrEqual,
-            Some(Kind::Symbol(">")) => Comparison::Greater,
-            Some(Kind::Symbol(">=")) => Comparison::GreaterOrEqual,
-            _ => return None,
-        };
-        self.next += 1;
-        Some(comparison)
-    }
-
-    fn sum(&mut self) -> Result<Expression, Problem> {
-        let operators = [("+", Operator::Add), ("-", Operator::Subtract), ("||", Operator::Concatenate)];
-        self.chain(&operators, Self::product)
-    }
-
-    fn product(&mut self) -> Result<Expression, Problem> {
-        let operators = [("*", Operator::Multiply), ("/", Operator::Divide), ("%", Operator::Remainder)];
-        self.chain(&operators, Self::signed)
-    }
-
-    fn chain(
-        &mut self,
-        operators: &[(&'static str, Operator)],
-        operand: fn(&mut Self) -> Result<Expression, Problem>,
-    ) -> Result<Expression, Problem> {
-        let first = operand(self)?;
-        let mut rest = Vec::new();
-        while let Some((_, operator)) = operators.iter().find(|(symbol, _)| self.symbol(symbol)) {
-            rest.push((*operator, operand(self)?));
-        }
-        Ok(if rest.is_empty() { first } else { Expression::Arithmetic(Box::new(first), rest) })
-    }
-
-    fn signed(&mut self) -> Result<Expression, Problem> {
-        let mut negative = false;
-        loop {
-            if self.symbol("-") {
-                negative = !negative;
-            } else if !self.symbol("+") {
-                break;
-            }
-        }
-        let inner = self.member()?;
-        Ok(match inner {
-            inner if !negative => inner,
-            Expression::Constant(Some(Value::Number(number))) => {
-                Expression::Constant(number.as_f64().map(|value| super::value::number(-value)))
-            }
-            inner => Expression::Negative(Box::new(inner)),
-        })
-    }
-
-    fn member(&mut self) -> Result<Expression, Problem> {
-        let mut inner = self.primary()?;
-        let mut steps = 0;
-        loop {
-            let step = if self.symbol(".") {
-                Step::Property(self.name()?)
-            } else if self.symbol("[") {
-                let step = match self.peek() {
-                    Some(Kind::Text(name)) => Step::Property(name.clone()),
-                    Some(Kind::Number(index)) => Step::Element(whole(*index, self.at())?),
-                    _ => return Err(Problem::unsupported("other things in [ ] than a text or a number")),
-                };
-                self.next += 1;
-                self.expect_symbol("]")?;
-                step
-            } else {
-                return Ok(inner);
-            };
-            steps += 1;
-            if steps > MAX_DEPTH {
-                return Err(Problem::syntax(self.at(), "a path that is too long"));
-            }
-            inner = Expression::Member(Box::new(inner), step);
-        }
-    }
-
-    fn primary(&mut self) -> Result<Expression, Problem> {
-        let at = self.at();
-        let Some(token) = self.tokens.get(self.next) else {
-            return Err(Problem::syntax(at, "an end where an expression should be"));
-        };
-        self.next += 1;
-        match &token.kind {
-            Kind::Number(value) => Ok(Expression::Constant(Some(super::value::number(*value)))),
-            Kind::Text(text) => Ok(Expression::Constant(Some(Value::String(text.clone())))),
-            Kind::Parameter(name) => match self.parameters.get(*name) {
-                Some(value) => Ok(Expression::Constant(Some(value.clone()))),
-                None => Err(Problem::Parameter((*name).to_owned())),
-            },
-            Kind::Symbol("(") => {
-                if self.is_word("SELECT") {
-                    return Err(Problem::unsupported("subqueries"));
-                }
-                let inner = self.expression()?;
-                self.expect_symbol(")")?;
-                Ok(inner)
-            }
-            Kind::Symbol("[") => self.list("]").map(Expression::Array),
-            Kind::Symbol("{") => self.object(),
-            Kind::Word(word) if self.is_symbol("(") => self.call(word),
-            Kind::Word(word) => self.word_expression(word, at),
-            Kind::Symbol(_) => Err(Problem::syntax(at, "something that is no expression")),
-        }
-    }
-
-    fn word_expression(&self, word: &str, at: usize) -> Result<Expression, Problem> {
-        let constant = |value| Ok(Expression::Constant(Some(value)));
-        match word.to_ascii_lowercase().as_str() {
-            "true" => constant(Value::Bool(true)),
-            "false" => constant(Value::Bool(false)),
-            "null" => constant(Value::Null),
-            "undefined" => Ok(Expression::Constant(None)),
-            "exists" | "array" => Err(Problem::unsupported("subqueries")),
-            _ if word == self.alias => Ok(Expression::Document),
-            _ => Err(Problem::Name { name: word.to_owned(), alias: self.alias.to_owned(), at }),
-        }
-    }
-
-    fn call(&mut self, name: &str) -> Result<Expression, Problem> {
-        self.expect_symbol("(")?;
-        let upper = name.to_ascii_uppercase();
-        if matches!(upper.as_str(), "EXISTS" | "ARRAY" | "ALL" | "FIRST" | "LAST") {
-            return Err(Problem::unsupported("subqueries"));
-        }
-        if let Some(aggregate) = Aggregate::by_name(&upper) {
-            let inner = self.expression()?;
-            self.expect_symbol(")")?;
-            if inner.has_aggregate() {
-                return Err(Problem::unsupported("aggregates of aggregates"));
-            }
-            return Ok(Expression::Aggregate(aggregate, Box::new(inner)));
-        }
-        let Some((function, expected)) = Function::by_name(&upper) else {
-            return Err(Problem::unsupported(format!("the function {upper}")));
-        };
-        let at = self.at();
-        let arguments = self.list(")")?;
-        if !expected.contains(&arguments.len()) {
-            return Err(Problem::syntax(at, "another number of arguments than the function takes"));
-        }
-        Ok(Expression::Call(function, arguments))
-    }
-
-    /// Expressions with commas between, up to this symbol.
-    fn list(&mut self, end: &'static str) -> Result<Vec<Expression>, Problem> {
-        let mut items = Vec::new();
-        if self.symbol(end) {
-            return Ok(items);
-        }
-        loop {
-            items.push(self.expression()?);
-            if self.symbol(end) {
-                return Ok(items);
-            }
-            self.expect_symbol(",")?;
-        }
-    }
-
-    fn object(&mut self) -> Result<Expression, Problem> {
-        let mut fields = Vec::new();
-        if self.symbol("}") {
-            return Ok(Expression::Object(fields));
-        }
-        loop {
-            let name = match self.peek() {
-                Some(Kind::Text(name)) => {
-                    let name = name.clone();
-                    self.next += 1;
-                    name
-                }
-                _ => self.name()?,
-            };
-            self.expect_symbol(":")?;
-            fields.push((name, self.expression()?));
-            if self.symbol("}") {
-                return Ok(Expression::Object(fields));
-            }
-            self.expect_symbol(",")?;
-        }
-    }
-
     /// A number of documents: digits, or a parameter.
     fn count(&mut self) -> Result<u64, Problem> {
         let at = self.at();
@@ -465,17 +225,6 @@ impl<'t, 'a> Parser<'t, 'a> {
     }
 }
 
-fn single_or(mut parts: Vec<Expression>, chain: fn(Vec<Expression>) -> Expression) -> Expression {
-    match parts.pop() {
-        Some(only) if parts.is_empty() => only,
-        Some(last) => {
-            parts.push(last);
-            chain(parts)
-        }
-        None => chain(parts),
-    }
-}
-
 fn whole(value: f64, at: usize) -> Result<usize, Problem> {
     if value.fract() != 0.0 || !(0.0..=9.0e15).contains(&value) {
         return Err(Problem::syntax(at, "a number that is not a whole one"));
@@ -523,6 +272,8 @@ fn looks_at_one_document(expression: &Expression, group_by: Option<&Expression>)
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn parsed(text: &str) -> Result<Query, Problem> {
@@ -599,6 +350,8 @@ mod tests {
             let text = format!("SELECT VALUE {}1{} FROM c", open.repeat(50_000), close.repeat(50_000));
             assert!(problem(&text).contains("too deeply"), "{open}");
         }
+        let (open, close) = ("[".repeat(60), format!("]{}", "[0]".repeat(60)).repeat(60));
+        assert!(problem(&format!("SELECT VALUE {open}1{close} FROM c")).contains("too long"));
         assert!(parsed(&format!("SELECT VALUE c{} FROM c", ".a".repeat(100_000))).is_err());
         assert!(parsed(&format!("SELECT VALUE {}1 FROM c", "- ".repeat(100_000))).is_ok());
         assert!(parsed(&format!("SELECT * FROM c WHERE {}true", "NOT ".repeat(50_000))).is_ok());

@@ -1,5 +1,10 @@
 //! Conversations with a connection, frame by frame, on a clock that the test sets.
 
+use super::*;
+use crate::emulator::event_hubs::options::{EventHubsEmulatorOptions, Policy};
+use crate::emulator::event_hubs::wire::message::tests::message;
+use crate::emulator::event_hubs::wire::writer::Writer;
+use crate::shared_access::sign;
 use bytes::BytesMut;
 use fe2o3_amqp_types::definitions::{ErrorCondition, Handle, Role};
 use fe2o3_amqp_types::messaging::{DeliveryState, Source, Target};
@@ -7,13 +12,10 @@ use fe2o3_amqp_types::performatives::{
     Attach, Begin, ChannelMax, Close, Detach, Disposition, End, Flow, MaxFrameSize, Open, Performative as Said,
     Transfer,
 };
-use proptest::prelude::*;
 
-use super::*;
-use crate::emulator::event_hubs::options::{EventHubsEmulatorOptions, Policy};
-use crate::emulator::event_hubs::wire::message::tests::message;
-use crate::emulator::event_hubs::wire::writer::Writer;
-use crate::shared_access::sign;
+mod faults;
+mod hostile;
+mod receiving;
 
 /// The other end of a connection.
 struct Peer {
@@ -472,219 +474,4 @@ fn links_of_one_name_may_go_both_ways_and_handles_are_free_after_a_detach() {
         assert_eq!(fate(&peer.say(0, detach(1))), "");
     }
     assert_eq!(peer.connection.core.links, 0);
-}
-
-#[test]
-fn events_are_delivered_as_far_as_credit_and_window_go() {
-    let mut peer = Peer::entered(EventHubsEmulatorOptions { partitions: 1, ..Default::default() });
-    peer.say(0, sender(0, "transactions"));
-    for id in 0..10 {
-        peer.transfer(id, &message(Some("us"), b"x"));
-    }
-    peer.say(0, receiver(1, READ));
-    let transfers = |heard: &[(u16, Said, Vec<u8>)]| {
-        heard.iter().filter(|(_, said, _)| matches!(said, Said::Transfer(Transfer { settled: Some(true), .. }))).count()
-    };
-    assert_eq!(transfers(&peer.say(0, credit(1, 0, 3))), 3);
-    let narrow = |said| match said {
-        Said::Flow(flow) => Said::Flow(Flow { incoming_window: 2, next_incoming_id: Some(3), ..flow }),
-        other => other,
-    };
-    assert_eq!(transfers(&peer.say(0, narrow(credit(1, 3, 100)))), 2);
-    assert_eq!(transfers(&peer.say(0, credit(1, 5, 100))), 5);
-}
-
-#[test]
-fn an_event_larger_than_the_peers_frames_comes_in_parts() {
-    let open = Open { max_frame_size: MaxFrameSize(512), ..Peer::open() };
-    let mut peer = Peer::new(EventHubsEmulatorOptions { partitions: 1, ..Default::default() }).opened(open);
-    peer.grant_everything();
-    peer.say(0, sender(0, "transactions"));
-    let body: Vec<u8> = (0..5_000_u32).map(|number| number as u8).collect();
-    peer.transfer(0, &message(None, &body));
-    peer.say(0, receiver(1, READ));
-    let heard = peer.say(0, credit(1, 0, 10));
-    let whole: Vec<u8> = heard.iter().flat_map(|(_, _, payload)| payload.clone()).collect();
-    assert!(whole.ends_with(&body));
-    let more = heard.iter().map(|(_, said, _)| matches!(said, Said::Transfer(Transfer { more: true, .. })));
-    assert_eq!(more.filter(|more| *more).count(), heard.len() - 1);
-}
-
-#[test]
-fn a_peer_that_does_not_read_is_not_written_for_and_at_last_dropped() {
-    let mut peer = Peer::entered(EventHubsEmulatorOptions { partitions: 1, ..Default::default() });
-    peer.say(0, sender(0, "transactions"));
-    for id in 0..200 {
-        peer.transfer(id, &message(None, &vec![0; 60_000]));
-    }
-    peer.say(0, receiver(1, READ));
-    peer.connection.receive(&framed(0, &credit(1, 0, 1_000), &[]), peer.now);
-    assert!(peer.connection.output().len() < 2 * HIGH_WATER);
-    assert!(!peer.connection.wants_input());
-    peer.connection.tick(peer.now);
-    assert!(peer.connection.output().len() < 2 * HIGH_WATER);
-    peer.now.instant += STALLED;
-    peer.connection.tick(peer.now);
-    assert!(peer.connection.is_closed() && peer.connection.output().is_empty());
-}
-
-#[test]
-fn a_reader_on_another_connection_sees_what_is_sent() {
-    let mut one = Peer::entered(EventHubsEmulatorOptions { partitions: 1, ..Default::default() });
-    let mut two = one.beside();
-    two.grant_everything();
-    two.say(0, receiver(1, READ));
-    two.say(0, credit(1, 0, 10));
-    one.say(0, sender(0, "transactions"));
-    one.transfer(0, &message(None, b"x"));
-    assert!(matches!(two.wait(Duration::ZERO)[..], [(0, Said::Transfer(_), _)]));
-}
-
-#[test]
-fn links_without_a_right_are_refused_and_leave_no_reader_behind() {
-    let mut peer = Peer::new(EventHubsEmulatorOptions::default()).opened(Peer::open());
-    assert_eq!(fate(&peer.say(0, sender(0, "transactions"))), "amqp:unauthorized-access");
-    assert_eq!(fate(&peer.say(0, receiver(1, READ))), "amqp:unauthorized-access");
-    assert_eq!(peer.namespace.hubs()[0].partitions()[0].readers(), 0);
-}
-
-#[test]
-fn a_reader_is_gone_with_its_link_its_session_or_its_connection() {
-    let mut peer = Peer::entered(EventHubsEmulatorOptions::default());
-    let readers = |peer: &Peer| peer.namespace.hubs()[0].partitions()[0].readers();
-    peer.say(0, receiver(0, READ));
-    assert_eq!(readers(&peer), 1);
-    peer.say(0, detach(0));
-    assert_eq!(readers(&peer), 0);
-    peer.say(0, receiver(0, READ));
-    peer.say(0, Said::End(End { error: None }));
-    assert_eq!(readers(&peer), 0);
-    peer.say(0, Said::Begin(begin()));
-    peer.say(0, receiver(0, READ));
-    peer.say(0, Said::Close(Close { error: None }));
-    assert_eq!(readers(&peer), 0);
-}
-
-fn with_fault(rule: &str) -> Peer {
-    let faults = vec![rule.parse().unwrap()];
-    let mut peer = Peer::entered(EventHubsEmulatorOptions { faults, ..Default::default() });
-    peer.say(0, sender(0, "transactions"));
-    peer
-}
-
-#[test]
-fn a_busy_server_on_purpose_rejects_and_stores_nothing() {
-    let mut peer = with_fault("server-busy:1x");
-    let heard = peer.transfer(0, &message(None, b"x"));
-    assert!(matches!(
-        heard[..],
-        [(_, Said::Disposition(Disposition { state: Some(DeliveryState::Rejected(_)), .. }), _)]
-    ));
-    assert_eq!(dispositions(&peer.transfer(1, &message(None, b"x"))), [(1, Some(1))]);
-    assert_eq!(peer.events(), 1);
-}
-
-#[test]
-fn a_delayed_outcome_holds_up_no_other() {
-    let mut peer = with_fault("delay=1s:1x");
-    assert!(peer.transfer(0, &message(None, b"x")).is_empty());
-    assert_eq!(dispositions(&peer.transfer(1, &message(None, b"x"))), [(1, Some(1))]);
-    assert_eq!(dispositions(&peer.wait(Duration::from_secs(1))), [(0, Some(0))]);
-}
-
-#[test]
-fn an_expired_token_on_purpose_costs_the_link_and_a_new_one_goes_on() {
-    let mut peer = with_fault("expired-token:1x");
-    assert_eq!(fate(&peer.transfer(0, &message(None, b"x"))), "amqp:unauthorized-access");
-    peer.say(0, detach(0));
-    peer.say(0, sender(0, "transactions"));
-    assert_eq!(dispositions(&peer.transfer(1, &message(None, b"x"))), [(1, Some(1))]);
-}
-
-#[test]
-fn a_connection_closed_on_purpose_is_told_so_and_one_dropped_is_not() {
-    assert_eq!(fate(&with_fault("close:1x").transfer(0, &message(None, b"x"))), "amqp:connection:forced");
-    let mut dropped = with_fault("drop:1x");
-    assert!(dropped.transfer(0, &message(None, b"x")).is_empty());
-    assert!(dropped.connection.is_closed());
-}
-
-#[test]
-fn half_an_answer_is_the_last_thing_that_is_heard() {
-    let mut peer = with_fault("half:1x");
-    let bytes = peer.bytes(&framed(0, &Said::Transfer(transfer(0, 0)), &message(None, b"x")));
-    assert!(!bytes.is_empty() && frame::split(&bytes) == Ok(None));
-    assert!(peer.connection.is_closed());
-}
-
-#[test]
-fn a_delivery_that_is_never_answered_leaves_the_link_its_credit() {
-    let faults = vec!["never:3x".parse().unwrap()];
-    let mut peer = Peer::entered(EventHubsEmulatorOptions { faults, credit: 3, ..Default::default() });
-    peer.say(0, sender(0, "transactions"));
-    for id in 0..3 {
-        assert!(dispositions(&peer.transfer(id, &message(None, b"x"))).is_empty());
-    }
-    assert_eq!(dispositions(&peer.transfer(3, &message(None, b"x"))), [(3, Some(3))]);
-}
-
-/// Frames that mean something, so that random ones get past the door.
-fn frames() -> Vec<Vec<u8>> {
-    let mut frames = vec![
-        framed(0, &Said::Begin(begin()), &[]),
-        framed(0, &sender(0, "transactions"), &[]),
-        framed(0, &sender(1, "$cbs"), &[]),
-        framed(0, &receiver(2, "$cbs"), &[]),
-        framed(0, &sender(3, "$management"), &[]),
-        framed(0, &receiver(4, "$management"), &[]),
-        framed(0, &receiver(5, READ), &[]),
-        framed(0, &credit(0, 0, 10), &[]),
-        framed(0, &credit(2, 0, 10), &[]),
-        framed(0, &credit(5, 3, u32::MAX), &[]),
-        framed(0, &Said::Transfer(transfer(0, 0)), &message(Some("us"), b"x")),
-        framed(0, &Said::Transfer(transfer(1, 1)), &message(None, b"x")),
-        framed(0, &Said::Transfer(transfer(3, 2)), &message(None, b"x")),
-        framed(0, &Said::Transfer(Transfer { more: true, ..transfer(0, 3) }), b"part"),
-        framed(
-            0,
-            &Said::Transfer(Transfer { message_format: Some(0x8001_3700), ..transfer(0, 4) }),
-            &message(None, b"\0"),
-        ),
-        framed(0, &detach(0), &[]),
-        framed(0, &detach(5), &[]),
-        framed(0, &Said::End(End { error: None }), &[]),
-    ];
-    frames.push(vec![0, 0, 0, 8, 2, 0, 0, 0]);
-    frames
-}
-
-proptest! {
-    #[test]
-    fn no_order_of_frames_and_no_flipped_byte_makes_it_panic(
-        order in proptest::collection::vec((0_usize..19, proptest::option::of((any::<u16>(), any::<u8>()))), 0..40),
-    ) {
-        let frames = frames();
-        let mut peer = Peer::entered(EventHubsEmulatorOptions { partitions: 1, ..Default::default() });
-        for (index, flip) in order {
-            let mut bytes = frames[index].clone();
-            if let Some((at, with)) = flip {
-                let at = usize::from(at) % bytes.len();
-                bytes[at] ^= with;
-            }
-            peer.bytes(&bytes);
-            peer.now.instant += Duration::from_millis(7);
-            peer.now.unix_ms += 7;
-            peer.connection.tick(peer.now);
-            peer.take();
-        }
-    }
-
-    #[test]
-    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), after_open in any::<bool>()) {
-        let mut peer = Peer::new(EventHubsEmulatorOptions::default());
-        if after_open {
-            peer = peer.opened(Peer::open());
-        }
-        peer.bytes(&bytes);
-    }
 }
