@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
-use txgen::emulator::cosmos::CosmosEmulator;
+use txgen::emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
 
 use super::client::Client;
 use super::emulator;
@@ -24,6 +24,63 @@ async fn half_a_request_keeps_nobody_from_being_served() {
         }
     }
     assert_serves(&emulator).await;
+}
+
+#[tokio::test]
+async fn large_bodies_that_do_not_come_keep_no_small_one_out() {
+    let (emulator, mut client) = emulator().await;
+    let mut halves = Vec::new();
+    for _ in 0..200 {
+        halves.push(start_body(&emulator, "/dbs/d/colls/c/docs", 2_000_000).await);
+    }
+    assert_eq!(client.create(&json!({ "id": "a", "pk": "us" })).await.status, 201);
+    drop(halves);
+}
+
+/// A signed request with the first byte of a body of this size.
+async fn start_body(emulator: &CosmosEmulator, path: &str, size: usize) -> Client {
+    let mut client = Client::connect(emulator).await;
+    let [token, date] = client.sign("POST", path, std::time::SystemTime::now());
+    let head = format!(
+        "POST {path} HTTP/1.1\r\n{}: {}\r\n{}: {}\r\ncontent-length: {size}\r\n\r\n{{",
+        token.0, token.1, date.0, date.1
+    );
+    client.stream.write_all(head.as_bytes()).await.unwrap();
+    client
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_never_comes_to_an_end_is_given_up() {
+    let emulator = CosmosEmulator::start(CosmosEmulatorOptions::default()).await.unwrap();
+    for half in ["", "PRI * HTTP/2.0", "POST /dbs HTTP/1.1\r\nhost: x\r\n"] {
+        let mut client = Client::connect(&emulator).await;
+        client.stream.write_all(half.as_bytes()).await.unwrap();
+        assert!(client.receive().await.is_none_or(|reply| reply.status == 408), "{half:?}");
+    }
+    let mut client = start_body(&emulator, "/dbs", 100).await;
+    assert_eq!(client.receive().await.unwrap().status, 408);
+    assert!(client.receive().await.is_none());
+}
+
+#[tokio::test]
+async fn an_account_does_not_take_endless_databases_and_containers() {
+    let (_emulator, mut client) = emulator().await;
+    let mut created = 2;
+    let refused = loop {
+        let reply = client.send("POST", "/dbs", &[], &json!({ "id": created.to_string() }).to_string()).await;
+        if reply.status != 201 {
+            break reply;
+        }
+        created += 1;
+        assert!(created <= 500, "more and more databases");
+    };
+    assert_eq!((refused.status, created), (403, 500));
+    let definition = json!({ "id": "more", "partitionKey": { "paths": ["/pk"] } }).to_string();
+    assert_eq!(client.send("POST", "/dbs/d/colls", &[], &definition).await.status, 403);
+    assert_eq!(client.send("DELETE", "/dbs/2", &[], "").await.status, 204);
+    let much = json!({ "id": "more", "partitionKey": { "paths": ["/pk"] }, "much": "x".repeat(200_000) }).to_string();
+    assert_eq!(client.send("POST", "/dbs/d/colls", &[], &much).await.status, 413);
+    assert_eq!(client.send("POST", "/dbs/d/colls", &[], &definition).await.status, 201);
 }
 
 #[tokio::test]

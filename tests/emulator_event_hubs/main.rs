@@ -2,6 +2,8 @@
 // Clippy knows a test by its attribute, not the helpers that tests share.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
+mod hostile;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
