@@ -6,13 +6,16 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
-use common::stderr;
+use common::{stderr, stdout};
 use serde_json::Value;
 use txgen::emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
 use txgen::emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 use txgen::identity::RunId;
+use txgen::service::ServiceName;
+use txgen::stats::{Latencies, Summary};
 
 const SHARDS: u32 = 4;
 
@@ -39,6 +42,14 @@ fn run_shards(directory: &Path, environment: &[(&str, String)], arguments: &[&st
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
     }
+}
+
+fn merge(directory: &Path, arguments: &[&str]) -> Output {
+    common::txgen(directory).args(["report", "merge"]).args(arguments).output().unwrap()
+}
+
+fn summary(directory: &Path, file: &str) -> Summary {
+    serde_json::from_slice(&std::fs::read(directory.join(file)).unwrap()).unwrap()
 }
 
 /// How often each row of the run is there, by the ids alone.
@@ -69,8 +80,15 @@ async fn four_processes_send_every_row_of_the_run_exactly_once_to_both_services(
     ];
     let run_id = RunId::random();
     let (path, limit, id) = (directory.path().to_owned(), LIMIT.to_string(), run_id.to_string());
-    tokio::task::spawn_blocking(move || {
+    let merged = tokio::task::spawn_blocking(move || {
         run_shards(&path, &environment, &["--run-id", &id, "--limit", &limit]);
+        let output = merge(&path, &["3.json", "0.json", "2.json", "1.json", "-o", "summary.json"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let totals = stdout(&output);
+        assert!(totals.contains(&format!("Run {id}: {limit} transactions requested in ")), "{totals}");
+        assert!(totals.contains("Merged of 4 of 4 shards"), "{totals}");
+        assert!(totals.contains("The limit is reached; every transaction requested was stored."), "{totals}");
+        summary(&path, "summary.json")
     })
     .await
     .unwrap();
@@ -84,6 +102,72 @@ async fn four_processes_send_every_row_of_the_run_exactly_once_to_both_services(
     assert_eq!(rows_of(run_id, ids), every_row_once);
     // The id is unique within a partition key, and a row has but one: as many documents as rows are the rows.
     assert_eq!(cosmos_db.counts().documents, LIMIT);
+
+    assert_eq!(merged.run_id, run_id.to_string());
+    assert_eq!((merged.requested, merged.first_row, merged.last_row), (LIMIT, Some(1), Some(LIMIT)));
+    let shards: Vec<Summary> = (0..SHARDS).map(|index| summary(directory.path(), &format!("{index}.json"))).collect();
+    for (name, service) in &merged.services {
+        let of_shards = || shards.iter().map(|shard| &shard.services[name]);
+        assert_eq!(service.counts.succeeded, LIMIT);
+        let together = all_outcomes(of_shards().map(|shard| &shard.histograms.service_time));
+        assert_eq!(service.histograms.service_time.histogram(), together.histogram());
+        let together = all_outcomes(of_shards().map(|shard| &shard.histograms.response_time));
+        assert_eq!(service.histograms.response_time.histogram(), together.histogram());
+        assert_eq!(together.count(), LIMIT);
+        let longest = of_shards().map(|shard| shard.response_time_ms.max).fold(0.0, f64::max);
+        assert_eq!(service.response_time_ms.max, longest);
+    }
+    let units = merged.services[&ServiceName::CosmosDb].request_units.unwrap().request_units;
+    let charged: f64 =
+        shards.iter().map(|shard| shard.services[&ServiceName::CosmosDb].request_units.unwrap().request_units).sum();
+    assert!((units - charged).abs() < 0.001, "{units} is not {charged}");
+}
+
+/// Every outcome that the shards counted, counted again one by one.
+fn all_outcomes<'a>(shards: impl Iterator<Item = &'a Latencies>) -> Latencies {
+    let mut all = Latencies::default();
+    for shard in shards {
+        for value in shard.histogram().iter_recorded() {
+            let latency = Duration::from_micros(value.value_iterated_to());
+            (0..value.count_since_last_iteration()).for_each(|_| all.record(latency));
+        }
+    }
+    all
+}
+
+#[test]
+fn what_does_not_make_one_run_is_refused_with_the_files_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let shard = |shard: &str, run_id: &str, file: &str| {
+        let arguments = ["--emulator", "--only-event-hubs", "--limit", "8", "--output", "json"];
+        let output = run(directory.path(), &arguments).args(["--shard", shard, "--run-id", run_id]).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        // The log of the run as it was printed, not its --summary-file.
+        std::fs::write(directory.path().join(file), output.stdout).unwrap();
+    };
+    let refusal = |files: &[&str]| {
+        let output = merge(directory.path(), files);
+        assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
+        stderr(&output)
+    };
+    shard("0/2", "0b5c1f6e-93d2-8a47", "a.ndjson");
+    shard("1/2", "1b5c1f6e-93d2-8a47", "other.ndjson");
+    let error = refusal(&["a.ndjson", "other.ndjson"]);
+    assert!(error.contains("the run differs\n  a.ndjson: 0b5c1f6e-93d2-8a47\n  other.ndjson: 1b5c"), "{error}");
+    let error = refusal(&["a.ndjson", "a.ndjson"]);
+    assert!(error.contains("shard 0/2 is there 2 times: a.ndjson, a.ndjson"), "{error}");
+    let error = refusal(&["a.ndjson"]);
+    assert!(error.contains("one shard is missing: 1/2; add what they wrote, or merge without"), "{error}");
+    let error = refusal(&["none.json"]);
+    assert!(error.contains("cannot read `none.json`"), "{error}");
+    let error = refusal(&["a.ndjson", "-o", "a.ndjson", "--partial"]);
+    assert!(error.contains("`a.ndjson` is what is read"), "{error}");
+
+    let output = merge(directory.path(), &["a.ndjson", "--partial"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let merged: Summary = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(merged.merged.unwrap().missing, ["1/2".parse().unwrap()]);
+    assert_eq!(merged.requested, 4);
 }
 
 #[test]

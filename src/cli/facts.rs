@@ -8,10 +8,12 @@ use super::run::{RunArgs, Services};
 use crate::service::ServiceName;
 use crate::service::cosmos::Throughput;
 use crate::settings::{Loaded, RunFlags, Settings};
+use crate::shard::Shard;
 use crate::stats::{ContainerTarget, DataFile, HubTarget, Setting, Summary, Target};
 
 /// Writes into the summary what only the command knows.
 pub(super) struct Facts {
+    shard: Option<Shard>,
     settings: Vec<Setting>,
     targets: Vec<(ServiceName, Target)>,
 }
@@ -19,7 +21,9 @@ pub(super) struct Facts {
 impl Facts {
     /// What is known once the services are connected.
     pub(super) fn new(args: &RunArgs, loaded: &Loaded, services: &Services) -> Self {
+        let shard = args.sharing.shard();
         Self {
+            shard: shard.is_part().then_some(shard),
             settings: settings(&args.flags, Some(args.strict), loaded),
             targets: targets(&loaded.settings, services),
         }
@@ -27,6 +31,7 @@ impl Facts {
 
     /// Adds it to the totals.
     pub(super) fn complete(self, summary: &mut Summary, data: Option<DataFile>) {
+        summary.shard = self.shard;
         summary.data = data;
         summary.settings = self.settings;
         for (name, target) in self.targets {
@@ -55,10 +60,11 @@ fn without_key(flags: &RunFlags, strict: Option<bool>, settings: &Settings) -> V
         list.push(Setting { key: flag.to_owned(), value: value.to_string(), source: source.to_owned() });
     };
     tell("--only-event-hubs", &flags.only_event_hubs, flags.only_event_hubs);
-    let rate = run.rate.map_or_else(|| "as fast as the faster service".to_owned(), |rate| rate.to_string());
-    tell("--rate", &rate, run.rate.is_some());
-    let limit = run.limit.map_or_else(|| "all rows".to_owned(), |limit| limit.to_string());
-    tell("--limit", &limit, run.limit.is_some());
+    // Those of the whole run, as they were given: a shard's settings hold only its part of them.
+    let rate = flags.rate.map_or_else(|| "as fast as the faster service".to_owned(), |rate| rate.to_string());
+    tell("--rate", &rate, flags.rate.is_some());
+    let limit = flags.limit.map_or_else(|| "all rows".to_owned(), |limit| limit.to_string());
+    tell("--limit", &limit, flags.limit.is_some());
     tell("--loop", &run.repeat, flags.repeat);
     if let Some(strict) = strict {
         tell("--strict", &strict, strict);

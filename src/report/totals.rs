@@ -109,6 +109,7 @@ impl Table<'_> {
 
 fn write_troubles(text: &mut String, summary: &Summary) -> std::fmt::Result {
     writeln!(text)?;
+    write_merged(text, summary)?;
     for remedy in remedies(summary) {
         writeln!(text, "{BAD}{remedy}{BAD:#}")?;
     }
@@ -123,6 +124,18 @@ fn write_troubles(text: &mut String, summary: &Summary) -> std::fmt::Result {
         writeln!(text, "Data: cells without a readable value, sent as 0 or false: {}", cells.join(", "))?;
     }
     writeln!(text, "{}", verdict(summary))
+}
+
+/// Of which shards it was added up, if it was.
+fn write_merged(text: &mut String, summary: &Summary) -> std::fmt::Result {
+    let Some(merged) = &summary.merged else { return Ok(()) };
+    let missing: Vec<_> = merged.missing.iter().map(ToString::to_string).collect();
+    let there = (merged.shards as usize).saturating_sub(missing.len());
+    write!(text, "Merged of {there} of {} shards", merged.shards)?;
+    match missing.is_empty() {
+        true => writeln!(text),
+        false => writeln!(text, "; {BAD}missing: {}{BAD:#}", missing.join(", ")),
+    }
 }
 
 /// One line that says how the run ended.
@@ -144,6 +157,9 @@ fn verdict(summary: &Summary) -> String {
         .filter(|(_, service)| service.counts.succeeded < service.counts.requested)
         .map(|(name, service)| format!("{name} has {} of {}", service.counts.succeeded, service.counts.requested))
         .collect();
+    if unsettled.is_empty() && !summary.all_succeeded() {
+        return format!("{CAUTION}{end}; every transaction that the shards at hand requested was stored.{CAUTION:#}");
+    }
     if unsettled.is_empty() {
         format!("{GOOD}{end}; every transaction requested was stored.{GOOD:#}")
     } else {

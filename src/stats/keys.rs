@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// Keys that are told apart at most; what comes after them is counted together.
 const TOLD_APART: usize = 4096;
 /// Keys that are reported by name.
-const REPORTED: usize = 256;
+pub(super) const REPORTED: usize = 256;
 
 /// Requests by partition key, in bounded memory.
 #[derive(Clone, Debug, Default)]

@@ -8,6 +8,7 @@ mod batch;
 pub mod cost;
 mod keys;
 mod latency;
+pub mod merge;
 mod rows;
 mod series;
 mod service;
@@ -27,7 +28,7 @@ pub use series::{Point, Series, ServicePoint};
 pub use snapshot::{ServiceSnapshot, Snapshot};
 pub use summary::{
     Conclusion, ContainerTarget, DataFile, FailureExample, Histograms, HubTarget, RequestUnits, ServiceSummary,
-    Setting, Shard, StopReason, Summary, Target,
+    Setting, StopReason, Summary, Target,
 };
 pub use window::Processing;
 
@@ -237,7 +238,11 @@ impl Stats {
             wall: now.saturating_duration_since(self.started),
             lateness: self.lateness.clone(),
             partition_keys: self.partition_keys.report(),
-            services: self.services.iter().map(|service| (service.name, service.summary(requested))).collect(),
+            services: self
+                .services
+                .iter()
+                .map(|service| (service.name, service.summary(requested, self.started)))
+                .collect(),
             series: self.series.report(),
         };
         Summary::new(conclusion, figures)

@@ -11,7 +11,7 @@ use super::{Latencies, Percentiles};
 use crate::service::ServiceName;
 
 /// Points that are kept at most.
-const POINTS: usize = 300;
+pub(super) const POINTS: usize = 300;
 /// The time of one point at first.
 const INTERVAL: Duration = Duration::from_secs(1);
 

@@ -13,7 +13,7 @@ use super::{Counts, FailureExample, Latencies, Outcome, ServiceBatch, ServiceSna
 use crate::service::{Failure, FailureKind, ServiceName, Turbulence};
 
 /// Failures of one kind that are kept whole, as examples.
-const EXAMPLES: u64 = 5;
+pub(super) const EXAMPLES: u64 = 5;
 
 /// What one service did since the run's start.
 #[derive(Debug)]
@@ -214,7 +214,8 @@ impl ServiceStats {
     }
 
     /// The totals, once the last point is closed.
-    pub(super) fn summary(&self, requested: u64) -> ServiceSummary {
-        ServiceSummary::new(self.snapshot(requested), self.ambiguous_rows.clone())
+    pub(super) fn summary(&self, requested: u64, started: Instant) -> ServiceSummary {
+        let first_sent = self.first_sent.map(|first| first.saturating_duration_since(started));
+        ServiceSummary::new(self.snapshot(requested), first_sent, self.ambiguous_rows.clone())
     }
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::merge::Merged;
 use super::rows::Rows;
 use super::{Counts, Latencies, Percentiles, Series, ServiceSnapshot, per_second};
 use crate::identity::RunId;
 use crate::service::{Failure, FailureKind, ServiceName};
+use crate::shard::Shard;
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +60,8 @@ pub struct Summary {
     pub run_id: String,
     /// Which part of the run this is; `null` where one process did it all.
     pub shard: Option<Shard>,
+    /// How it was added up of the shards of a run; `null` where it was not.
+    pub merged: Option<Merged>,
     /// When it started, by the wall clock: RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub started_at: OffsetDateTime,
@@ -104,16 +108,6 @@ enum Kind {
     Summary,
 }
 
-/// One of several processes that share a run's rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Shard {
-    /// Which one.
-    pub index: u64,
-    /// Of how many.
-    pub count: u64,
-}
-
 /// The file that a run read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,6 +138,8 @@ pub struct ServiceSummary {
     /// Where its transactions ended.
     #[serde(flatten)]
     pub counts: Counts,
+    /// From the run's start to the first send, in seconds; `null` where nothing was settled.
+    pub first_sent_seconds: Option<f64>,
     /// From the first send to the last settlement, in seconds.
     pub elapsed_seconds: f64,
     /// Transactions stored per second of that time.
@@ -261,6 +257,7 @@ impl Summary {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             run_id: conclusion.run_id.to_string(),
             shard: None,
+            merged: None,
             started_at: conclusion.started_at,
             interrupted: conclusion.reason == StopReason::Interrupted,
             stop_reason: conclusion.reason,
@@ -282,17 +279,37 @@ impl Summary {
         }
     }
 
-    /// Whether every transaction requested is confirmed by every service.
+    /// The summary in a file: the document alone, or the log of a run with `--output json`, which ends with it. Lines of
+    /// the log that are something else (batches, and what a container engine mixes in of standard error) do not matter.
+    ///
+    /// # Errors
+    /// When there is no summary of this version in it: what the document lacks, or, of a log, the last summary.
+    pub fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
+        const MARK: &[u8] = b"\"type\":\"summary\"";
+        let whole = match serde_json::from_slice(text) {
+            Ok(summary) => return Ok(summary),
+            Err(error) => error,
+        };
+        let is_summary = |line: &[u8]| line.starts_with(b"{") && line.windows(MARK.len()).any(|part| part == MARK);
+        match text.split(|byte| *byte == b'\n').rfind(|line| is_summary(line)) {
+            Some(line) => serde_json::from_slice(line),
+            None => Err(whole),
+        }
+    }
+
+    /// Whether every transaction requested is confirmed by every service, and no shard is missing.
     #[must_use]
     pub fn all_succeeded(&self) -> bool {
-        self.services.values().all(|service| service.counts.succeeded == service.counts.requested)
+        self.merged.as_ref().is_none_or(|merged| merged.missing.is_empty())
+            && self.services.values().all(|service| service.counts.succeeded == service.counts.requested)
     }
 }
 
 impl ServiceSummary {
-    pub(super) fn new(end: ServiceSnapshot, ambiguous_rows: Rows) -> Self {
+    pub(super) fn new(end: ServiceSnapshot, first_sent: Option<Duration>, ambiguous_rows: Rows) -> Self {
         Self {
             counts: end.counts,
+            first_sent_seconds: first_sent.map(|first| round(first.as_secs_f64())),
             elapsed_seconds: round(end.elapsed.as_secs_f64()),
             writes_per_second: round(per_second(end.counts.succeeded as f64, end.elapsed)),
             service_time_ms: end.service_time.percentiles(),

@@ -1,27 +1,49 @@
 //! `txgen report merge`: the shards of one run, added up.
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 
+use super::files;
 use crate::cli::CliError;
+use crate::report::totals;
+use crate::stats::merge::{MergeError, Part, merge};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  txgen report merge shard-*.json -o summary.json")]
+#[command(after_help = "Examples:\n  txgen report merge shard-*.json -o summary.json\n  \
+    txgen report merge ?.ndjson | jq .services.cosmos_db.response_time_ms")]
 pub(super) struct MergeArgs {
-    /// The summaries of all shards (--summary-file), in any order
+    /// The summaries of all shards (--summary-file, or logs of --output json), in any order
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Where to write the merged summary as JSON; - is standard output
+    /// Where to write the merged summary as JSON; - is standard output, which otherwise gets the totals
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+    /// Merge what is there, although shards are missing
+    #[arg(long)]
+    partial: bool,
 }
 
 /// Merges, and writes the result.
 pub(super) fn execute(args: &MergeArgs) -> Result<ExitCode, CliError> {
-    let (files, output) = (args.files.len(), args.output.display());
-    Err(CliError::usage(anyhow::anyhow!(
-        "{files} summaries cannot be merged into {output}: this build cannot merge yet"
-    )))
+    let read = |path: &PathBuf| Ok(Part { name: path.display().to_string(), summary: files::read_summary(path)? });
+    let parts = args.files.iter().map(read).collect::<Result<Vec<Part>, CliError>>()?;
+    let summary = merge(&parts, args.partial).map_err(|error| CliError::usage(explained(error)))?;
+    let json = serde_json::to_string_pretty(&summary).map_err(CliError::failed)? + "\n";
+    let sources: Vec<&Path> = args.files.iter().map(PathBuf::as_path).collect();
+    files::write(&args.output, &json, &sources)?;
+    if args.output != Path::new("-") {
+        // Whoever closes standard output early has seen enough.
+        let _ = anstream::stdout().write_all(totals::totals(&summary).as_bytes());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn explained(error: MergeError) -> anyhow::Error {
+    match error {
+        MergeError::Missing(_) => anyhow::anyhow!("{error}; add what they wrote, or merge without them with --partial"),
+        error => error.into(),
+    }
 }

@@ -3,6 +3,7 @@
 //! A file alone becomes a page (`txgen report summary.json -o run.html`); the subcommands do the rest. A file that is
 //! named like a subcommand is written `./merge`.
 
+mod files;
 mod merge;
 mod page;
 
