@@ -203,3 +203,13 @@ fn a_mistyped_key_is_answered_with_the_nearest_one() {
     let note = "unknown key `COSMOS_DB_ENDPIONT`; did you mean COSMOS_DB_ENDPOINT?";
     assert!(stdout(&output).contains(note), "{}", stdout(&output));
 }
+
+#[test]
+fn a_mistyped_environment_variable_is_answered_with_the_nearest_key_and_its_value_stays_hidden() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = check(directory.path(), &["--only-cosmos", "--cosmos-endpoint", "http://127.0.0.1:1/"]);
+    let output = command.env("COSMOS_DB_AUTHKEY", "c2VjcmV0").output().unwrap();
+    let note = "environment variable `COSMOS_DB_AUTHKEY` is not a setting; did you mean COSMOS_DB_AUTH_KEY?";
+    assert!(stdout(&output).contains(note), "{}", stdout(&output));
+    assert!(!format!("{}{}", stdout(&output), stderr(&output)).contains("c2VjcmV0"));
+}

@@ -15,12 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::facts::settings;
 use super::output::tell;
+use super::settings::of_surroundings;
 use super::{CliError, INTERRUPTED, signals};
 use crate::report::check::{CosmosDbFinding, Findings, HubFinding};
 use crate::run::Stop;
 use crate::service::cosmos::{CosmosDb, Found};
 use crate::service::event_hubs::EventHubs;
-use crate::settings::{CosmosDbSettings, EventHubsSettings, Key, Loaded, Provenance, RunFlags, SettingsFile};
+use crate::settings::{CosmosDbSettings, EventHubsSettings, Key, Loaded, Provenance, RunFlags};
 
 /// What `txgen check` takes.
 #[derive(Debug, Args)]
@@ -65,9 +66,7 @@ enum CheckFormat {
 pub(super) async fn execute(args: CheckArgs) -> Result<ExitCode, CliError> {
     let stop = Stop::default();
     let listener = signals::listen(stop.clone(), tell).context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
-    let file = SettingsFile::of_flag(args.settings.clone());
-    let env = |name: &str| std::env::var(name).ok();
-    let loaded = match crate::settings::load(&args.flags, &file, &env, None) {
+    let loaded = match of_surroundings(&args.flags, args.settings.clone(), None) {
         Ok(loaded) => loaded,
         Err(error) => {
             let findings = Findings { problems: error.problems.clone(), ..Findings::default() };

@@ -12,6 +12,7 @@ mod output;
 mod private_file;
 mod report;
 mod run;
+mod settings;
 mod sharing;
 mod signals;
 

@@ -28,7 +28,6 @@ use crate::service::event_hubs::{EventHubs, HubInfo};
 use crate::service::{ConnectError, Service as _, ServiceName, Turbulence};
 use crate::settings::{
     CosmosDbSettings, EventHubClient, EventHubTransport, Loaded, Origin, Preset, Provenance, RunFlags, Settings,
-    SettingsFile,
 };
 use crate::source::{RowError, Source, SourceOptions};
 use crate::stats::{DataFile, Stats, StopReason, Summary};
@@ -136,9 +135,7 @@ async fn start_emulators() -> Result<Emulators, CliError> {
 }
 
 fn load_settings(args: &RunArgs, preset: Option<Preset>) -> Result<Loaded, CliError> {
-    let file = SettingsFile::of_flag(args.settings.clone());
-    let env = |name: &str| std::env::var(name).ok();
-    crate::settings::load(&args.flags, &file, &env, preset.as_ref()).map_err(CliError::usage)
+    super::settings::of_surroundings(&args.flags, args.settings.clone(), preset.as_ref()).map_err(CliError::usage)
 }
 
 async fn open_source(args: &RunArgs, run: RunId, settings: &Settings) -> Result<Source, CliError> {

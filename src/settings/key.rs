@@ -105,13 +105,25 @@ impl Key {
     /// The key that an unknown name most likely means, if any is near.
     #[must_use]
     pub fn nearest(name: &str) -> Option<Self> {
+        Self::alike(name, 0.7)
+    }
+
+    /// The key that an environment variable most likely means, unless it is one. The environment holds much that is not
+    /// txgen's, so only what looks very much like a key counts.
+    #[must_use]
+    pub fn meant_by_variable(name: &str) -> Option<Self> {
+        let is_key = |key: &Self| key.name() == name || (cfg!(windows) && key.name().eq_ignore_ascii_case(name));
+        if Self::ALL.iter().any(is_key) { None } else { Self::alike(name, 0.9) }
+    }
+
+    fn alike(name: &str, least: f64) -> Option<Self> {
         let name = name.to_ascii_uppercase().replace(['-', ' ', '.', ':'], "_");
         // Of equally near ones the last is taken: reversed, that is the first event hub.
         Self::ALL
             .into_iter()
             .rev()
             .map(|key| (key, strsim::normalized_damerau_levenshtein(key.name(), &name)))
-            .filter(|(_, likeness)| *likeness >= 0.7)
+            .filter(|(_, likeness)| *likeness >= least)
             .max_by(|a, b| a.1.total_cmp(&b.1))
             .map(|(key, _)| key)
     }
@@ -131,6 +143,16 @@ mod tests {
     fn a_key_is_found_whatever_its_case() {
         assert_eq!(Key::of_name("Seconds_To_Run"), Some(Key::SecondsToRun));
         assert_eq!(Key::of_name("SECONDS_TO_RUN "), None);
+    }
+
+    #[test]
+    fn a_variable_that_is_nearly_a_key_means_it_and_others_mean_nothing() {
+        assert_eq!(Key::meant_by_variable("COSMOS_DB_ENDPIONT"), Some(Key::CosmosDbEndpoint));
+        assert_eq!(Key::meant_by_variable("EVENT_HUB_1_CONECTION_STRING"), Some(Key::EventHub1ConnectionString));
+        assert_eq!(Key::meant_by_variable("COSMOS_DB_ENDPOINT"), None);
+        for name in ["PATH", "COSMOS_DB_ACCOUNT", "EVENT_HUB_NAME", "SECONDS", "DATABASE_ENDPOINT"] {
+            assert_eq!(Key::meant_by_variable(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-
 /// Keys that are told apart at most; what comes after them is counted together.
 const TOLD_APART: usize = 4096;
 /// Keys that are reported by name.
@@ -13,8 +11,7 @@ pub(super) const REPORTED: usize = 256;
 /// Requests by partition key, in bounded memory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PartitionKeys {
-    /// Hashed in a few nanoseconds; who makes keys collide slows down their own run alone.
-    counts: HashMap<Arc<str>, u64, RandomState>,
+    counts: HashMap<Arc<str>, u64>,
     other: u64,
 }
 
