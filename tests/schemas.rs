@@ -1,0 +1,256 @@
+//! The JSON documents that txgen writes, held against their schemas in docs/schemas/: real output of the built binary.
+//!
+//! The schemas are strict: a field that is added, lost or renamed is told here, and then the schema has to follow.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use common::{json_lines, read_json, stderr, stdout};
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas")
+}
+
+fn schema(name: &str) -> Value {
+    read_json(&directory().join(format!("{name}.schema.json")))
+}
+
+fn validator(name: &str) -> Validator {
+    jsonschema::options().should_validate_formats(true).build(&schema(name)).unwrap()
+}
+
+/// What is wrong with a document, one line each.
+fn problems(validator: &Validator, document: &Value) -> Vec<String> {
+    validator.iter_errors(document).map(|error| format!("{} at {}", error, error.instance_path())).collect()
+}
+
+/// Asserts that the document is as the schema says, and that the schema is strict about it: none of its fields may be
+/// missing, and none may be added.
+fn assert_fits(name: &str, document: &Value) {
+    let validator = validator(name);
+    assert_eq!(problems(&validator, document), [""; 0], "{name}.schema.json does not describe {document}");
+    for field in document.as_object().unwrap().keys() {
+        let mut without = document.clone();
+        without.as_object_mut().unwrap().remove(field);
+        assert!(!validator.is_valid(&without), "{name}: {field} may be missing");
+    }
+    let mut more = document.clone();
+    more["surplus"] = json!(1);
+    assert!(!validator.is_valid(&more), "{name}: a field may be added");
+}
+
+fn assert_run_fits(lines: &[Value]) {
+    let name_of = |line: &Value| match line["type"].as_str().unwrap() {
+        "start" => "run-start",
+        "batch" => "run-batch",
+        "summary" => "summary",
+        other => panic!("there is no schema for lines of the type {other}"),
+    };
+    assert!(lines.len() >= 3);
+    for line in lines {
+        assert_fits(name_of(line), line);
+    }
+}
+
+fn txgen(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = common::txgen(directory);
+    command.args(arguments);
+    command
+}
+
+fn run(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = txgen(directory, &["run", "--output", "json", "--data"]);
+    command.arg(common::shipped_data()).args(arguments);
+    command
+}
+
+fn ended(command: &mut Command, code: i32) -> Output {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{}{}", stdout(&output), stderr(&output));
+    output
+}
+
+/// A `txgen emulator` in a process of its own, which has written an appsettings.json.
+struct Emulator {
+    process: Child,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+impl Emulator {
+    /// Starts it, and gives its first line.
+    fn start(directory: &Path, arguments: &[&str]) -> (Self, Value) {
+        let mut process = txgen(directory, &["emulator", "--event-hubs-port", "0", "--cosmos-port", "0"])
+            .args(["--output", "json", "--settings-out", "appsettings.json"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap());
+        let mut ready = String::new();
+        lines.read_line(&mut ready).unwrap();
+        (Self { process, lines }, serde_json::from_str(&ready).unwrap())
+    }
+
+    /// Ends it as Ctrl-C does, and gives its last line.
+    fn end(mut self) -> Value {
+        assert!(Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap().success());
+        let mut summary = String::new();
+        self.lines.read_to_string(&mut summary).unwrap();
+        serde_json::from_str(&summary).unwrap()
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_run_against_both_services() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = ended(&mut run(directory.path(), &["--emulator", "--limit", "1500", "--summary-file", "s.json"]), 0);
+    let lines = json_lines(&output);
+    assert_run_fits(&lines);
+    assert_fits("summary", &read_json(&directory.path().join("s.json")));
+    let services = lines.last().unwrap()["services"].as_object().unwrap();
+    assert_eq!(services.keys().collect::<Vec<_>>(), ["cosmos_db", "event_hubs"]);
+}
+
+#[test]
+fn a_run_against_one_service_and_a_shard() {
+    let directory = tempfile::tempdir().unwrap();
+    for flags in [
+        &["--only-cosmos"][..],
+        &["--only-event-hubs", "--rate", "500"],
+        &["--shard", "1/3", "--run-id", "0b5c1f6e-93d2-8a47"],
+    ] {
+        let mut command = run(directory.path(), &["--emulator", "--limit", "60"]);
+        assert_run_fits(&json_lines(&ended(command.args(flags), 0)));
+    }
+}
+
+#[test]
+fn shards_added_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_emulator, _) = Emulator::start(directory.path(), &[]);
+    for shard in ["0", "2"] {
+        let flags = ["--limit", "60", "--shard", &format!("{shard}/3"), "--run-id", "0b5c1f6e-93d2-8a47"];
+        ended(run(directory.path(), &flags).args(["--summary-file", &format!("{shard}.json")]), 0);
+    }
+    let merge = ["report", "merge", "--partial", "0.json", "2.json", "-o", "merged.json"];
+    ended(&mut txgen(directory.path(), &merge), 0);
+    let merged = read_json(&directory.path().join("merged.json"));
+    assert_fits("summary", &merged);
+    assert_eq!(merged["merged"], json!({ "shards": 3, "missing": [{ "index": 1, "count": 3 }] }));
+}
+
+#[test]
+fn a_run_in_which_much_fails_and_the_emulators_that_see_to_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let faults = ["drop:2x", "429:20x", "503:5x", "event_hubs:server-busy:5x"];
+    let faults: Vec<&str> = faults.into_iter().flat_map(|fault| ["--fault", fault]).collect();
+    let (emulator, ready) = Emulator::start(directory.path(), &[&["--memory-limit", "200KB"][..], &faults].concat());
+    assert_fits("emulator-ready", &ready);
+    let output = ended(&mut run(directory.path(), &["--limit", "1000"]), 1);
+    let lines = json_lines(&output);
+    assert_run_fits(&lines);
+    let examples = &lines.last().unwrap()["services"]["cosmos_db"]["failure_examples"];
+    assert!(!examples.as_array().unwrap().is_empty(), "there is something to hold against the schema");
+    assert_fits("emulator-summary", &emulator.end());
+}
+
+#[test]
+fn the_emulator_over_https() {
+    let directory = tempfile::tempdir().unwrap();
+    let (emulator, ready) = Emulator::start(directory.path(), &["--https", "--hub", "one", "two"]);
+    assert_fits("emulator-ready", &ready);
+    assert!(ready["cosmos_db"]["certificate"].is_string());
+    assert_fits("emulator-summary", &emulator.end());
+}
+
+#[test]
+fn a_check_of_what_is_there_of_what_is_not_and_of_wrong_settings() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_emulator, _) = Emulator::start(directory.path(), &[]);
+    let check = |flags: &[&str]| txgen(directory.path(), &[&["check", "--output", "json"][..], flags].concat());
+    assert_fits("check", &json_lines(&ended(&mut check(&[]), 0))[0]);
+    ended(&mut run(directory.path(), &["--limit", "5"]), 0);
+    for flags in [&[][..], &["--container", "other"], &["--only-cosmos"], &["--only-event-hubs"]] {
+        assert_fits("check", &json_lines(&ended(&mut check(flags), 0))[0]);
+    }
+    assert_fits("check", &json_lines(&ended(check(&[]).env("COSMOS_DB_AUTH_KEY", "c2VjcmV0"), 3))[0]);
+    assert_fits("check", &json_lines(&ended(check(&[]).env("SECONDS_TO_RUN", "soon"), 2))[0]);
+}
+
+#[test]
+fn a_dry_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let lines = json_lines(&ended(&mut run(directory.path(), &["--emulator", "--dry-run=100"]), 0));
+    assert_fits("dry-run", &lines[0]);
+    assert_eq!(lines.len(), 101);
+    let validator = validator("dry-run-transaction");
+    for line in &lines[1..] {
+        assert_eq!(problems(&validator, line), [""; 0], "{line}");
+    }
+    assert_fits("dry-run-transaction", &lines[1]);
+}
+
+#[test]
+fn a_profile_of_data_good_and_bad() {
+    let directory = tempfile::tempdir().unwrap();
+    let shipped = std::fs::read_to_string(common::shipped_data()).unwrap();
+    let mut lines: Vec<&str> = shipped.lines().take(20).collect();
+    lines.insert(3, "only,three,fields");
+    let bad = lines.join("\n").replacen("false", "perhaps", 1);
+    std::fs::write(directory.path().join("bad.csv"), bad).unwrap();
+    std::fs::write(directory.path().join("none.csv"), format!("{}\nonly,three,fields", lines[0])).unwrap();
+    for (file, code) in [(common::shipped_data().to_str().unwrap(), 0), ("bad.csv", 1), ("none.csv", 1)] {
+        let output = ended(&mut txgen(directory.path(), &["data", "check", "--output", "json", file]), code);
+        assert_fits("data-check", &json_lines(&output)[0]);
+    }
+}
+
+#[test]
+fn every_schema_is_one_and_is_strict() {
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(directory()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let name = name.strip_suffix(".schema.json").unwrap_or_else(|| panic!("{name} is no schema")).to_owned();
+        let schema = schema(&name);
+        jsonschema::meta::validate(&schema).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
+        assert_eq!(schema["$id"], format!("urn:txgen:{name}"));
+        assert_strict(&name, &schema);
+        names.insert(name);
+    }
+    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file!())).unwrap();
+    for name in names {
+        assert!(source.contains(&format!("\"{name}\"")), "nothing real is held against {name}.schema.json");
+    }
+}
+
+/// Objects with named fields allow no others, and demand all but a few.
+fn assert_strict(path: &str, schema: &Value) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.get("properties").is_some_and(Value::is_object) && fields.contains_key("type") {
+                assert_eq!(fields.get("additionalProperties"), Some(&json!(false)), "{path}");
+                assert!(fields.contains_key("required"), "{path}");
+            }
+            fields.iter().for_each(|(name, value)| assert_strict(&format!("{path}/{name}"), value));
+        }
+        Value::Array(values) => values.iter().for_each(|value| assert_strict(path, value)),
+        _ => {}
+    }
+}
