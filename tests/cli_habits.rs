@@ -84,6 +84,59 @@ fn the_version_names_the_commit_of_a_checkout() {
     }
 }
 
+/// The build script, compiled by itself, and what it says of a directory.
+#[cfg(unix)]
+#[test]
+fn the_commit_is_that_of_the_checkout_or_of_the_crates_tarball_and_of_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = directory.path().join("script");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("build.rs");
+    let compiled = Command::new("rustc").args(["--edition", "2024", "-o"]).arg(&script).arg(source).status();
+    // Where there is no compiler, or no git, by these names, others run this test.
+    if !compiled.is_ok_and(|status| status.success()) || Command::new("git").arg("--version").output().is_err() {
+        return;
+    }
+    let place = |name: &str| {
+        let place = directory.path().join(name);
+        std::fs::create_dir_all(place.join("src")).unwrap();
+        place
+    };
+    let version_in = |place: &Path| {
+        let said = stdout(&succeeding(Command::new(&script).current_dir(place).env("CARGO_PKG_VERSION", "1.2.3")));
+        said.lines().last().unwrap().strip_prefix("cargo::rustc-env=TXGEN_LONG_VERSION=").unwrap().to_owned()
+    };
+
+    assert_eq!(version_in(&place("unknown")), "1.2.3");
+
+    let tarball = place("tarball");
+    let info = tarball.join(".cargo_vcs_info.json");
+    std::fs::write(&info, "{\n  \"git\": {\n    \"sha1\": \"8d9263f6d0123456\"\n  }\n}\n").unwrap();
+    assert_eq!(version_in(&tarball), "1.2.3 (8d9263f6d)");
+    std::fs::write(&info, "{ \"git\": { \"sha1\": \"oops\" } }").unwrap();
+    assert_eq!(version_in(&tarball), "1.2.3");
+
+    let checkout = place("checkout");
+    std::fs::write(checkout.join("src/main.rs"), "fn main() {}\n").unwrap();
+    for file in ["build.rs", "Cargo.toml", "Cargo.lock"] {
+        std::fs::write(checkout.join(file), "").unwrap();
+    }
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.current_dir(&checkout).args(["-c", "user.name=n", "-c", "user.email=e"]).args(arguments);
+        stdout(&succeeding(git.env("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z")))
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "--message", "m"]);
+    let commit = git(&["rev-parse", "HEAD"])[..9].to_owned();
+    assert_eq!(version_in(&checkout), format!("1.2.3 ({commit} 2026-01-02)"));
+    std::fs::write(checkout.join("README.md"), "not in the binary").unwrap();
+    assert_eq!(version_in(&checkout), format!("1.2.3 ({commit} 2026-01-02)"));
+    std::fs::write(checkout.join("src/main.rs"), "fn main() { }\n").unwrap();
+    assert_eq!(version_in(&checkout), format!("1.2.3 ({commit}-dirty 2026-01-02)"));
+    assert_eq!(version_in(&place("checkout/inner")), "1.2.3", "a tarball unpacked in somebody else's checkout");
+}
+
 #[test]
 fn what_is_mistyped_is_answered_with_the_nearest_right_word() {
     for (mistyped, meant) in [
