@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod data;
+mod documents;
 mod dry_run;
 mod emulator;
 mod facts;

@@ -1,7 +1,7 @@
 //! Files with transactions, figures or keys in them: their owner's to read, and nobody else's.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Seek as _, Write as _};
 use std::path::Path;
 
 /// Opens a file to be written, and creates it where it is not there; what it holds stays until it is overwritten.
@@ -26,6 +26,18 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     }
     #[cfg(not(unix))]
     options.open(path)
+}
+
+/// Replaces what is in a file that [`open`] gave; to what is no file, such as a pipe, it adds.
+///
+/// # Errors
+/// As the operating system says.
+pub(super) fn replace(file: &mut File, content: &[u8]) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+        file.rewind()?;
+    }
+    file.write_all(content)
 }
 
 #[cfg(all(test, unix))]

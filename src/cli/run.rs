@@ -1,9 +1,7 @@
 //! `txgen run`: the job.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{Seek as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,10 +10,11 @@ use clap::Args;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::documents::Documents;
 use super::facts::Facts;
 use super::output::{Output, OutputFormat, tell};
 use super::sharing::SharingArgs;
-use super::{CliError, FAILED, INTERRUPTED, dry_run, private_file, signals};
+use super::{CliError, FAILED, INTERRUPTED, dry_run, signals};
 use crate::emulator::Emulators;
 use crate::identity::RunId;
 use crate::report::counted;
@@ -69,6 +68,9 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "3", value_parser = clap::value_parser!(u64).range(1..),
         help_heading = "Output")]
     dry_run: Option<u64>,
+    /// Draw the run as a page into this file: HTML, whole in itself
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    report: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) flags: RunFlags,
@@ -85,12 +87,12 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
     }
     let stop = Stop::default();
     let listener = signals::listen(stop.clone(), tell).context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
-    // The data and the summary file are opened before anything is sent or provisioned: a wrong path fails first.
+    // The data and the files to write are opened before anything is sent or provisioned: a wrong path fails first.
     let emulators = if args.emulator { Some(start_emulators().await?) } else { None };
     let mut loaded = load_settings(&args, emulators.as_ref().map(Emulators::preset))?;
     args.sharing.cut(&mut loaded.settings.run);
     let source = open_source(&args, run_id, &loaded.settings).await?;
-    let summary_file = args.summary_file.as_deref().map(SummaryFile::open).transpose().map_err(CliError::usage)?;
+    let documents = Documents::open(args.summary_file.as_deref(), args.report.as_deref()).map_err(CliError::usage)?;
 
     let connecting = Services::connect(&loaded.settings, stop.token());
     let services = match connecting.await {
@@ -110,9 +112,7 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
 
     let remark = emulators.as_ref().map(|emulators| format!("The local services hold {}.", emulators.stored()));
     output.finish(&summary, remark.as_deref());
-    if let Some(file) = summary_file {
-        file.write(&summary).map_err(CliError::failed)?;
-    }
+    documents.write(&summary).map_err(CliError::failed)?;
     if let Some(emulators) = emulators {
         emulators.stop().await;
     }
@@ -157,7 +157,7 @@ async fn open_source(args: &RunArgs, run: RunId, settings: &Settings) -> Result<
 /// What file the data was, where that is to be written down: a large one takes a second or two to hash, which a second
 /// Ctrl-C saves.
 async fn data_file(args: &RunArgs, stop: &Stop) -> Option<DataFile> {
-    if args.summary_file.is_none() && args.output != OutputFormat::Json {
+    if args.summary_file.is_none() && args.report.is_none() && args.output != OutputFormat::Json {
         return None;
     }
     let (path, stop) = (args.data.clone(), stop.clone());
@@ -272,31 +272,6 @@ impl Rows for SourceRows {
             .columns()
             .map(|(column, count)| (column.to_owned(), count.empty + count.unreadable))
             .collect()
-    }
-}
-
-/// A file that the totals will be written to; opened first, so that a bad path fails before the run.
-struct SummaryFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl SummaryFile {
-    fn open(path: &Path) -> anyhow::Result<Self> {
-        // An older summary stays as it is until there is a new one.
-        let file = private_file::open(path)
-            .with_context(|| format!("--summary-file: cannot write to `{}`", path.display()))?;
-        Ok(Self { path: path.to_owned(), file })
-    }
-
-    fn write(mut self, summary: &Summary) -> anyhow::Result<()> {
-        let mut json = serde_json::to_vec_pretty(summary)?;
-        json.push(b'\n');
-        self.file
-            .set_len(0)
-            .and_then(|()| self.file.rewind())
-            .and_then(|()| self.file.write_all(&json))
-            .with_context(|| format!("--summary-file: cannot write to `{}`", self.path.display()))
     }
 }
 

@@ -5,10 +5,13 @@
 
 pub mod blocks;
 pub mod check;
+pub mod compare;
 pub mod dry_run;
+pub mod html;
 pub mod json;
 mod number;
 pub mod opening;
+pub mod placement;
 mod remedy;
 mod style;
 pub mod table;

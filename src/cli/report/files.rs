@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
-use crate::cli::CliError;
+use crate::cli::{CliError, private_file};
 use crate::stats::Summary;
 
 /// The largest file that is read as a summary, in bytes: a hundred times what a run of any length writes.
@@ -45,7 +45,10 @@ pub(in crate::cli) fn write(path: &Path, text: &str, sources: &[&Path]) -> Resul
     if sources.iter().any(same) {
         return Err(CliError::usage(anyhow!("--output: `{name}` is what is read; name another file")));
     }
-    std::fs::write(path, anstream::adapter::strip_str(text).to_string())
+    private_file::open(path)
+        .and_then(|mut file| {
+            private_file::replace(&mut file, anstream::adapter::strip_str(text).to_string().as_bytes())
+        })
         .with_context(|| format!("--output: cannot write to `{name}`"))
         .map_err(CliError::usage)
 }

@@ -3,6 +3,7 @@
 //! A file alone becomes a page (`txgen report summary.json -o run.html`); the subcommands do the rest. A file that is
 //! named like a subcommand is written `./merge`.
 
+mod compare;
 mod files;
 mod merge;
 mod page;
@@ -18,6 +19,7 @@ use super::CliError;
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, arg_required_else_help = true)]
 #[command(after_help = "Examples:\n  \
     txgen run --emulator --summary-file summary.json && txgen report summary.json -o run.html\n  \
+    txgen report compare before.json after.json\n  \
     txgen report merge shard-*.json -o summary.json")]
 pub(super) struct ReportArgs {
     #[command(flatten)]
@@ -28,6 +30,8 @@ pub(super) struct ReportArgs {
 
 #[derive(Debug, Subcommand)]
 enum ReportCommand {
+    /// Hold two runs against each other: what changed, and what is more than noise
+    Compare(compare::CompareArgs),
     /// Add up the summaries of the shards of one run
     Merge(merge::MergeArgs),
 }
@@ -36,6 +40,7 @@ enum ReportCommand {
 pub(super) async fn execute(args: ReportArgs) -> Result<ExitCode, CliError> {
     // Reading and writing files blocks; the thread is one that may.
     let job = tokio::task::spawn_blocking(move || match (args.command, args.page) {
+        (Some(ReportCommand::Compare(args)), _) => compare::execute(&args),
         (Some(ReportCommand::Merge(args)), _) => merge::execute(&args),
         (None, Some(args)) => page::execute(&args),
         // clap asks for one of the two.
