@@ -6,6 +6,11 @@ use std::time::Duration;
 use clap::Parser as _;
 use txgen::cli::{Cli, CliError};
 
+/// Every transaction is allocated on one thread, sent on another and dropped on a third, which this allocator is good at: a
+/// run takes a fifth less CPU than with glibc's (README.md, "Speed").
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long threads that still read or resolve names may keep the process from ending.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
 

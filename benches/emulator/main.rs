@@ -10,6 +10,8 @@
 
 mod cosmos_db;
 mod event_hubs;
+#[allow(dead_code, reason = "not every benchmark looks at everything")]
+#[path = "../support/process.rs"]
 mod process;
 
 use std::path::{Path, PathBuf};

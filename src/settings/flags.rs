@@ -73,7 +73,7 @@ pub struct RunFlags {
     /// What carries AMQP [default: tcp]
     #[arg(long, value_name = "TRANSPORT", value_enum, help_heading = "Event Hubs")]
     pub event_hub_transport: Option<EventHubTransport>,
-    /// Connections to each event hub, 1 to 4 [default: 2]
+    /// Connections to each event hub, 1 to 8 [default: 2]
     #[arg(long, value_name = "N", value_parser = value::connections, help_heading = "Event Hubs")]
     pub event_hub_connections: Option<NonZeroUsize>,
 }
@@ -127,7 +127,7 @@ mod tests {
             ("--max-pending", "0", "must be a whole number from 1 to 10000000"),
             ("--max-in-flight-cosmos", "1e3", "must be a whole number from 1 to 100000"),
             ("--max-in-flight-event-hubs", "0", "must be a whole number from 1 to 100000"),
-            ("--event-hub-connections", "5", "must be a whole number from 1 to 4"),
+            ("--event-hub-connections", "9", "must be a whole number from 1 to 8"),
             ("--throughput", "450", "must be RU/s in hundreds, from 400 on"),
             ("--ttl", "0", "must be whole seconds from 1 to 2147483647, or a duration such as 12h or 60d"),
             ("--drain-timeout", "30", "must be a duration with its unit, such as 500ms, 30s or 5m, and at most 365d"),

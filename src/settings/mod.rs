@@ -46,7 +46,7 @@ pub struct EventHubsSettings {
     pub client: EventHubClient,
     /// What carries AMQP.
     pub transport: EventHubTransport,
-    /// Connections to each event hub, 1 to 4.
+    /// Connections to each event hub, 1 to 8.
     pub connections: NonZeroUsize,
     /// Transactions in flight at most, over all connections.
     pub max_in_flight: NonZeroUsize,

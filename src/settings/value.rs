@@ -37,7 +37,7 @@ pub(super) fn pending(text: &str) -> Checked<NonZeroUsize> {
 }
 
 pub(super) fn connections(text: &str) -> Checked<NonZeroUsize> {
-    count(text, 4)
+    count(text, 8)
 }
 
 pub(super) fn limit(text: &str) -> Checked<NonZeroU64> {

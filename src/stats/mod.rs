@@ -88,12 +88,16 @@ pub struct Stats {
     services: Vec<ServiceStats>,
     batch_number: u64,
     batch_started: Instant,
+    /// When it is due at the latest. Kept, because it is looked at for every outcome.
+    batch_due: Instant,
     /// What counts towards the next batch: requested, or settled once all are requested.
     towards_batch: u64,
     /// Whether anything was requested or settled since the last batch.
     eventful: bool,
     series: Recording,
     point_started: Instant,
+    /// When it is due, likewise.
+    point_due: Instant,
     requested_before_point: u64,
 }
 
@@ -110,10 +114,12 @@ impl Stats {
             services: services.into_iter().map(|(name, turbulence)| ServiceStats::new(name, turbulence)).collect(),
             batch_number: 0,
             batch_started: now,
+            batch_due: now + LONGEST_BATCH,
             towards_batch: 0,
             eventful: false,
             series: Recording::default(),
             point_started: now,
+            point_due: now + Recording::default().interval(),
             requested_before_point: 0,
         }
     }
@@ -121,8 +127,18 @@ impl Stats {
     /// The clock starts here: what came before (waiting to start) is not part of the run.
     pub fn begin(&mut self, now: Instant) {
         self.started = now;
+        self.start_batch(now);
+        self.start_point(now);
+    }
+
+    fn start_batch(&mut self, now: Instant) {
         self.batch_started = now;
+        self.batch_due = now + LONGEST_BATCH;
+    }
+
+    fn start_point(&mut self, now: Instant) {
         self.point_started = now;
+        self.point_due = now + self.series.interval();
     }
 
     /// A transaction is handed to every service now; it was meant to be at `intended`.
@@ -165,7 +181,7 @@ impl Stats {
     /// Whether a batch is due.
     #[must_use]
     pub fn is_due(&self, now: Instant) -> bool {
-        self.towards_batch >= BATCH || now.saturating_duration_since(self.batch_started) >= LONGEST_BATCH
+        self.towards_batch >= BATCH || now >= self.batch_due
     }
 
     /// Whether anything was requested or settled since the last batch.
@@ -178,7 +194,7 @@ impl Stats {
     pub fn close_batch(&mut self, now: Instant) -> Batch {
         let wall = now.saturating_duration_since(self.batch_started);
         self.batch_number += 1;
-        self.batch_started = now;
+        self.start_batch(now);
         self.towards_batch = 0;
         self.eventful = false;
         let requested = self.requested;
@@ -197,7 +213,7 @@ impl Stats {
     }
 
     fn close_due_point(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.point_started) >= self.series.interval() {
+        if now >= self.point_due {
             self.close_point(now);
         }
     }
@@ -210,7 +226,7 @@ impl Stats {
             requested: requested - self.requested_before_point,
             services: self.services.iter_mut().map(|service| service.close_point(requested)).collect(),
         });
-        self.point_started = now;
+        self.start_point(now);
         self.requested_before_point = requested;
     }
 

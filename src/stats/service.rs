@@ -49,16 +49,11 @@ struct Tally {
 }
 
 impl Tally {
-    fn settled(&mut self, outcome: &Outcome) {
-        match &outcome.result {
-            Ok(receipt) => {
-                self.succeeded += 1;
-                self.request_units += receipt.request_units;
-                self.service_time.record(outcome.service_time());
-                self.response_time.record(outcome.response_time());
-            }
-            Err(_) => self.failed += 1,
-        }
+    fn succeeded(&mut self, request_units: f64, service_time: Duration, response_time: Duration) {
+        self.succeeded += 1;
+        self.request_units += request_units;
+        self.service_time.record(service_time);
+        self.response_time.record(response_time);
     }
 
     fn reset(&mut self) {
@@ -100,8 +95,6 @@ impl ServiceStats {
         self.first_sent = Some(first_sent);
         self.last_settled = Some(self.last_settled.map_or(outcome.settled, |last| last.max(outcome.settled)));
         self.window.settled(first_sent, outcome.settled);
-        self.batch.settled(outcome);
-        self.point.settled(outcome);
         if outcome.ambiguous {
             self.ambiguous_rows.insert(row);
         }
@@ -109,6 +102,10 @@ impl ServiceStats {
             Ok(receipt) => {
                 self.succeeded += 1;
                 self.request_units += receipt.request_units;
+                let (service_time, response_time) = (outcome.service_time(), outcome.response_time());
+                for tally in [&mut self.batch, &mut self.point] {
+                    tally.succeeded(receipt.request_units, service_time, response_time);
+                }
                 None
             }
             Err(failure) => Some(self.failed(row, failure)),
@@ -117,6 +114,8 @@ impl ServiceStats {
 
     fn failed(&mut self, row: u64, failure: &Failure) -> u64 {
         self.failed += 1;
+        self.batch.failed += 1;
+        self.point.failed += 1;
         let count = self.failures.entry(failure.kind).or_default();
         *count += 1;
         if *count <= EXAMPLES {

@@ -42,6 +42,12 @@ impl CosmosDb {
         &self.provision
     }
 
+    /// Azure's client for the container, with txgen's settings: for whoever compares txgen with a bare loop.
+    #[must_use]
+    pub fn container(&self) -> &ContainerClient {
+        &self.container
+    }
+
     /// One request, in Azure's client's terms.
     async fn create(&self, transaction: &Transaction, document: &RawValue) -> Attempt {
         let mut id = uuid::Uuid::encode_buffer();

@@ -1,6 +1,6 @@
 //! txgen's own publisher: thousands of events in flight over a few connections.
 //!
-//! A hub has one to four connections, each with a few sender links, because a link's credit (a few hundred) bounds what
+//! A hub has one to eight connections, each with a few sender links, because a link's credit (a few hundred) bounds what
 //! is in flight on it. Each link belongs to a task of its own ([`lane`]), each connection to another ([`connection`]),
 //! which opens it again when it is lost, and renews its token. A transaction takes the link with the least on it
 //! ([`pool`]) and waits for its own outcome.

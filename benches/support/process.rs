@@ -37,10 +37,14 @@ impl Emulator {
         Ok(format!("127.0.0.1:{port}"))
     }
 
+    /// The connection string of a shared access policy.
+    pub(crate) fn connection_string(&self, policy: &str) -> anyhow::Result<&str> {
+        self.ready["event_hubs"]["connection_strings"][policy].as_str().context("no such policy")
+    }
+
     /// The key of a shared access policy.
     pub(crate) fn shared_access_key(&self, policy: &str) -> anyhow::Result<&str> {
-        let string = self.ready["event_hubs"]["connection_strings"][policy].as_str().context("no such policy")?;
-        let key = string.split(';').find_map(|part| part.strip_prefix("SharedAccessKey="));
+        let key = self.connection_string(policy)?.split(';').find_map(|part| part.strip_prefix("SharedAccessKey="));
         key.context("no key in the connection string")
     }
 
@@ -80,19 +84,41 @@ impl Usage {
         Self::of("self")
     }
 
-    fn of(process: &str) -> anyhow::Result<Self> {
-        // Linux gives /proc times in hundredths of a second on every architecture that txgen is built for.
-        const TICK: Duration = Duration::from_millis(10);
-        const PAGE: u64 = 4096;
-        let read = |file: &str| {
-            let path = format!("/proc/{process}/{file}");
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}; this benchmark needs Linux"))
-        };
-        let (stat, statm) = (read("stat")?, read("statm")?);
-        // The second field, the name in brackets, may hold blanks; utime and stime are the 14th and 15th.
-        let Some((_, fields)) = stat.rsplit_once(')') else { bail!("/proc/{process}/stat has another form") };
-        let ticks: u32 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
-        let pages: u64 = statm.split_whitespace().nth(1).context("no resident size")?.parse()?;
-        Ok(Self { cpu: TICK * ticks, resident: pages * PAGE })
+    /// CPU time of all children of this process that have ended and were waited for.
+    pub(crate) fn of_ended_children() -> anyhow::Result<Duration> {
+        // cutime and cstime are the 16th and 17th field.
+        cpu_time("self", 16)
     }
+
+    fn of(process: &str) -> anyhow::Result<Self> {
+        const PAGE: u64 = 4096;
+        let statm = read(process, "statm")?;
+        let pages: u64 = statm.split_whitespace().nth(1).context("no resident size")?.parse()?;
+        // utime and stime are the 14th and 15th field.
+        Ok(Self { cpu: cpu_time(process, 14)?, resident: pages * PAGE })
+    }
+}
+
+/// The most memory that a running process had resident at a time, in bytes.
+pub(crate) fn peak_memory(process: u32) -> anyhow::Result<u64> {
+    let status = read(&process.to_string(), "status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak of the memory")?;
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim_end().parse()?;
+    Ok(kilobytes * 1024)
+}
+
+fn read(process: &str, file: &str) -> anyhow::Result<String> {
+    let path = format!("/proc/{process}/{file}");
+    std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}; this benchmark needs Linux"))
+}
+
+/// The sum of two neighbouring times in /proc/PROCESS/stat, the first of which is this field, counted from 1.
+fn cpu_time(process: &str, field: usize) -> anyhow::Result<Duration> {
+    // Linux gives /proc times in hundredths of a second on every architecture that txgen is built for.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = read(process, "stat")?;
+    // The second field, the name in brackets, may hold blanks: fields are counted from the third on.
+    let Some((_, fields)) = stat.rsplit_once(')') else { bail!("/proc/{process}/stat has another form") };
+    let times = fields.split_whitespace().skip(field - 3).take(2);
+    Ok(TICK * times.filter_map(|time| time.parse::<u32>().ok()).sum::<u32>())
 }

@@ -1,0 +1,154 @@
+//! txgen beside bare loops with the same limits: rate, and CPU for each message.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::Args;
+use crate::bare::{self, Loop, Took};
+use crate::process::Emulator;
+use crate::txgen::Run;
+
+/// One side's figures: of one round, or the medians of all.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Figures {
+    /// Settled per second, from the first send to the last settlement.
+    pub(crate) per_second: f64,
+    /// CPU seconds for 100,000. Of txgen: those of the whole process, from its start to its end.
+    pub(crate) cpu_seconds_per_100000: f64,
+    /// The emulator's CPU seconds for 100,000.
+    pub(crate) emulator_cpu_seconds_per_100000: f64,
+}
+
+/// One side.
+#[derive(Debug, Serialize)]
+pub(crate) struct Side {
+    pub(crate) name: &'static str,
+    pub(crate) median: Figures,
+    pub(crate) rounds: Vec<Figures>,
+}
+
+/// txgen against one of the bare loops: medians of the ratios of the rounds.
+#[derive(Debug, Serialize)]
+pub(crate) struct Ratio {
+    pub(crate) against: &'static str,
+    /// txgen's rate over the loop's.
+    pub(crate) rate: f64,
+    /// txgen's CPU for each message over the loop's.
+    pub(crate) cpu: f64,
+}
+
+/// The bare loops and txgen, the latter last.
+#[derive(Debug, Serialize)]
+pub(crate) struct Comparison {
+    pub(crate) rows: u64,
+    pub(crate) max_in_flight: usize,
+    pub(crate) sides: Vec<Side>,
+    pub(crate) ratios: Vec<Ratio>,
+}
+
+/// Event Hubs alone, acknowledged after 5 ms.
+pub(crate) fn event_hubs(args: &Args, data: &Path) -> anyhow::Result<Comparison> {
+    let (connections, limit) = (args.connections.to_string(), args.max_in_flight_event_hubs.to_string());
+    let against = Against {
+        emulator: &["--event-hubs-latency", "5ms"],
+        loops: &[(Loop::EventHubs, "bare loop")],
+        service: "event_hubs",
+        flags: &["--only-event-hubs", "--event-hub-connections", &connections, "--max-in-flight-event-hubs", &limit],
+        rows: args.rows,
+        connections: args.connections,
+        max_in_flight: args.max_in_flight_event_hubs,
+    };
+    against.rounds(args.rounds, data)
+}
+
+/// Cosmos DB alone, answered after 10 ms, without a limit on RU/s.
+pub(crate) fn cosmos_db(args: &Args, data: &Path) -> anyhow::Result<Comparison> {
+    let limit = args.max_in_flight_cosmos.to_string();
+    let against = Against {
+        emulator: &["--no-throughput-limit", "--cosmos-latency", "10ms"],
+        loops: &[(Loop::CosmosDb, "bare loop, SDK as it comes"), (Loop::CosmosDbAsSet, "bare loop, txgen's settings")],
+        service: "cosmos_db",
+        flags: &["--only-cosmos", "--max-in-flight-cosmos", &limit],
+        rows: args.cosmos_rows,
+        connections: 0,
+        max_in_flight: args.max_in_flight_cosmos,
+    };
+    against.rounds(args.rounds, data)
+}
+
+/// What is compared, and how.
+struct Against<'a> {
+    emulator: &'a [&'a str],
+    loops: &'a [(Loop, &'static str)],
+    service: &'static str,
+    flags: &'a [&'a str],
+    rows: u64,
+    connections: usize,
+    max_in_flight: usize,
+}
+
+impl Against<'_> {
+    fn rounds(&self, rounds: usize, data: &Path) -> anyhow::Result<Comparison> {
+        let mut loops = vec![Vec::new(); self.loops.len()];
+        let mut runs = Vec::new();
+        for _ in 0..rounds.max(1) {
+            for ((which, _), figures) in self.loops.iter().zip(&mut loops) {
+                figures.push(self.bare(*which, data)?);
+            }
+            runs.push(self.txgen(data)?);
+        }
+        let ratios = self.loops.iter().zip(&loops).map(|((_, against), rounds)| {
+            let of = |figure: fn(&Figures) -> f64| {
+                median(runs.iter().zip(rounds).map(|(run, bare)| figure(run) / figure(bare)).collect())
+            };
+            Ratio { against, rate: of(|f| f.per_second), cpu: of(|f| f.cpu_seconds_per_100000) }
+        });
+        let ratios = ratios.collect();
+        let names = self.loops.iter().map(|(_, name)| *name).chain(["txgen"]);
+        let sides = names.zip(loops.into_iter().chain([runs])).map(|(name, rounds)| Side::of(name, rounds)).collect();
+        Ok(Comparison { rows: self.rows, max_in_flight: self.max_in_flight, sides, ratios })
+    }
+
+    fn bare(&self, which: Loop, data: &Path) -> anyhow::Result<Figures> {
+        let emulator = Emulator::start(&self.emulator.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>())?;
+        let took = bare::start(which, &emulator, data, self.rows, self.connections, self.max_in_flight)?;
+        self.figures(&emulator, took)
+    }
+
+    fn txgen(&self, data: &Path) -> anyhow::Result<Figures> {
+        let emulator = Emulator::start(&self.emulator.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>())?;
+        let limit = self.rows.to_string();
+        let run = Run::of(&emulator, data, &[self.flags, &["--limit", &limit]].concat())?;
+        run.all_stored(self.service, self.rows)?;
+        let seconds = run.figure(&format!("/services/{}/elapsed_seconds", self.service))?;
+        self.figures(&emulator, Took { seconds, cpu_seconds: run.cpu.as_secs_f64() })
+    }
+
+    fn figures(&self, emulator: &Emulator, took: Took) -> anyhow::Result<Figures> {
+        let per_100000 = 100_000.0 / self.rows as f64;
+        Ok(Figures {
+            per_second: self.rows as f64 / took.seconds,
+            cpu_seconds_per_100000: took.cpu_seconds * per_100000,
+            emulator_cpu_seconds_per_100000: emulator.usage()?.cpu.as_secs_f64() * per_100000,
+        })
+    }
+}
+
+impl Side {
+    fn of(name: &'static str, rounds: Vec<Figures>) -> Self {
+        let of = |figure: fn(&Figures) -> f64| median(rounds.iter().map(figure).collect());
+        let median = Figures {
+            per_second: of(|figures| figures.per_second),
+            cpu_seconds_per_100000: of(|figures| figures.cpu_seconds_per_100000),
+            emulator_cpu_seconds_per_100000: of(|figures| figures.emulator_cpu_seconds_per_100000),
+        };
+        Self { name, median, rounds }
+    }
+}
+
+/// The middle one; of an even number, the upper of the two in the middle.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}

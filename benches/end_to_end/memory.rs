@@ -1,0 +1,54 @@
+//! Resident memory: of runs of different lengths, and of a run with as much pending as is allowed.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::process::Emulator;
+use crate::txgen::Run;
+use crate::{Args, generate};
+
+const LONG: u64 = 5_000_000;
+/// The default of `--max-pending`.
+const PENDING: u64 = 100_000;
+
+/// Peaks of the resident memory, in MB (a million bytes).
+#[derive(Debug, Serialize)]
+pub(crate) struct Memory {
+    pub(crate) rows: u64,
+    pub(crate) short_mb: f64,
+    /// With 5,000,000 rows, if that was asked for.
+    pub(crate) long_mb: Option<f64>,
+    /// With 100,000 transactions pending.
+    pub(crate) pending_mb: f64,
+}
+
+/// Runs to Event Hubs; then one of both services, of which Cosmos DB does not answer.
+pub(crate) fn measure(args: &Args, folder: &Path, data: &Path) -> anyhow::Result<Memory> {
+    let short_mb = peak(data, args.rows)?;
+    let long_mb = match args.long {
+        true => {
+            let data = generate(folder, LONG)?;
+            Some(peak(&data, LONG)?)
+        }
+        false => None,
+    };
+    Ok(Memory { rows: args.rows, short_mb, long_mb, pending_mb: pending(data)? })
+}
+
+fn peak(data: &Path, rows: u64) -> anyhow::Result<f64> {
+    // Kept no longer than it takes: the emulator's memory is not what is measured.
+    let emulator = Emulator::start(&["--retention", "1s"].map(str::to_owned))?;
+    let limit = rows.to_string();
+    let run = Run::of(&emulator, data, &["--only-event-hubs", "--seconds-to-run", "0", "--limit", &limit])?;
+    run.all_stored("event_hubs", rows)?;
+    Ok(run.peak_memory as f64 / 1e6)
+}
+
+fn pending(data: &Path) -> anyhow::Result<f64> {
+    let emulator = Emulator::start(&["--fault", "cosmos_db:never:100%"].map(str::to_owned))?;
+    let run = Run::of(&emulator, data, &["--loop", "--seconds-to-run", "8", "--drain-timeout", "100ms"])?;
+    let requested = run.figure("/requested")? as u64;
+    anyhow::ensure!(requested == PENDING, "{requested} requested, not {PENDING}");
+    Ok(run.peak_memory as f64 / 1e6)
+}
