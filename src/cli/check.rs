@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::facts::settings;
-use super::output::tell;
 use super::settings::of_surroundings;
 use super::{CliError, INTERRUPTED, signals};
 use crate::report::check::{CosmosDbFinding, Findings, HubFinding};
@@ -65,7 +64,8 @@ enum CheckFormat {
 /// Looks, and shows what was found.
 pub(super) async fn execute(args: CheckArgs) -> Result<ExitCode, CliError> {
     let stop = Stop::default();
-    let listener = signals::listen(stop.clone(), tell).context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
+    let listener =
+        signals::listen(stop.clone(), |_| {}).context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
     let loaded = match of_surroundings(&args.flags, args.settings.clone(), None) {
         Ok(loaded) => loaded,
         Err(error) => {
