@@ -155,6 +155,42 @@ fn shards_added_up() {
     assert_eq!(merged["merged"], json!({ "shards": 3, "missing": [{ "index": 1, "count": 3 }] }));
 }
 
+/// The summary of a run that took half a minute: a real one of a moment, with its only interval again and again.
+fn stretched(mut summary: Value) -> Value {
+    let point = summary["series"]["points"][0].clone();
+    let points = (1..=30).map(|second: u64| {
+        let mut point = point.clone();
+        point["elapsed_seconds"] = second.into();
+        for service in ["event_hubs", "cosmos_db"] {
+            point["services"][service]["succeeded"] = (100 + second * 7 % 11).into();
+        }
+        point
+    });
+    summary["series"]["points"] = points.collect();
+    summary
+}
+
+#[test]
+fn a_comparison_of_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, flags) in [("a.json", &[][..]), ("b.json", &["--ttl", "1d"]), ("one.json", &["--only-cosmos"])] {
+        let mut command = run(directory.path(), &["--emulator", "--limit", "60", "--summary-file", name]);
+        ended(command.args(flags), 0);
+    }
+    for name in ["a.json", "b.json"] {
+        let summary = stretched(read_json(&directory.path().join(name)));
+        std::fs::write(directory.path().join(format!("long-{name}")), summary.to_string()).unwrap();
+    }
+    let compare = |a: &str, b: &str| {
+        let output = ended(&mut txgen(directory.path(), &["report", "compare", "--format", "json", a, b]), 0);
+        serde_json::from_str::<Value>(&stdout(&output)).unwrap()
+    };
+    assert_fits("comparison", &compare("a.json", "one.json"));
+    let comparison = compare("long-a.json", "long-b.json");
+    assert_fits("comparison", &comparison);
+    assert!(comparison["figures"].as_array().unwrap().iter().any(|figure| figure["spread"]["p"].is_number()));
+}
+
 #[test]
 fn a_run_in_which_much_fails_and_the_emulators_that_see_to_it() {
     let directory = tempfile::tempdir().unwrap();
