@@ -27,6 +27,7 @@ const OPTIONS: fn() -> SourceOptions = || SourceOptions {
     strict: false,
     repeat: false,
     shard: Shard::WHOLE,
+    keep_records: false,
 };
 
 /// Rows of the shipped file, which has the 28 columns.

@@ -11,6 +11,8 @@
 //! | [`run`] | the pace, the bulkheads, stopping |
 //! | [`service`] | one request per transaction to Event Hubs ([`service::event_hubs`]) or Cosmos DB ([`service::cosmos`]) |
 //! | [`stats`] | outcomes and clock readings in, batch figures and totals out; pure |
+//! | [`dead_letters`] | what was not stored, as data that can be sent again |
+//! | [`verify`] | what the services hold, held against the data; pure |
 //! | [`report`] | figures in, text and JSON out; pure |
 //! | `partitioning` | where Cosmos DB puts a partition key; pure |
 //! | [`emulator`] | local Event Hubs and Cosmos DB that speak the real protocols |
@@ -21,11 +23,13 @@
 
 pub mod cli;
 pub mod data;
+pub mod dead_letters;
 pub mod emulator;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod identity;
 pub(crate) mod partitioning;
+pub mod private_file;
 pub mod report;
 pub mod run;
 pub mod service;
@@ -35,3 +39,4 @@ pub mod shared_access;
 pub mod source;
 pub mod stats;
 pub mod transaction;
+pub mod verify;

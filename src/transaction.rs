@@ -32,6 +32,19 @@ pub struct Transaction {
     pub partition_key: Arc<str>,
     /// The JSON document, serialised once and shared by both services.
     pub body: Bytes,
+    /// Its row as it stands in the file, where the source was asked to keep that: what a dead letter is made of.
+    pub record: Option<Bytes>,
+    /// Whether an earlier run may have stored it under this id: a dead letter that is replayed. A document with its id
+    /// is its own then, so that a 409 is a success.
+    pub may_be_stored: bool,
+}
+
+impl Transaction {
+    /// A transaction that no run has tried before, and of whose row nothing more is kept.
+    #[must_use]
+    pub fn new(row: u64, id: Uuid, partition_key: Arc<str>, body: Bytes) -> Self {
+        Self { row, id, partition_key, body, record: None, may_be_stored: false }
+    }
 }
 
 /// The partition key of a row that has none.
@@ -55,6 +68,11 @@ impl<'a> Cells<'a> {
             Some(place) => Err(place + 1),
             None => Ok(Self { text, ends }),
         }
+    }
+
+    /// Cells of a text, each ending at the next of `ends`, which all lie between characters.
+    pub(crate) fn of_text(text: &'a str, ends: &'a [usize]) -> Self {
+        Self { text, ends }
     }
 
     /// How many there are.
@@ -172,6 +190,11 @@ impl RecordWriter {
         Self { columns, run, mark, strict, tail, document, block, keys: HashSet::new() }
     }
 
+    /// The run whose ids the transactions get.
+    pub(crate) fn run(&self) -> RunId {
+        self.run
+    }
+
     /// Where the file has its columns.
     pub(crate) fn columns(&self) -> &Columns {
         &self.columns
@@ -234,7 +257,7 @@ impl RecordWriter {
         }
         self.block.extend_from_slice(out);
         let body = self.block.split().freeze();
-        Ok(Transaction { row, id, partition_key: shared_key(&mut self.keys, partition_key), body })
+        Ok(Transaction::new(row, id, shared_key(&mut self.keys, partition_key), body))
     }
 }
 

@@ -63,7 +63,7 @@ async fn refusal(settings: &CosmosDbSettings) -> String {
 fn transaction(run: RunId, row: u64) -> Transaction {
     let id = run.transaction_id(row);
     let body = format!(r#"{{"id":"{id}","transactionAmountUSD":12.50,"ipCountryCode":"us","ttl":60}}"#);
-    Transaction { row, id, partition_key: "us".into(), body: body.into() }
+    Transaction::new(row, id, "us".into(), body.into())
 }
 
 async fn send(cosmos: &CosmosDb, transaction: &Transaction, turbulence: &Turbulence) -> Result<Receipt, Failure> {

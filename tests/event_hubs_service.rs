@@ -66,7 +66,7 @@ fn transactions(count: u64) -> Vec<Transaction> {
         let id = run.transaction_id(row);
         let key = COUNTRIES[row as usize % COUNTRIES.len()];
         let body = Bytes::from(format!(r#"{{"id":"{id}","ipCountryCode":"{key}"}}"#));
-        Transaction { row, id, partition_key: key.into(), body }
+        Transaction::new(row, id, key.into(), body)
     };
     (1..=count).map(transaction).collect()
 }

@@ -150,7 +150,7 @@ async fn as_another_process() {
     let (run, turbulence) = (RunId::random(), Turbulence::default());
     for row in 1..=EVENTS {
         let body = Bytes::from(format!("{{\"row\":{row}}}"));
-        let transaction = Transaction { row, id: run.transaction_id(row), partition_key: "us".into(), body };
+        let transaction = Transaction::new(row, run.transaction_id(row), "us".into(), body);
         service.send(&transaction, &Attempts::new(&turbulence)).await.unwrap();
     }
     service.close().await;

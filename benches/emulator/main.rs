@@ -124,6 +124,7 @@ fn transactions(count: usize) -> anyhow::Result<Vec<Transaction>> {
         strict: false,
         repeat: true,
         shard: Shard::WHOLE,
+        keep_records: false,
     };
     Ok(Source::open(&path, options)?.take(count).collect::<Result<_, _>>()?)
 }

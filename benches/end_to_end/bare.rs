@@ -107,6 +107,7 @@ pub(crate) fn run(which: Loop) -> anyhow::Result<()> {
         strict: false,
         repeat: true,
         shard: Shard::WHOLE,
+        keep_records: false,
     };
     let rows = usize::try_from(job.rows)?;
     let transactions: Vec<Transaction> = Source::open(&job.data, options)?.take(rows).collect::<Result<_, _>>()?;

@@ -29,6 +29,16 @@ impl Facts {
         }
     }
 
+    /// What the run was told to do.
+    pub(super) fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// The services, and what of them is written to.
+    pub(super) fn targets(&self) -> &[(ServiceName, Target)] {
+        &self.targets
+    }
+
     /// Adds it to the totals.
     pub(super) fn complete(self, summary: &mut Summary, data: Option<DataFile>) {
         summary.shard = self.shard;

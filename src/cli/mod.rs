@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod data;
+mod dead_letters;
 mod documents;
 mod dry_run;
 mod emulator;
@@ -16,6 +17,7 @@ mod run;
 mod settings;
 mod sharing;
 mod signals;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -64,6 +66,8 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Read the settings, connect and look, without sending or creating anything
     Check(Box<check::CheckArgs>),
+    /// Read a run back from both services and reconcile it with its data, row by row
+    Verify(Box<verify::VerifyArgs>),
     /// Serve local Event Hubs and Cosmos DB until Ctrl-C
     Emulator(emulator::EmulatorArgs),
     /// Make or look at CSV files of transactions
@@ -94,6 +98,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => run::execute(*args).await,
             Command::Check(args) => check::execute(*args).await,
+            Command::Verify(args) => verify::execute(*args).await,
             Command::Emulator(args) => emulator::execute(args).await,
             Command::Data(command) => data::execute(command).await,
             Command::Report(args) => report::execute(args).await,

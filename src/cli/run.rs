@@ -10,17 +10,21 @@ use clap::Args;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::dead_letters::DeadLetterArgs;
+use super::dead_letters::{self, Planned};
 use super::documents::Documents;
 use super::facts::Facts;
 use super::output::{Output, OutputFormat, tell};
 use super::sharing::SharingArgs;
 use super::{CliError, FAILED, INTERRUPTED, dry_run, signals};
+use crate::dead_letters::Keeper;
 use crate::emulator::Emulators;
 use crate::identity::RunId;
 use crate::report::counted;
 use crate::report::opening::{CosmosDbOpening, HubOpening, Opening};
 use crate::run::feed::{Feed, Row, Rows};
 use crate::run::recorder::Recorder;
+use crate::run::witness::Witness;
 use crate::run::{Run, Stop};
 use crate::service::cosmos::{CosmosDb, Provision};
 use crate::service::event_hubs::{EventHubs, HubInfo};
@@ -77,6 +81,9 @@ pub(super) struct RunArgs {
 
     #[command(flatten)]
     pub(super) sharing: SharingArgs,
+
+    #[command(flatten)]
+    pub(super) dead_letters: DeadLetterArgs,
 }
 
 /// Runs the job and prints what happens.
@@ -91,7 +98,11 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
     let emulators = if args.emulator { Some(start_emulators().await?) } else { None };
     let mut loaded = load_settings(&args, emulators.as_ref().map(Emulators::preset))?;
     args.sharing.cut(&mut loaded.settings.run);
+    dead_letters::complete(&args.data).await?;
     let source = open_source(&args, run_id, &loaded.settings).await?;
+    // A replay of dead letters keeps the ids, and with them the run, that they come from.
+    let run_id = source.run();
+    let folder = args.dead_letters.take(&args.data)?;
     let documents = Documents::open(args.summary_file.as_deref(), args.report.as_deref()).map_err(CliError::usage)?;
 
     let connecting = Services::connect(&loaded.settings, stop.token());
@@ -105,16 +116,30 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
     output.start(&opening(&args, run_id, &loaded, &services));
     tracing::info!(run = %run_id, data = %args.data.display(), "the run begins");
     let facts = Facts::new(&args, &loaded, &services);
-    let (mut summary, output) = play(run_id, loaded.settings, source, services, stop.clone(), output).await?;
+    let plan = Planned {
+        run_id,
+        data: &args.data,
+        shard: args.sharing.shard(),
+        strict: args.strict,
+        run: &loaded.settings.run,
+    };
+    let dead_letters = folder.map(|folder| dead_letters::keep(folder, plan, &facts, &source)).transpose()?;
+    let witness = dead_letters.as_ref().map(Keeper::witness);
+    let (mut summary, output) = play(run_id, loaded.settings, source, services, stop.clone(), output, witness).await?;
+    let kept = dead_letters::finish(dead_letters).await;
     tracing::info!(reason = ?summary.stop_reason, requested = summary.requested, "the run has ended");
     facts.complete(&mut summary, data_file(&args, &stop).await);
     listener.abort();
 
     let remark = emulators.as_ref().map(|emulators| format!("The local services hold {}.", emulators.stored()));
+    let remark = dead_letters::remark(remark, kept.as_ref());
     output.finish(&summary, remark.as_deref());
     documents.write(&summary).map_err(CliError::failed)?;
     if let Some(emulators) = emulators {
         emulators.stop().await;
+    }
+    if let Some(problem) = kept.and_then(dead_letters::problem) {
+        return Err(CliError::failed(problem));
     }
     Ok(exit_code(&summary))
 }
@@ -145,13 +170,25 @@ async fn open_source(args: &RunArgs, run: RunId, settings: &Settings) -> Result<
         strict: args.strict,
         repeat: settings.run.repeat,
         shard: args.sharing.shard(),
+        keep_records: args.dead_letters.are_kept(),
     };
     let path = args.data.clone();
     // Opening reads the heading, and reading blocks.
-    tokio::task::spawn_blocking(move || Source::open(&path, options))
+    let source = tokio::task::spawn_blocking(move || Source::open(&path, options))
         .await
         .map_err(|_| CliError::failed(anyhow::anyhow!("the thread that opens the data ended unexpectedly")))?
-        .map_err(CliError::usage)
+        .map_err(CliError::usage)?;
+    if source.is_replay() && options.repeat {
+        let name = source.name();
+        return Err(CliError::usage(anyhow::anyhow!("--loop: {name} holds dead letters, which are replayed once")));
+    }
+    if let Some(named) = args.sharing.named_run().filter(|named| source.is_replay() && *named != source.run()) {
+        let (name, run) = (source.name(), source.run());
+        return Err(CliError::usage(anyhow::anyhow!(
+            "--run-id: {name} holds dead letters of run {run}, which keep their ids; they cannot become those of {named}"
+        )));
+    }
+    Ok(source)
 }
 
 /// What file the data was, where that is to be written down: a large one takes a second or two to hash, which a second
@@ -220,12 +257,13 @@ async fn play(
     services: Services,
     stop: Stop,
     output: Output,
+    witness: Option<Arc<dyn Witness>>,
 ) -> Result<(Summary, Output), CliError> {
     let turbulences: BTreeMap<ServiceName, Arc<Turbulence>> =
         services.names().map(|name| (name, Arc::default())).collect();
     let stats = Stats::new(turbulences.clone(), Instant::now());
     let (events, printing) = output.follow();
-    let recorder = Arc::new(Recorder::new(stats, events));
+    let recorder = Arc::new(Recorder::new(stats, events).with_witness(witness));
     let feed = Feed::start(SourceRows(source));
     let mut run = Run::new(run_id, settings.run, feed, recorder.clone(), stop);
     for (name, turbulence) in turbulences {

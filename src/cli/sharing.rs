@@ -38,6 +38,11 @@ impl SharingArgs {
         }
     }
 
+    /// The run's id, if the user has named one.
+    pub(super) fn named_run(self) -> Option<RunId> {
+        self.run_id
+    }
+
     /// Cuts this process's part out of what is meant for the run as a whole.
     pub(super) fn cut(self, run: &mut RunSettings) {
         let shard = self.shard();

@@ -113,6 +113,7 @@ pub fn profile(path: &Path) -> Result<Profile, SourceError> {
         strict: false,
         repeat: false,
         shard: Shard::WHOLE,
+        keep_records: false,
     };
     of_source(Source::open(path, options)?)
 }
@@ -436,6 +437,7 @@ mod tests {
             strict: false,
             repeat: false,
             shard: Shard::WHOLE,
+            keep_records: false,
         };
         of_source(Source::from_reader("rows.csv", Cursor::new(text), options).unwrap()).unwrap()
     }
@@ -520,8 +522,14 @@ T4,A3,-1,gb,4,2013-04-03T23:59:59
 
     #[test]
     fn a_file_of_something_else_has_no_profile() {
-        let options =
-            SourceOptions { run: RunId::random(), ttl_seconds: 1, strict: false, repeat: false, shard: Shard::WHOLE };
+        let options = SourceOptions {
+            run: RunId::random(),
+            ttl_seconds: 1,
+            strict: false,
+            repeat: false,
+            shard: Shard::WHOLE,
+            keep_records: false,
+        };
         assert!(Source::from_reader("rows.csv", Cursor::new("{}"), options).is_err());
         assert!(profile(Path::new("no such file")).is_err());
     }

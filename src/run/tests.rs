@@ -139,7 +139,7 @@ pub(super) fn rows(count: u64) -> Vec<Row> {
     (1..=count)
         .map(|row| {
             let (id, body) = (run.transaction_id(row), Bytes::from_static(b"{}"));
-            Row::Transaction(Transaction { row, id, partition_key: "us".into(), body })
+            Row::Transaction(Transaction::new(row, id, "us".into(), body))
         })
         .collect()
 }

@@ -27,6 +27,9 @@ pub enum ServiceName {
 }
 
 impl ServiceName {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::EventHubs, Self::CosmosDb];
+
     /// The name in JSON: `event_hubs`, `cosmos_db`.
     #[must_use]
     pub fn key(self) -> &'static str {

@@ -29,10 +29,16 @@ pub enum Key {
     OnlyWriteToCosmosDb,
     /// Seconds that Cosmos DB keeps a document.
     TimeToLiveSeconds,
+    /// How `txgen verify` reads the first event hub.
+    EventHub1ListenConnectionString,
+    /// How `txgen verify` reads the second event hub.
+    EventHub2ListenConnectionString,
+    /// How `txgen verify` reads the third event hub.
+    EventHub3ListenConnectionString,
 }
 
 impl Key {
-    /// All of them, in the order in which they are documented.
+    /// All that a run uses, in the order in which they are documented.
     pub const ALL: [Self; 12] = [
         Self::EventHub1ConnectionString,
         Self::EventHub2ConnectionString,
@@ -52,6 +58,13 @@ impl Key {
     pub const EVENT_HUBS: [Self; 3] =
         [Self::EventHub1ConnectionString, Self::EventHub2ConnectionString, Self::EventHub3ConnectionString];
 
+    /// How `txgen verify` reads the event hubs, in the order of [`Self::EVENT_HUBS`].
+    pub const LISTENERS: [Self; 3] = [
+        Self::EventHub1ListenConnectionString,
+        Self::EventHub2ListenConnectionString,
+        Self::EventHub3ListenConnectionString,
+    ];
+
     /// The name, such as `SECONDS_TO_RUN`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -68,6 +81,9 @@ impl Key {
             Self::SecondsToRun => "SECONDS_TO_RUN",
             Self::OnlyWriteToCosmosDb => "ONLY_WRITE_TO_COSMOS_DB",
             Self::TimeToLiveSeconds => "TIME_TO_LIVE_SECONDS",
+            Self::EventHub1ListenConnectionString => "EVENT_HUB_1_LISTEN_CONNECTION_STRING",
+            Self::EventHub2ListenConnectionString => "EVENT_HUB_2_LISTEN_CONNECTION_STRING",
+            Self::EventHub3ListenConnectionString => "EVENT_HUB_3_LISTEN_CONNECTION_STRING",
         }
     }
 
@@ -78,6 +94,9 @@ impl Key {
             Self::EventHub1ConnectionString
             | Self::EventHub2ConnectionString
             | Self::EventHub3ConnectionString
+            | Self::EventHub1ListenConnectionString
+            | Self::EventHub2ListenConnectionString
+            | Self::EventHub3ListenConnectionString
             | Self::CosmosDbAuthKey => None,
             Self::CosmosDbEndpoint => Some("--cosmos-endpoint"),
             Self::CosmosDbDatabase => Some("--database"),
@@ -93,13 +112,13 @@ impl Key {
     /// Whether the value is, or holds, a secret.
     #[must_use]
     pub fn is_secret(self) -> bool {
-        Self::EVENT_HUBS.contains(&self) || self == Self::CosmosDbAuthKey
+        Self::EVENT_HUBS.contains(&self) || Self::LISTENERS.contains(&self) || self == Self::CosmosDbAuthKey
     }
 
     /// The key with this name, whatever its case.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|key| key.name().eq_ignore_ascii_case(name))
+        Self::ALL.into_iter().chain(Self::LISTENERS).find(|key| key.name().eq_ignore_ascii_case(name))
     }
 
     /// The key that an unknown name most likely means, if any is near.

@@ -250,7 +250,7 @@ impl Layers<'_> {
 }
 
 /// The key's name is not in the problem: the caller tells it together with the origin.
-fn connection_string(text: &str) -> Checked<ConnectionString> {
+pub(super) fn connection_string(text: &str) -> Checked<ConnectionString> {
     ConnectionString::parse("", text).map_err(|invalid| invalid.problem)
 }
 

@@ -8,6 +8,7 @@ mod file;
 mod flags;
 mod key;
 mod layers;
+mod listen;
 mod load;
 mod value;
 
@@ -23,6 +24,7 @@ pub use file::{Place, SettingsFile};
 pub use flags::RunFlags;
 pub use key::Key;
 pub use layers::{Origin, Preset, Provenance};
+pub use listen::{Listener, listeners};
 pub use load::{Loaded, SettingsError, load};
 pub(crate) use value::is_loopback;
 

@@ -5,6 +5,7 @@
 
 mod error;
 mod fingerprint;
+mod replay;
 mod rows;
 
 use std::fmt;
@@ -12,14 +13,17 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use serde::Serialize;
 
+use crate::dead_letters::{Heading, formula};
 use crate::identity::RunId;
 use crate::shard::Shard;
 pub use crate::transaction::{CellCount, CellReport, Layout, UnreadableCell};
 use crate::transaction::{Columns, DecimalMark, RecordWriter, Transaction};
 pub use error::SourceError;
 pub use fingerprint::fingerprint;
+use replay::{ReplayColumns, Restorer};
 use rows::{Found, LONGEST_ROW, Rows};
 
 /// How to read.
@@ -36,6 +40,8 @@ pub struct SourceOptions {
     pub repeat: bool,
     /// Whose rows are wanted; those of other shards are numbered and passed over.
     pub shard: Shard,
+    /// Whether transactions keep their rows as they stand in the file, for dead letters.
+    pub keep_records: bool,
 }
 
 /// What became of the rows so far.
@@ -96,6 +102,10 @@ pub struct Source {
     report: SourceReport,
     /// Rows that were accepted, or passed over, since the file was begun.
     usable_in_pass: u64,
+    header: Vec<String>,
+    /// Present when the file holds dead letters.
+    replay: Option<ReplayColumns>,
+    restorer: Restorer,
     ended: bool,
 }
 
@@ -129,7 +139,12 @@ impl Source {
         input: Box<dyn Read + Send>,
         options: SourceOptions,
     ) -> Result<Self, SourceError> {
-        let Opened { rows, columns, separator } = read_header(&name, input)?;
+        let Opened { mut rows, columns, separator, header, replay } = read_header(&name, input)?;
+        let run = match &replay {
+            Some(columns) => first_run(&name, &mut rows, columns, separator)?.unwrap_or(options.run),
+            None => options.run,
+        };
+        let options = SourceOptions { run, repeat: options.repeat && replay.is_none(), ..options };
         let report = SourceReport {
             layout: columns.layout(),
             missing_columns: columns.missing().collect(),
@@ -140,7 +155,43 @@ impl Source {
             passes: 1,
         };
         let writer = record_writer(columns, separator, options);
-        Ok(Self { name, path, options, rows, writer, report, usable_in_pass: 0, ended: false })
+        Ok(Self {
+            name,
+            path,
+            options,
+            rows,
+            writer,
+            report,
+            header,
+            replay,
+            restorer: Restorer::default(),
+            usable_in_pass: 0,
+            ended: false,
+        })
+    }
+
+    /// The run whose ids the transactions have: that of [`SourceOptions`], or, where the file holds dead letters, that
+    /// which they come from.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.options.run
+    }
+
+    /// Whether the file holds dead letters, which are sent under the ids that they have.
+    #[must_use]
+    pub fn is_replay(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// What the file's first line says, without the columns that dead letters have beside those of the data.
+    #[must_use]
+    pub fn heading(&self) -> Heading {
+        let is_added = |place: usize| self.replay.as_ref().is_some_and(|added| added.contains(place));
+        let columns = self.header.iter().enumerate().map(|(place, name)| {
+            let name = if self.replay.is_some() { formula::restored(name) } else { name };
+            (!is_added(place)).then(|| name.to_owned())
+        });
+        Heading { columns: columns.collect(), separator: self.report.separator, is_replay: self.replay.is_some() }
     }
 
     /// What became of the rows so far.
@@ -217,8 +268,28 @@ impl Source {
 
     fn transaction(&mut self, row: u64, line: u64) -> Result<Transaction, String> {
         self.check_fields()?;
-        let cells = self.rows.cells().map_err(|field| format!("field {field} is not UTF-8 text"))?;
-        self.writer.write(row, line, &cells, &mut self.report.cells).map_err(|bad| bad.to_string())
+        let mut cells = self.rows.cells().map_err(|field| format!("field {field} is not UTF-8 text"))?;
+        let mut known = None;
+        if let Some(columns) = &self.replay {
+            let found = columns.identify(&cells)?;
+            let run = self.writer.run();
+            if found.run != run {
+                return Err(format!(
+                    "it comes from run {}, but the first one from run {run}; replay the dead letters of each run apart",
+                    found.run
+                ));
+            }
+            known = Some(found);
+            cells = self.restorer.restore(&cells);
+        }
+        let row = known.map_or(row, |known| known.row);
+        let written = self.writer.write(row, line, &cells, &mut self.report.cells);
+        let transaction = written.map_err(|bad| bad.to_string())?;
+        Ok(Transaction {
+            record: self.options.keep_records.then(|| Bytes::copy_from_slice(self.rows.record())),
+            may_be_stored: known.is_some_and(|known| known.may_be_stored),
+            ..transaction
+        })
     }
 
     /// At the end of the file: begins it again if that is wanted, and tells whether it did.
@@ -231,10 +302,11 @@ impl Source {
             return Err(SourceError::NothingToRepeat { name: self.name.clone(), rows });
         }
         let file = open_file(path, &self.name)?;
-        let Opened { rows, columns, separator } = read_header(&self.name, Box::new(file))?;
+        let Opened { rows, columns, separator, header, .. } = read_header(&self.name, Box::new(file))?;
         self.rows = rows;
         if columns != *self.writer.columns() {
             // The file was replaced meanwhile.
+            self.header = header;
             self.report.layout = columns.layout();
             self.report.missing_columns = columns.missing().collect();
             self.writer = record_writer(columns, separator, self.options);
@@ -289,6 +361,8 @@ struct Opened {
     rows: Rows,
     columns: Columns,
     separator: u8,
+    header: Vec<String>,
+    replay: Option<ReplayColumns>,
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -325,12 +399,43 @@ fn read_header(name: &str, input: Box<dyn Read + Send>) -> Result<Opened, Source
         Some(kind) => not_csv(kind),
         None => SourceError::of_header(name, &problem, separator, &header),
     })?;
+    let replay =
+        ReplayColumns::find(&header).map_err(|problem| SourceError::Header { name: name.to_owned(), problem })?;
     rows.again_with(separator);
     rows.advance().map_err(failed)?;
-    if !rows.has_more().map_err(failed)? {
+    // Nothing to replay is good news, no mistake.
+    if replay.is_none() && !rows.has_more().map_err(failed)? {
         return Err(SourceError::HeaderOnly { name: name.to_owned() });
     }
-    Ok(Opened { rows, columns, separator })
+    Ok(Opened { rows, columns, separator, header, replay })
+}
+
+/// The run that the first dead letter comes from; `None` where there is none. The row is read again afterwards.
+fn first_run(
+    name: &str,
+    rows: &mut Rows,
+    columns: &ReplayColumns,
+    separator: u8,
+) -> Result<Option<RunId>, SourceError> {
+    let failed = |source| SourceError::Read { name: name.to_owned(), line: 1, source };
+    let found = match rows.advance().map_err(failed)? {
+        None => return Ok(None),
+        Some(Found::TooLong { line }) => Err((line, "it is too long".to_owned())),
+        Some(Found::Row { line }) => match rows.cells() {
+            Ok(cells) => columns.identify(&cells).map_err(|problem| (line, problem)),
+            Err(_) => Err((line, "it is not UTF-8 text".to_owned())),
+        },
+    };
+    match found {
+        Ok(identified) => {
+            rows.again_with(separator);
+            Ok(Some(identified.run))
+        }
+        Err((line, problem)) => Err(SourceError::Header {
+            name: name.to_owned(),
+            problem: format!("has a first dead letter (line {line}) that tells no run: {problem}"),
+        }),
+    }
 }
 
 /// The cells of the first row under this separator; or what the file is, if that is no text of lines.

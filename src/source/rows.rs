@@ -147,6 +147,11 @@ impl Rows {
         Cells::new(&self.text[..self.text_length], &self.ends[..self.cells])
     }
 
+    /// The current row as it stands in the stream, its line break included.
+    pub(super) fn record(&self) -> &[u8] {
+        &self.buffer[self.row..self.next]
+    }
+
     /// The lines that were read whole so far.
     pub(super) fn lines_read(&self) -> u64 {
         self.next_line - 1

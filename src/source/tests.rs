@@ -8,7 +8,14 @@ use serde_json::Value;
 use crate::transaction::{COLUMNS, Kind};
 
 fn options() -> SourceOptions {
-    SourceOptions { run: RunId::random(), ttl_seconds: 60, strict: false, repeat: false, shard: Shard::WHOLE }
+    SourceOptions {
+        run: RunId::random(),
+        ttl_seconds: 60,
+        strict: false,
+        repeat: false,
+        shard: Shard::WHOLE,
+        keep_records: false,
+    }
 }
 
 fn open(text: impl AsRef<[u8]>) -> Result<Source, SourceError> {

@@ -17,7 +17,7 @@ fn stored(start: Instant, after: u64, request_units: f64) -> Outcome {
 }
 
 fn transaction(row: u64, key: &str) -> Transaction {
-    Transaction { row, id: RunId::random().transaction_id(row), partition_key: key.into(), body: "{}".into() }
+    Transaction::new(row, RunId::random().transaction_id(row), key.into(), "{}".into())
 }
 
 fn request(stats: &mut Stats, now: Instant) {

@@ -15,6 +15,8 @@ const MARK: &str = "// Written by `txgen emulator`";
 pub(super) struct Settings {
     /// Up to three connection strings that may send.
     pub(super) connection_strings: Vec<String>,
+    /// Their counterparts that may listen, for `txgen verify`.
+    pub(super) listen_connection_strings: Vec<String>,
     pub(super) endpoint: String,
     pub(super) key: String,
 }
@@ -28,6 +30,9 @@ impl Settings {
         };
         for (number, connection_string) in (1..=3).zip(&self.connection_strings) {
             add(&format!("EVENT_HUB_{number}_CONNECTION_STRING"), connection_string);
+        }
+        for (number, connection_string) in (1..=3).zip(&self.listen_connection_strings) {
+            add(&format!("EVENT_HUB_{number}_LISTEN_CONNECTION_STRING"), connection_string);
         }
         add("COSMOS_DB_ENDPOINT", &self.endpoint);
         add("COSMOS_DB_AUTH_KEY", &self.key);
@@ -83,6 +88,7 @@ mod tests {
         };
         Settings {
             connection_strings: ["one", "two", "three", "four"].map(string).into(),
+            listen_connection_strings: ["one", "two", "three", "four"].map(string).into(),
             endpoint: "http://127.0.0.1:8081/".to_owned(),
             key: "a2V5".to_owned(),
         }

@@ -21,6 +21,8 @@ pub(super) struct Ready {
     connection_strings: Vec<(PolicyName, String)>,
     /// The Sender's connection strings, one for each hub.
     senders: Vec<String>,
+    /// The Listener's.
+    listeners: Vec<String>,
     endpoint: String,
     key: String,
     certificate: Option<String>,
@@ -48,6 +50,7 @@ impl Ready {
                 .map(|policy| Some((policy, string(policy.name, first)?)))
                 .collect::<Option<_>>()?,
             senders: args.hubs.iter().map(|hub| string("Sender", hub)).collect::<Option<_>>()?,
+            listeners: args.hubs.iter().map(|hub| string("Listener", hub)).collect::<Option<_>>()?,
             endpoint: cosmos_db.endpoint().to_string(),
             key: cosmos_db.key().secret().to_owned(),
             certificate,
@@ -57,7 +60,12 @@ impl Ready {
 
     /// The settings for `txgen run`.
     pub(super) fn settings(&self) -> Settings {
-        Settings { connection_strings: self.senders.clone(), endpoint: self.endpoint.clone(), key: self.key.clone() }
+        Settings {
+            connection_strings: self.senders.clone(),
+            listen_connection_strings: self.listeners.clone(),
+            endpoint: self.endpoint.clone(),
+            key: self.key.clone(),
+        }
     }
 
     /// In this format, whole lines.

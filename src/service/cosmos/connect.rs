@@ -57,6 +57,14 @@ impl CosmosDb {
     pub async fn inspect(settings: &CosmosDbSettings, cancel: CancellationToken) -> Result<Found, ConnectError> {
         unless_cancelled(&cancel, Connecting::new(settings).look()).await
     }
+
+    /// Reaches the account, and the container if it is there.
+    pub(super) async fn existing_container(
+        settings: &CosmosDbSettings,
+        cancel: CancellationToken,
+    ) -> Result<ContainerClient, ConnectError> {
+        unless_cancelled(&cancel, Connecting::new(settings).existing_container()).await
+    }
 }
 
 async fn unless_cancelled<T>(
@@ -111,6 +119,21 @@ impl<'a> Connecting<'a> {
         tracing::info!(%endpoint, database, container = name, throughput = %provision.throughput, "connected to Cosmos DB");
         tracing::debug!(?provision, "what Cosmos DB is like");
         Ok(CosmosDb { container, throttle_wait: self.settings.throttle_wait, provision })
+    }
+
+    async fn existing_container(&self) -> Result<ContainerClient, String> {
+        let client = self.client().await?;
+        let database = client.database_client(self.settings.database.clone());
+        self.find_container(&database).await.map_err(|trouble| {
+            if trouble.is_status(404) {
+                let CosmosDbSettings { database, container, .. } = self.settings;
+                self.told(&format!(
+                    "there is no container {container} in a database {database}, so nothing to read back"
+                ))
+            } else {
+                self.refused(Step::ReadContainer, trouble)
+            }
+        })
     }
 
     async fn look(&self) -> Result<Found, String> {

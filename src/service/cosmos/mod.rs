@@ -8,6 +8,7 @@ mod client;
 mod connect;
 mod patience;
 mod provision;
+mod read_back;
 mod refusal;
 
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use crate::transaction::Transaction;
 
 pub use connect::Found;
 pub use provision::{DefaultTtl, Provision, Scope, Throughput, Transport};
+pub use read_back::{Document, Reader};
 
 use answer::{Setback, Symptoms};
 use patience::Patience;
@@ -119,8 +121,9 @@ struct Course {
 }
 
 impl Course {
-    fn new(throttle_wait: Duration) -> Self {
-        Self { patience: Patience::new(throttle_wait), may_be_stored: false }
+    /// `may_be_stored` says that an earlier run may have stored the document already.
+    fn new(throttle_wait: Duration, may_be_stored: bool) -> Self {
+        Self { patience: Patience::new(throttle_wait), may_be_stored }
     }
 
     /// Takes an attempt's outcome, tells `attempts` of it, and says what comes next. `jitter` is from 0 to 1.
@@ -182,7 +185,7 @@ impl Service for CosmosDb {
         // Borrowed and checked once: Azure's client copies it into the request as it is, for every attempt.
         let document: &RawValue = serde_json::from_slice(&transaction.body)
             .map_err(|error| Failure::new(FailureKind::Internal, format!("the transaction is no JSON: {error}")))?;
-        let mut course = Course::new(self.throttle_wait);
+        let mut course = Course::new(self.throttle_wait, transaction.may_be_stored);
         let mut request_units = 0.0;
         loop {
             attempts.sent();
@@ -222,7 +225,7 @@ mod tests {
 
     impl Told {
         fn new() -> Self {
-            Self { course: Course::new(WAIT), turbulence: Turbulence::default(), start: Instant::now() }
+            Self { course: Course::new(WAIT, false), turbulence: Turbulence::default(), start: Instant::now() }
         }
 
         fn attempt(&mut self, outcome: Result<(), Setback>) -> Next {

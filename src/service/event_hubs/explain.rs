@@ -61,18 +61,51 @@ pub(super) fn refusal(hub: &ConnectionString, settings: &EventHubsSettings, setb
             format!("{subject} does not exist: {setback}; create it, or correct EntityPath in the connection string")
         }
         FailureKind::Connection | FailureKind::Timeout => {
-            format!("{subject} cannot be reached: {setback}; {}", reach(hub, settings))
+            format!("{subject} cannot be reached: {setback}; {}", reach(hub, settings.transport))
         }
         _ => format!("{subject}: {setback}"),
     }
 }
 
-fn reach(hub: &ConnectionString, settings: &EventHubsSettings) -> String {
-    let Address { port, .. } = Address::of(hub, settings.transport);
+/// What a setback at reading means to a user.
+pub(super) fn unreadable(
+    hub: &ConnectionString,
+    transport: EventHubTransport,
+    key_name: &str,
+    consumer_group: &str,
+    setback: &Setback,
+) -> String {
+    let subject = subject(hub);
+    let listener = format!("put the connection string of a policy with the Listen right into {key_name}");
+    match (setback.kind, &hub.credential) {
+        (FailureKind::Unauthorized, HubCredential::SharedAccessKey { policy, .. }) => format!(
+            "{subject} does not let the policy `{policy}` read, which takes the Listen right: {setback}; {listener} (in the \
+             environment or in appsettings.json)"
+        ),
+        (FailureKind::Unauthorized, HubCredential::SharedAccessSignature(_)) => format!(
+            "{subject} does not let this SharedAccessSignature read, which takes the Listen right: {setback}; {listener} \
+             (in the environment or in appsettings.json)"
+        ),
+        (FailureKind::Unauthorized, HubCredential::EntraId) => format!(
+            "{subject} cannot be read with Microsoft Entra ID: {setback}; sign in (`az login`), and give the identity the \
+             role Azure Event Hubs Data Receiver on the namespace, or {listener}"
+        ),
+        (FailureKind::NotFound, _) => format!(
+            "{subject} cannot be read: {setback}; check that the hub and its consumer group {consumer_group} are there"
+        ),
+        (FailureKind::Connection | FailureKind::Timeout, _) => {
+            format!("{subject} cannot be read: {setback}; {}", reach(hub, transport))
+        }
+        _ => format!("{subject} cannot be read: {setback}"),
+    }
+}
+
+fn reach(hub: &ConnectionString, transport: EventHubTransport) -> String {
+    let Address { port, .. } = Address::of(hub, transport);
     if hub.development_emulator {
         return format!("check that the emulator is running, and listens on port {port}");
     }
-    let other_way = match settings.transport {
+    let other_way = match transport {
         EventHubTransport::Tcp => ", or go through port 443 with `--event-hub-transport websocket`",
         EventHubTransport::Websocket => "",
     };

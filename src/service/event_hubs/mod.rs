@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::patience::Patience;
 use self::pipelined::Pipelined;
+pub use self::pipelined::read_back::StoredEvent;
 use self::sdk::Sdk;
 use self::setback::Setback;
 use self::tokens::{DevelopmentCredential, TokenSource};
@@ -251,6 +252,31 @@ fn check_key(key: &str) -> Result<(), Failure> {
             format!("the partition key has {length} characters; Event Hubs takes at most {LONGEST_KEY}"),
         )),
     }
+}
+
+/// Reads back every event of a hub that was enqueued after `since_unix_ms`, in milliseconds since 1970-01-01 UTC, up to
+/// the last one that is there when this begins. `take` is given each of them, in the order of its partition.
+///
+/// # Errors
+/// When the hub cannot be reached, or does not let this connection string read; `key_name` is the setting that could hold
+/// one that may.
+pub async fn read_back(
+    hub: &ConnectionString,
+    transport: EventHubTransport,
+    (consumer_group, since_unix_ms): (&str, i64),
+    key_name: &str,
+    take: &mut (dyn FnMut(StoredEvent) + Send),
+) -> Result<(), ConnectError> {
+    let options = Options::default();
+    let read = async {
+        let tokens = token_source(hub, &options)?;
+        let start = (consumer_group, since_unix_ms);
+        pipelined::read_back::read_back(hub, transport, tokens, options.patience, start, take).await
+    };
+    read.await.map_err(|setback| {
+        let message = explain::unreadable(hub, transport, key_name, consumer_group, &setback);
+        ConnectError { service: ServiceName::EventHubs, message }
+    })
 }
 
 /// Connects one hub; an error is the whole line for the user.

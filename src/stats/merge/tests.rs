@@ -55,7 +55,7 @@ fn summary(fates: &[Fate], shard: Shard, late: u64, zero: Instant) -> Summary {
         let requested = at(fate.requested) + Duration::from_secs(late);
         let run: RunId = RUN.parse().unwrap();
         let key = format!("key {}", fate.key).into();
-        let transaction = Transaction { row, id: run.transaction_id(row), partition_key: key, body: "{}".into() };
+        let transaction = Transaction::new(row, run.transaction_id(row), key, "{}".into());
         stats.requested(&transaction, requested, requested + Duration::from_micros(u64::from(fate.key)));
         for (name, end_there) in SERVICES.into_iter().zip(&fate.ends) {
             let after = |micros| requested + Duration::from_micros(micros);

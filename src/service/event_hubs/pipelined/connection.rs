@@ -109,6 +109,27 @@ fn about_txgen() -> Fields {
 }
 
 impl Open {
+    /// The session, for links of other kinds.
+    pub(super) fn session(&mut self) -> &mut SessionHandle<()> {
+        &mut self.session
+    }
+
+    /// What each partition of the hub holds, of so many.
+    pub(super) async fn each_partition(
+        &mut self,
+        hub: &str,
+        count: u32,
+    ) -> Result<Vec<management::Partition>, Setback> {
+        management::each_partition(&mut self.session, hub, count, &self.pass.text).await
+    }
+
+    /// Ends session and connection politely. The caller bounds the time.
+    pub(super) async fn close(mut self) {
+        let _ = self.session.end().await;
+        let _ = self.connection.close().await;
+        self.pulse.cut();
+    }
+
     /// How many partitions the hub has; `None` when the service does not tell.
     ///
     /// # Errors

@@ -34,6 +34,74 @@ impl Request for ReadHub<'_> {
     fn encode_body(self) {}
 }
 
+struct ReadPartition<'a> {
+    hub: &'a str,
+    partition: String,
+    token: &'a Secret,
+}
+
+impl Request for ReadPartition<'_> {
+    const OPERATION: &'static str = "READ";
+    type Response = ReadResponse;
+    type Body = ();
+
+    fn manageable_entity_type(&mut self) -> Option<String> {
+        Some("com.microsoft:partition".to_owned())
+    }
+
+    fn encode_application_properties(&mut self) -> Option<ApplicationProperties> {
+        let properties = ApplicationProperties::builder()
+            .insert("name", self.hub)
+            .insert("partition", self.partition.as_str())
+            .insert("security_token", self.token.secret());
+        Some(properties.build())
+    }
+
+    fn encode_body(self) {}
+}
+
+/// What a partition holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Partition {
+    pub(super) is_empty: bool,
+    /// The number of its last event.
+    pub(super) last_sequence_number: i64,
+    /// When that was enqueued, in milliseconds since 1970-01-01 UTC.
+    pub(super) last_enqueued_unix_ms: i64,
+}
+
+/// Reads what each partition of the hub holds, of so many.
+pub(super) async fn each_partition(
+    session: &mut SessionHandle<()>,
+    hub: &str,
+    count: u32,
+    token: &Secret,
+) -> Result<Vec<Partition>, Setback> {
+    // One pair of links for all: their name must not be that of others on this session.
+    let client = MgmtClient::attach(session, "txgen-partitions").await;
+    let mut client = client.map_err(|error| trouble::of_request_attach(&error))?;
+    let mut partitions = Vec::new();
+    for partition in 0..count {
+        let request = ReadPartition { hub, partition: partition.to_string(), token };
+        let reply = client.call(request).await.map_err(|error| trouble::of_request(&error))?;
+        let attribute = |name: &str| reply.entity_attributes.get(name);
+        partitions.push(Partition {
+            is_empty: matches!(attribute("is_partition_empty"), Some(Value::Bool(true))),
+            last_sequence_number: match attribute("last_enqueued_sequence_number") {
+                Some(Value::Long(number)) => *number,
+                Some(Value::Int(number)) => i64::from(*number),
+                _ => -1,
+            },
+            last_enqueued_unix_ms: match attribute("last_enqueued_time_utc") {
+                Some(Value::Timestamp(time)) => time.milliseconds(),
+                // Unknown: read it rather than miss it.
+                _ => i64::MAX,
+            },
+        });
+    }
+    Ok(partitions)
+}
+
 /// Reads how many partitions the hub has.
 pub(super) async fn partitions(
     session: &mut SessionHandle<()>,

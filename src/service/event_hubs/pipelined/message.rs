@@ -33,7 +33,7 @@ mod tests {
     fn a_message_carries_the_key_and_the_bytes() {
         let body = Bytes::from_static(b"{\"id\":1}");
         let id = RunId::random().transaction_id(1);
-        let message = of(&Transaction { row: 1, id, partition_key: "us".into(), body: body.clone() });
+        let message = of(&Transaction::new(1, id, "us".into(), body.clone()));
         let annotations = message.message_annotations.unwrap();
         assert_eq!(annotations.0.get(&PARTITION_KEY as &dyn AnnotationKey), Some(&Value::String("us".into())));
         assert_eq!(message.body.0.as_ref(), &body[..]);

@@ -15,6 +15,7 @@ mod line;
 mod management;
 mod message;
 mod pool;
+pub(super) mod read_back;
 mod trouble;
 
 use std::sync::Arc;

@@ -99,13 +99,28 @@ pub(super) fn of_attach(error: &SenderAttachError) -> Setback {
     }
 }
 
+/// A receiver link could not be attached.
+pub(super) fn of_receiver_attach(error: &ReceiverAttachError) -> Setback {
+    match error {
+        ReceiverAttachError::RemoteClosedWithError(error) => of_service(error),
+        ReceiverAttachError::SessionStopped(reason) => of_session_stop(reason),
+        error => lost(format!("the receiver link was not attached: {error}")),
+    }
+}
+
+/// Nothing more can be received over a link.
+pub(super) fn of_receive(error: &RecvError) -> Setback {
+    match error {
+        RecvError::LinkStateError(error) => of_link(error),
+        error => lost(format!("an event could not be received: {error}")),
+    }
+}
+
 /// A link of `$cbs` or `$management` could not be attached.
 pub(super) fn of_request_attach(error: &AttachError) -> Setback {
     match error {
         AttachError::Sender(error) => of_attach(error),
-        AttachError::Receiver(ReceiverAttachError::RemoteClosedWithError(error)) => of_service(error),
-        AttachError::Receiver(ReceiverAttachError::SessionStopped(reason)) => of_session_stop(reason),
-        AttachError::Receiver(error) => lost(format!("the receiver link was not attached: {error}")),
+        AttachError::Receiver(error) => of_receiver_attach(error),
     }
 }
 
@@ -114,7 +129,7 @@ pub(super) fn of_request(error: &RequestError) -> Setback {
     match error {
         RequestError::Status(status) => Setback::status(status.code.0.get(), status.description.as_deref()),
         RequestError::Send(error) => of_send(error),
-        RequestError::Recv(RecvError::LinkStateError(error)) => of_link(error),
+        RequestError::Recv(error @ RecvError::LinkStateError(_)) => of_receive(error),
         RequestError::NotAccepted(Outcome::Rejected(rejected)) => of_rejection(rejected.error.as_ref()),
         error => lost(format!("the service's reply was not understood: {error}")),
     }

@@ -1,0 +1,94 @@
+//! What a run with dead letters is to send, written down before it starts, for whoever has to go on where it ended.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::service::ServiceName;
+use crate::shard::Shard;
+use crate::stats::{DataFile, Rows, Setting, Target};
+
+/// Where a run with dead letters stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It is going on; or it was killed, when nobody holds the journal.
+    Running,
+    /// It has ended, and every dead letter is written.
+    Finished,
+    /// It was killed, and its dead letters have been completed from the data.
+    Recovered,
+}
+
+/// What kind of document it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    DeadLetters,
+}
+
+/// What a run is to send: the document `run.json` of a folder of dead letters (`"type": "dead_letters"`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    #[serde(rename = "type")]
+    kind: Kind,
+    version: String,
+    /// The run's id.
+    pub run_id: String,
+    /// Which part of the run this is; `null` where one process does it all.
+    pub shard: Option<Shard>,
+    /// When it started, by the wall clock: RFC 3339.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started_at: OffsetDateTime,
+    /// Where it stands.
+    pub state: State,
+    /// The data that is sent, by its full path.
+    pub data: DataFile,
+    /// Seconds that Cosmos DB keeps each document.
+    pub ttl_seconds: u32,
+    /// Whether rows with unreadable cells are rejected.
+    pub strict: bool,
+    /// Transactions at most.
+    pub limit: Option<u64>,
+    /// Whether the data starts again at its end.
+    #[serde(rename = "loop")]
+    pub repeat: bool,
+    /// What the run was told to do, and where that was said. No secrets get in here.
+    pub settings: Vec<Setting>,
+    /// By service: `event_hubs`, `cosmos_db`.
+    pub services: BTreeMap<ServiceName, PlannedService>,
+}
+
+/// One service that a run writes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedService {
+    /// What is written to.
+    pub target: Option<Target>,
+    /// How many dead letters it has; only known once the run has ended, or was recovered.
+    pub dead_letters: u64,
+    /// Rows that may have been stored although they are dead letters, because the run was killed.
+    pub ambiguous_rows: Rows,
+}
+
+impl Plan {
+    /// The plan of a run that starts now.
+    #[must_use]
+    pub fn new(run_id: String, data: DataFile) -> Self {
+        Self {
+            kind: Kind::DeadLetters,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            run_id,
+            shard: None,
+            started_at: OffsetDateTime::now_utc(),
+            state: State::Running,
+            data,
+            ttl_seconds: 0,
+            strict: false,
+            limit: None,
+            repeat: false,
+            settings: Vec::new(),
+            services: BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The dead letters of a run that was killed, completed from its data and its journal.
+//!
+//! A killed run has told of each transaction that had come to its end, up to the last second. All others, those that were
+//! on their way and those that had not had their turn, become dead letters now. Some of them may have been stored: their
+//! ids make that harmless on Cosmos DB, and let `txgen verify` tell a duplicate on Event Hubs for what it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+use super::folder::{DeadLetterError, Folder, file_name, write_plan};
+use super::journal::Journal;
+use super::plan::{Plan, State};
+use super::{Heading, ID_COLUMN};
+use crate::identity::RunId;
+use crate::private_file;
+use crate::service::ServiceName;
+use crate::shard::Shard;
+use crate::source::{RowError, Source, SourceOptions};
+
+const REASON: &str = "unsettled: the run was killed; it may have been stored";
+
+/// What was added to the dead letters of a killed run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The run.
+    pub run_id: String,
+    /// The data from which it was added.
+    pub data: String,
+    /// Dead letters added, by service.
+    pub added: BTreeMap<ServiceName, u64>,
+}
+
+/// Completes the dead letters that `file` is of, if the run that wrote them was killed; `None` where there is nothing to
+/// complete. Blocks.
+///
+/// # Errors
+/// When the run is still going on, or what it left behind, or its data, cannot be read or is not what it was.
+pub fn complete(file: &Path) -> Result<Option<Recovered>, DeadLetterError> {
+    let Some(folder) = Folder::around(file)? else { return Ok(None) };
+    let mut plan = folder.plan()?;
+    if plan.state != State::Running {
+        return Ok(None);
+    }
+    let run: RunId =
+        plan.run_id.parse().map_err(|error| DeadLetterError::new(format!("{}: {error}", folder.path().display())))?;
+    let journal = Journal::read(BufReader::new(folder.journal())).map_err(|error| {
+        DeadLetterError::io(format!("cannot read the journal of `{}`", folder.path().display()), error)
+    })?;
+    let mut source = open_data(&plan, run)?;
+    let heading = source.heading();
+    let mut services = BTreeMap::new();
+    for service in plan.services.keys() {
+        services.insert(*service, Unfinished::open(&folder, *service, &heading, run)?);
+    }
+    add_unsettled(&mut source, &mut plan, &journal, &heading, &mut services)?;
+    let mut added = BTreeMap::new();
+    for (service, unfinished) in services {
+        added.insert(service, unfinished.added);
+        if let Some(planned) = plan.services.get_mut(&service) {
+            planned.dead_letters = unfinished.rows.len() as u64 + unfinished.added;
+        }
+        unfinished.finish()?;
+    }
+    plan.state = State::Recovered;
+    write_plan(folder.path(), &plan)?;
+    Ok(Some(Recovered { run_id: plan.run_id, data: plan.data.file, added }))
+}
+
+fn open_data(plan: &Plan, run: RunId) -> Result<Source, DeadLetterError> {
+    let path = Path::new(&plan.data.file);
+    let why = format!("the run {} was killed, and what it had not sent is in `{}`", plan.run_id, path.display());
+    let bytes = path.metadata().ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
+    if bytes.is_some() && bytes != plan.data.bytes {
+        return Err(DeadLetterError::new(format!(
+            "{why}, which has changed since: it had {} bytes, and has {} now; put the file back as it was",
+            plan.data.bytes.unwrap_or_default(),
+            bytes.unwrap_or_default(),
+        )));
+    }
+    let options = SourceOptions {
+        run,
+        ttl_seconds: plan.ttl_seconds,
+        strict: plan.strict,
+        repeat: plan.repeat,
+        shard: plan.shard.unwrap_or(Shard::WHOLE),
+        keep_records: true,
+    };
+    let source = Source::open(path, options).map_err(|error| DeadLetterError::new(format!("{why}; {error}")))?;
+    if source.run() == run {
+        Ok(source)
+    } else {
+        Err(DeadLetterError::new(format!("{why}, which holds those of another run now; put the file back as it was")))
+    }
+}
+
+/// Adds every transaction of the plan that is neither settled nor a dead letter already.
+fn add_unsettled(
+    source: &mut Source,
+    plan: &mut Plan,
+    journal: &Journal,
+    heading: &Heading,
+    services: &mut BTreeMap<ServiceName, Unfinished>,
+) -> Result<(), DeadLetterError> {
+    let mut left = plan.limit.unwrap_or(u64::MAX);
+    // Data that starts again has no end; the run had got as far as this.
+    let last_row = if plan.repeat { journal.last_row() } else { u64::MAX };
+    while left > 0 {
+        let transaction = match source.next() {
+            None => break,
+            Some(Ok(transaction)) => transaction,
+            Some(Err(RowError::Rejected(_))) => continue,
+            Some(Err(RowError::Fatal(error))) => return Err(DeadLetterError::new(error.to_string())),
+        };
+        if transaction.row > last_row {
+            break;
+        }
+        left -= 1;
+        for (service, unfinished) in services.iter_mut() {
+            let row = transaction.row;
+            if journal.is_settled(*service, row) || unfinished.rows.contains(&row) {
+                continue;
+            }
+            let record = transaction.record.as_deref().unwrap_or_default();
+            unfinished.add(&heading.letter(record, transaction.id, row, REASON))?;
+            if let Some(planned) = plan.services.get_mut(service) {
+                planned.ambiguous_rows.insert(row);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One service's file, as the killed run has left it.
+struct Unfinished {
+    name: String,
+    file: BufWriter<File>,
+    /// The rows of its dead letters.
+    rows: BTreeSet<u64>,
+    added: u64,
+}
+
+impl Unfinished {
+    /// Opens the file, and cuts off what was not written whole.
+    fn open(folder: &Folder, service: ServiceName, heading: &Heading, run: RunId) -> Result<Self, DeadLetterError> {
+        let path = folder.path().join(file_name(service));
+        let name = path.display().to_string();
+        let cannot = |error| DeadLetterError::io(format!("cannot complete `{name}`"), error);
+        let mut file =
+            private_file::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(cannot)?;
+        let (rows, whole) = whole_letters(&file, heading, run).map_err(cannot)?;
+        file.set_len(whole).and_then(|()| file.seek(SeekFrom::Start(whole))).map_err(cannot)?;
+        let mut unfinished = Self { file: BufWriter::new(file), rows, added: 0, name: name.clone() };
+        if whole == 0 {
+            unfinished.file.write_all(&heading.line()).map_err(cannot)?;
+        }
+        Ok(unfinished)
+    }
+
+    fn add(&mut self, letter: &[u8]) -> Result<(), DeadLetterError> {
+        self.added += 1;
+        self.file
+            .write_all(letter)
+            .map_err(|error| DeadLetterError::io(format!("cannot complete `{}`", self.name), error))
+    }
+
+    fn finish(mut self) -> Result<(), DeadLetterError> {
+        self.file.flush().map_err(|error| DeadLetterError::io(format!("cannot complete `{}`", self.name), error))
+    }
+}
+
+/// The rows of the letters that are whole, and where the last of them ends.
+fn whole_letters(file: &File, heading: &Heading, run: RunId) -> std::io::Result<(BTreeSet<u64>, u64)> {
+    let length = file.metadata()?.len();
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(heading.delimiter())
+        .from_reader(BufReader::new(file));
+    let (mut rows, mut whole) = (BTreeSet::new(), 0);
+    let mut record = csv::ByteRecord::new();
+    let mut id_place = None;
+    while reader.read_byte_record(&mut record).unwrap_or(false) {
+        let end = reader.position().byte();
+        if end == length && !ends_with_a_line_break(file, length)? {
+            break;
+        }
+        let cell = |place| record.get(place).and_then(|cell| str::from_utf8(cell).ok()).unwrap_or_default();
+        match id_place {
+            None => {
+                let place = (0..record.len()).find(|place| cell(*place) == ID_COLUMN);
+                let Some(place) = place else { break };
+                id_place = Some((place, record.len()));
+            }
+            Some((place, width)) => match cell(place).parse().ok().and_then(RunId::split) {
+                Some((found, row)) if found == run && record.len() == width => drop(rows.insert(row)),
+                _ => break,
+            },
+        }
+        whole = end;
+    }
+    Ok((rows, whole))
+}
+
+fn ends_with_a_line_break(mut file: &File, length: u64) -> std::io::Result<bool> {
+    use std::io::Read as _;
+    let here = file.stream_position()?;
+    let mut last = [0];
+    file.seek(SeekFrom::Start(length.saturating_sub(1)))?;
+    let read = file.read(&mut last)?;
+    file.seek(SeekFrom::Start(here))?;
+    Ok(read == 1 && last == *b"\n")
+}

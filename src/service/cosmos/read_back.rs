@@ -1,0 +1,186 @@
+//! Reads a run's documents back: a query for each partition key, or one over all of the container.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use azure_data_cosmos::feed::FeedScope;
+use azure_data_cosmos::options::QueryOptions;
+use azure_data_cosmos::{ContainerClient, CosmosError, Query};
+use futures_util::StreamExt as _;
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::CosmosDb;
+use super::answer::{Setback, Symptoms};
+use super::client;
+use crate::service::{ConnectError, ServiceName};
+use crate::settings::CosmosDbSettings;
+
+/// Queries at a time: reading is cheap, and the account has other work.
+const AT_A_TIME: usize = 4;
+/// How long one page may take, the waits of Azure's client for throttling included.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pages in a row that fail before the reading is given up.
+const MOST_TRIES: u32 = 8;
+
+/// A document, without the order of its properties.
+pub type Document = Map<String, Value>;
+
+/// Reads documents.
+pub struct Reader {
+    container: ContainerClient,
+    endpoint: String,
+}
+
+/// Where to look.
+#[derive(Clone, Debug)]
+enum Place {
+    Key(String),
+    Everywhere,
+}
+
+impl Reader {
+    /// Reaches the account and the container, creating neither.
+    ///
+    /// # Errors
+    /// A [`ConnectError`] within 15 s if the account cannot be reached, refuses txgen, or has no such container.
+    pub async fn connect(settings: &CosmosDbSettings, cancel: CancellationToken) -> Result<Self, ConnectError> {
+        let container = CosmosDb::existing_container(settings, cancel).await?;
+        Ok(Self { container, endpoint: settings.endpoint.to_string() })
+    }
+
+    /// Reads every document whose id begins with `id_prefix` under one of `keys`. `take` is given the key under which
+    /// each was found.
+    ///
+    /// # Errors
+    /// When the service does not answer a query, after all attempts.
+    pub async fn read_keys(
+        &self,
+        id_prefix: &str,
+        keys: impl Iterator<Item = String> + Send,
+        take: &mut (dyn FnMut(&str, Document) + Send),
+    ) -> Result<(), ConnectError> {
+        let keys: VecDeque<String> = keys.collect();
+        let (pages, mut arrived) = mpsc::channel::<(String, Vec<Document>)>(AT_A_TIME * 2);
+        // It owns the sender, so that looking ends with it.
+        let queries = async move {
+            let pages = &pages;
+            let mut queries = futures_util::stream::iter(keys)
+                .map(|key| async move {
+                    let key = &key;
+                    self.query(id_prefix, Place::Key(key.clone()), |page| pages.send((key.clone(), page))).await
+                })
+                .buffer_unordered(AT_A_TIME);
+            while let Some(read) = queries.next().await {
+                read?;
+            }
+            Ok(())
+        };
+        let looking = async {
+            while let Some((key, page)) = arrived.recv().await {
+                page.into_iter().for_each(|document| take(&key, document));
+            }
+        };
+        let (result, ()) = tokio::join!(queries, looking);
+        result
+    }
+
+    /// Reads every document whose id begins with `id_prefix`, wherever it is.
+    ///
+    /// # Errors
+    /// As [`Self::read_keys`].
+    pub async fn read_everywhere(
+        &self,
+        id_prefix: &str,
+        take: &mut (dyn FnMut(Document) + Send),
+    ) -> Result<(), ConnectError> {
+        let (pages, mut arrived) = mpsc::channel::<Vec<Document>>(2);
+        let query = async move { self.query(id_prefix, Place::Everywhere, |page| pages.send(page)).await };
+        let looking = async {
+            while let Some(page) = arrived.recv().await {
+                page.into_iter().for_each(&mut *take);
+            }
+        };
+        let (result, ()) = tokio::join!(query, looking);
+        result
+    }
+
+    /// Gives every page of one query to `hand_over`; goes on after the last good page when one fails.
+    async fn query<F, E>(
+        &self,
+        id_prefix: &str,
+        place: Place,
+        hand_over: impl Fn(Vec<Document>) -> F,
+    ) -> Result<(), ConnectError>
+    where
+        F: Future<Output = Result<(), E>>,
+    {
+        let mut continuation = None;
+        let mut tries = 0;
+        'again: loop {
+            let mut options = QueryOptions::default();
+            options.operation = client::for_metadata();
+            options.feed.continuation_token.clone_from(&continuation);
+            let scope = match &place {
+                Place::Key(key) => FeedScope::partition(key.clone()),
+                Place::Everywhere => FeedScope::full_container(),
+            };
+            let query = Query::from("SELECT * FROM c WHERE STARTSWITH(c.id, @prefix)");
+            let query = query.with_parameter("@prefix", id_prefix).map_err(|error| self.told(&error.to_string()))?;
+            let begun =
+                timeout(PAGE_TIMEOUT, self.container.query_items::<Document>(query, scope, Some(options))).await;
+            let mut pages = match begun {
+                Ok(Ok(items)) => items.into_pages(),
+                Ok(Err(error)) => {
+                    self.wait_or_give_up(Some(&error), &mut tries).await?;
+                    continue 'again;
+                }
+                Err(_) => {
+                    self.wait_or_give_up(None, &mut tries).await?;
+                    continue 'again;
+                }
+            };
+            loop {
+                match timeout(PAGE_TIMEOUT, pages.next()).await {
+                    Ok(None) => return Ok(()),
+                    Ok(Some(Ok(page))) => {
+                        tries = 0;
+                        continuation = pages.to_continuation_token().ok();
+                        if hand_over(page.into_items()).await.is_err() {
+                            return Ok(());
+                        }
+                    }
+                    Ok(Some(Err(error))) => {
+                        self.wait_or_give_up(Some(&error), &mut tries).await?;
+                        continue 'again;
+                    }
+                    Err(_) => {
+                        self.wait_or_give_up(None, &mut tries).await?;
+                        continue 'again;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits before the next try, if that can help. `None` is a page that never came.
+    async fn wait_or_give_up(&self, error: Option<&CosmosError>, tries: &mut u32) -> Result<(), ConnectError> {
+        *tries += 1;
+        let (is_final, message) = match error.map(Symptoms::of) {
+            None => (false, format!("no answer within {PAGE_TIMEOUT:?}")),
+            Some(symptoms) => (matches!(symptoms.setback(), Setback::Refused(_)), symptoms.detail),
+        };
+        if is_final || *tries >= MOST_TRIES {
+            return Err(self.told(&message));
+        }
+        sleep(Duration::from_millis(100) * 2_u32.pow(*tries)).await;
+        Ok(())
+    }
+
+    fn told(&self, reason: &str) -> ConnectError {
+        let message = format!("{}: documents cannot be read back: {reason}", self.endpoint);
+        ConnectError { service: ServiceName::CosmosDb, message }
+    }
+}
