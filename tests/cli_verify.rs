@@ -236,6 +236,21 @@ fn an_event_that_was_sent_twice_without_need_is_a_duplicate() {
 }
 
 #[test]
+fn shards_are_verified_together_and_data_that_starts_again_to_its_last_row() {
+    let directory = tempfile::tempdir().unwrap();
+    let _emulator = Emulator::start(directory.path(), &[]);
+    for index in ["0", "1", "2"] {
+        let (shard, file) = (format!("{index}/3"), format!("shard-{index}.json"));
+        let arguments =
+            ["--shard", &shard, "--run-id", "0b5c1f6e-93d2-8a47", "--limit", "100", "--summary-file", &file];
+        assert_success(&run(directory.path(), &arguments));
+    }
+    let (code, found) = verify(directory.path(), &["shard-0.json", "shard-1.json", "shard-2.json"]);
+    assert_eq!(code, Some(0), "{found}");
+    assert_eq!(counts(&found["services"]["cosmos_db"][0], &["expected", "intact"]), [100; 2]);
+}
+
+#[test]
 fn data_that_starts_again_is_verified_to_its_last_row() {
     let directory = tempfile::tempdir().unwrap();
     let _emulator = Emulator::start(directory.path(), &[]);

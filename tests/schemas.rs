@@ -290,3 +290,25 @@ fn assert_strict(path: &str, schema: &Value) {
         _ => {}
     }
 }
+
+#[test]
+fn what_verify_has_found_is_as_its_schema_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let (emulator, _) = Emulator::start(directory.path(), &["--no-throughput-limit"]);
+    ended(&mut run(directory.path(), &["--limit", "40", "--summary-file", "summary.json"]), 0);
+    let verify = ["verify", "--output", "json", "--summary"];
+    let found = |arguments: &[&str], code| {
+        let output = ended(&mut txgen(directory.path(), &[&verify, arguments].concat()), code);
+        json_lines(&output).remove(0)
+    };
+    assert_fits("verify", &found(&["summary.json"], 0));
+    // Rows that were never sent are missing, and all others have another time to live than this.
+    let mut summary = read_json(&directory.path().join("summary.json"));
+    summary["requested"] = json!(60);
+    summary["services"]["cosmos_db"]["target"]["container"]["ttl_seconds"] = json!(7);
+    std::fs::write(directory.path().join("other.json"), summary.to_string()).unwrap();
+    let faults = found(&["other.json"], 1);
+    assert_eq!(faults["services"]["cosmos_db"][0]["ttl_wrong"]["count"], 40);
+    assert_fits("verify", &faults);
+    emulator.end();
+}
