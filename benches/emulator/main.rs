@@ -55,9 +55,6 @@ struct Args {
     /// What the emulator adds to each answer of Cosmos DB
     #[arg(long, default_value = "0ms")]
     cosmos_latency: String,
-    /// Measure this txgen rather than the one that was built along
-    #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_txgen"))]
-    txgen: PathBuf,
     /// Write the figures to this file as JSON, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -133,7 +130,7 @@ fn transactions(count: usize) -> anyhow::Result<Vec<Transaction>> {
 }
 
 async fn event_hubs_round(args: &Args, transactions: &Arc<Vec<Transaction>>) -> anyhow::Result<Figures> {
-    let emulator = Emulator::start(&args.txgen, &["--event-hubs-latency".to_owned(), args.event_hubs_latency.clone()])?;
+    let emulator = Emulator::start(&["--event-hubs-latency".to_owned(), args.event_hubs_latency.clone()])?;
     let (address, key) = (emulator.event_hubs()?, emulator.shared_access_key(EventHubs::policy())?);
     let (connections, links) = (args.event_hubs_connections.max(1), args.links.clamp(1, 255));
     let hubs = EventHubs::connect(&address, key, connections, links).await?;
@@ -144,7 +141,7 @@ async fn event_hubs_round(args: &Args, transactions: &Arc<Vec<Transaction>>) -> 
 
 async fn cosmos_db_round(args: &Args, transactions: &Arc<Vec<Transaction>>) -> anyhow::Result<Figures> {
     let flags = ["--no-throughput-limit", "--cosmos-latency", &args.cosmos_latency];
-    let emulator = Emulator::start(&args.txgen, &flags.map(str::to_owned))?;
+    let emulator = Emulator::start(&flags.map(str::to_owned))?;
     let (address, key) = emulator.cosmos_db()?;
     let mut cosmos_db = CosmosDb::connect(&address, key, args.cosmos_connections).await?;
     let watch = Watch::start(&emulator)?;

@@ -1,7 +1,6 @@
 //! The emulator as a process of its own, looked at from outside: what it answers, what CPU and memory it takes.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,14 +14,14 @@ pub(crate) struct Emulator {
 }
 
 impl Emulator {
-    /// Starts this txgen's on free ports, with these flags besides.
-    pub(crate) fn start(txgen: &Path, flags: &[String]) -> anyhow::Result<Self> {
-        let mut process = Command::new(txgen)
+    /// Starts one on free ports, with these flags besides.
+    pub(crate) fn start(flags: &[String]) -> anyhow::Result<Self> {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_txgen"))
             .args(["emulator", "--output", "json", "--event-hubs-port", "0", "--cosmos-port", "0"])
             .args(flags)
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot start {}", txgen.display()))?;
+            .context("cannot start txgen emulator")?;
         let mut line = String::new();
         if let Some(stdout) = process.stdout.take() {
             BufReader::new(stdout).read_line(&mut line)?;
