@@ -110,7 +110,7 @@ fn main() -> anyhow::Result<()> {
         report.cosmos_db = Some(compare::cosmos_db(&args, &data).context("Cosmos DB alone")?);
     }
     if args.wants(Part::Paced) {
-        report.paced = Some(paced::measure(&data).context("at a set pace")?);
+        report.paced = Some(paced::measure(args.rounds, &data).context("at a set pace")?);
     }
     if args.wants(Part::Memory) {
         report.memory = Some(memory::measure(&args, folder.path(), &data).context("memory")?);

@@ -5,15 +5,19 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::compare::median;
 use crate::process::Emulator;
 use crate::txgen::Run;
 
 /// Transactions per second.
 const RATE: f64 = 5000.0;
-const SECONDS: f64 = 10.0;
+const SECONDS: f64 = 5.0;
 
-/// One run of both services.
-#[derive(Debug, Serialize)]
+/// What is done to the services.
+const FAULTS: [Option<&str>; 3] = [None, Some("cosmos_db:never:100%"), Some("event_hubs:never:100%")];
+
+/// Runs of both services, figure by figure at their median.
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Paced {
     /// What was done to the services.
     pub(crate) fault: Option<&'static str>,
@@ -25,7 +29,7 @@ pub(crate) struct Paced {
 }
 
 /// One service's part.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Service {
     pub(crate) succeeded: f64,
     pub(crate) service_time_p50_ms: f64,
@@ -33,12 +37,15 @@ pub(crate) struct Service {
     pub(crate) response_time_p50_ms: f64,
 }
 
-/// An undisturbed run, then one with each of the services stalled.
-pub(crate) fn measure(data: &Path) -> anyhow::Result<Vec<Paced>> {
-    [None, Some("cosmos_db:never:100%"), Some("event_hubs:never:100%")]
-        .into_iter()
-        .map(|fault| paced(data, fault))
-        .collect()
+/// In each round an undisturbed run, then one with each of the services stalled.
+pub(crate) fn measure(rounds: usize, data: &Path) -> anyhow::Result<Vec<Paced>> {
+    let mut runs = [(); FAULTS.len()].map(|()| Vec::new());
+    for _ in 0..rounds.max(1) {
+        for (runs, fault) in runs.iter_mut().zip(FAULTS) {
+            runs.push(paced(data, fault)?);
+        }
+    }
+    Ok(runs.iter().zip(FAULTS).map(|(runs, fault)| Paced::median(fault, runs)).collect())
 }
 
 fn paced(data: &Path, fault: Option<&'static str>) -> anyhow::Result<Paced> {
@@ -65,6 +72,25 @@ fn paced(data: &Path, fault: Option<&'static str>) -> anyhow::Result<Paced> {
         event_hubs: service("event_hubs")?,
         cosmos_db: service("cosmos_db")?,
     })
+}
+
+impl Paced {
+    fn median(fault: Option<&'static str>, runs: &[Self]) -> Self {
+        let of = |figure: &dyn Fn(&Self) -> f64| median(runs.iter().map(figure).collect());
+        let service = |part: fn(&Self) -> &Service| Service {
+            succeeded: of(&|run| part(run).succeeded),
+            service_time_p50_ms: of(&|run| part(run).service_time_p50_ms),
+            service_time_p99_ms: of(&|run| part(run).service_time_p99_ms),
+            response_time_p50_ms: of(&|run| part(run).response_time_p50_ms),
+        };
+        Self {
+            fault,
+            requested: of(&|run| run.requested),
+            lateness_p99_ms: of(&|run| run.lateness_p99_ms),
+            event_hubs: service(|run| &run.event_hubs),
+            cosmos_db: service(|run| &run.cosmos_db),
+        }
+    }
 }
 
 impl Service {

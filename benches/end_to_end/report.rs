@@ -8,7 +8,7 @@ use crate::Args;
 use crate::compare::Comparison;
 use crate::growth::{Curve, Growth};
 use crate::memory::Memory;
-use crate::paced::{Paced, Service};
+use crate::paced::Paced;
 use crate::start::Start;
 
 /// Everything that was measured.
@@ -151,24 +151,16 @@ fn pace(paced: &[Paced]) -> String {
     }
     text += &Check::at_most("lateness at p99", calm.lateness_p99_ms, 10.0, " ms").to_line();
     for run in rest {
-        let other = |run: &Paced| -> (&str, [f64; 2]) {
-            let figures = |service: &Service| [service.service_time_p50_ms, service.service_time_p99_ms];
-            match run.fault {
-                Some(fault) if fault.starts_with("cosmos_db") => ("Event Hubs", figures(&run.event_hubs)),
-                _ => ("Cosmos DB", figures(&run.cosmos_db)),
-            }
+        let stalled = stalled(run.fault.unwrap_or_default());
+        let (name, before, now) = match run.fault {
+            Some(fault) if fault.starts_with("cosmos_db") => ("Event Hubs", &calm.event_hubs, &run.event_hubs),
+            _ => ("Cosmos DB", &calm.cosmos_db, &run.cosmos_db),
         };
-        let (name, [p50, _]) = other(run);
-        let before = if name == "Event Hubs" { &calm.event_hubs } else { &calm.cosmos_db };
-        let moved = p50 - before.service_time_p50_ms;
-        text += &Check::at_most(format!("{name}: p50 more while the other stalls"), moved, 1.0, " ms").to_line();
-        text += &Check::at_most(
-            format!("lateness at p99, {}", stalled(run.fault.unwrap_or(""))),
-            run.lateness_p99_ms,
-            10.0,
-            " ms",
-        )
-        .to_line();
+        let p50 = now.service_time_p50_ms - before.service_time_p50_ms;
+        let p99 = now.service_time_p99_ms - before.service_time_p99_ms;
+        text += &Check::at_most(format!("{name}: p50 more, {stalled}"), p50, 1.0, " ms").to_line();
+        text += &Check::at_most(format!("{name}: p99 more, {stalled}"), p99, 5.0, " ms").to_line();
+        text += &Check::at_most(format!("lateness at p99, {stalled}"), run.lateness_p99_ms, 10.0, " ms").to_line();
     }
     text
 }
