@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::setback::Setback;
 use super::line::Pulse;
-use super::{message, trouble};
+use super::message::Event;
+use super::trouble;
 use crate::service::FailureKind;
-use crate::transaction::Transaction;
 
 /// Transactions that wait for a link, at most. The link's credit, a few hundred, is what really bounds it.
 const QUEUE: usize = 256;
@@ -29,8 +29,7 @@ pub(super) type Delivery = DeliveryFut<Result<Outcome, SendError>>;
 
 /// One transaction on its way to a link.
 pub(super) struct Job {
-    /// Cheap to clone: the bytes are shared.
-    pub(super) transaction: Transaction,
+    pub(super) event: Event,
     /// Hears that the request left, or why it did not.
     pub(super) reply: oneshot::Sender<Result<Delivery, Setback>>,
 }
@@ -130,11 +129,11 @@ async fn send_all(sender: &mut Sender, queue: &mut mpsc::Receiver<Job>) -> Setba
 
 /// Hands one transaction to the link; an error is one of the link's.
 async fn send(sender: &mut Sender, job: Job) -> Result<(), Setback> {
-    let Job { transaction, reply } = job;
+    let Job { event, reply } = job;
     if reply.is_closed() {
         return Ok(());
     }
-    match sender.send_batchable(message::of(&transaction)).await {
+    match sender.send_batchable(event.into_message()).await {
         Ok(delivery) => {
             let _ = reply.send(Ok(delivery));
             Ok(())

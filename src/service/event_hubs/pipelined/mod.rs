@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use self::connection::{Keeper, Target};
 use self::dial::Dialer;
 use self::lane::{Delivery, Job};
+use self::message::Event;
 use self::pool::Pool;
 use super::Publisher;
 use super::address::Address;
@@ -123,7 +124,7 @@ impl Pipelined {
             let (reply, left) = oneshot::channel();
             // From here on the link's owner may send it at any moment.
             attempts.sent();
-            permit.send(Job { transaction: transaction.clone(), reply });
+            permit.send(Job { event: Event::of(transaction), reply });
             return match timeout_at(deadline, settle(left)).await {
                 Ok(Settled::Answer(answer)) => {
                     attempts.answered();
