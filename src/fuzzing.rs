@@ -4,6 +4,9 @@
 
 pub use crate::emulator::cosmos::fuzzing::{queries as cosmos_queries, requests as cosmos_requests};
 pub use crate::emulator::event_hubs::fuzzing::connection as amqp_connection;
+pub use crate::report::fuzzing::summary;
+pub use crate::settings::fuzzing::{connection_string, json_with_comments, settings};
+pub use crate::source::fuzzing::csv;
 
 #[cfg(test)]
 mod tests {
@@ -36,5 +39,30 @@ mod tests {
     #[test]
     fn cosmos_db_queries_of_the_corpus_do_no_harm() {
         replay("cosmos_queries", super::cosmos_queries);
+    }
+
+    #[test]
+    fn csv_files_of_the_corpus_do_no_harm() {
+        replay("csv", super::csv);
+    }
+
+    #[test]
+    fn settings_of_the_corpus_do_no_harm() {
+        replay("settings", super::settings);
+    }
+
+    #[test]
+    fn json_with_comments_of_the_corpus_does_no_harm() {
+        replay("json_with_comments", super::json_with_comments);
+    }
+
+    #[test]
+    fn connection_strings_of_the_corpus_do_no_harm() {
+        replay("connection_string", super::connection_string);
+    }
+
+    #[test]
+    fn summaries_of_the_corpus_do_no_harm() {
+        replay("summary", super::summary);
     }
 }

@@ -7,6 +7,8 @@ pub mod blocks;
 pub mod check;
 pub mod compare;
 pub mod dry_run;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod html;
 pub mod json;
 mod number;

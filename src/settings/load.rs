@@ -48,7 +48,17 @@ pub fn load(
     env: &dyn Fn(&str) -> Option<String>,
     preset: Option<&Preset>,
 ) -> Result<Loaded, SettingsError> {
-    let mut file = AppSettings::read(file).map_err(|problems| SettingsError { problems })?;
+    let file = AppSettings::read(file).map_err(|problems| SettingsError { problems })?;
+    layered(flags, file, env, preset)
+}
+
+/// As [`load`], with the file read.
+pub(super) fn layered(
+    flags: &RunFlags,
+    mut file: AppSettings,
+    env: &dyn Fn(&str) -> Option<String>,
+    preset: Option<&Preset>,
+) -> Result<Loaded, SettingsError> {
     let warnings = std::mem::take(&mut file.warnings);
     let mut layers =
         Layers { file, env, preset, problems: Vec::new(), warnings, notes: Vec::new(), origins: Vec::new() };

@@ -6,6 +6,8 @@
 pub mod connection_string;
 mod file;
 mod flags;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod key;
 mod layers;
 mod listen;

@@ -5,6 +5,8 @@
 
 mod error;
 mod fingerprint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod replay;
 mod rows;
 

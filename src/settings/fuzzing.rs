@@ -1,0 +1,91 @@
+//! What a fuzzer takes through the settings: files, environment variables and connection strings.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a fuzzer is told")]
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::connection_string::ConnectionString;
+use super::file::AppSettings;
+use super::flags::RunFlags;
+use super::load;
+
+/// What stands between the file and the environment: a line of its own.
+const ENVIRONMENT: &str = "\n%%\n";
+/// So many characters of a key in a row would be told apart from a word.
+const TELLING: usize = 16;
+const NAME: &str = "EVENT_HUB_1_CONNECTION_STRING";
+
+/// A whole appsettings.json, and below a line `%%` environment variables, one `NAME=VALUE` a line. Whatever is wrong is
+/// told in lines of text without secrets.
+pub fn settings(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (file, environment) = text.split_once(ENVIRONMENT).unwrap_or((&text, ""));
+    let variables: HashMap<&str, &str> = environment.lines().filter_map(|line| line.split_once('=')).collect();
+    let Ok(file) = AppSettings::parse(Path::new("appsettings.json"), file.as_bytes()) else { return };
+    let env = |name: &str| variables.get(name).map(|value| (*value).to_owned());
+    let told = match load::layered(&RunFlags::default(), file, &env, None) {
+        Ok(loaded) => format!("{loaded:?}"),
+        Err(error) => error.to_string(),
+    };
+    for value in variables.values() {
+        assert_no_key(value, &text, &told);
+    }
+}
+
+/// A file alone: its text is JSON with comments, and what `serde_json` reads is no broken JSON here.
+pub fn json_with_comments(data: &[u8]) {
+    let parsed = AppSettings::parse(Path::new("appsettings.json"), data);
+    let Err(problems) = parsed else { return };
+    let lines = data.iter().filter(|byte| **byte == b'\n').count() + 1;
+    for problem in &problems {
+        assert!(!problem.contains('\n') && !problem.is_empty(), "one line each: {problem:?}");
+        let line = problem
+            .split(" line ")
+            .nth(1)
+            .map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+        // A text in UTF-16 has line ends that are no bytes of their own.
+        let is_text = std::str::from_utf8(data).is_ok() && !data.contains(&b'\r');
+        if let Some(line) = line.and_then(|line| line.parse::<usize>().ok()).filter(|_| is_text) {
+            assert!((1..=lines).contains(&line), "{problem} of {lines} lines");
+        }
+    }
+    if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(data).is_ok() {
+        assert!(!problems.iter().any(|problem| problem.contains("broken JSON")), "{problems:?}");
+    }
+}
+
+/// A connection string: neither what is told of a wrong one nor how a right one is shown has its key.
+pub fn connection_string(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match ConnectionString::parse(NAME, text) {
+        Ok(parsed) => {
+            assert!(!parsed.host.is_empty() && !parsed.hub.is_empty(), "{parsed}");
+            assert_eq!(parsed.port.filter(|port| *port == 0), None, "{parsed}");
+            for shown in [parsed.to_string(), format!("{parsed:?}"), parsed.address(), parsed.resource()] {
+                assert_no_key(text, text, &shown);
+            }
+        }
+        Err(error) => assert_no_key(text, text, &error.to_string()),
+    }
+}
+
+/// The key or signature of a connection string, if it is one of a kind in the input and no word, is nowhere in what is
+/// told.
+fn assert_no_key(value: &str, input: &str, told: &str) {
+    let is_key = |part: &&str| {
+        part.len() >= TELLING
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
+            && input.to_lowercase().matches(&part.to_lowercase()).count() == 1
+    };
+    let keys = value.split(';').filter_map(|part| {
+        let (name, key) = part.split_once('=')?;
+        let name = name.trim();
+        let is_secret =
+            name.eq_ignore_ascii_case("SharedAccessKey") || name.eq_ignore_ascii_case("SharedAccessSignature");
+        is_secret.then_some(key.trim())
+    });
+    for key in keys.filter(is_key) {
+        assert!(!told.contains(key), "a key is told: {told}");
+    }
+}
