@@ -4,6 +4,7 @@
 //! that look alike, so what is wrong with one is told by its part, and never by its value: any part may hold the key.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use azure_core::credentials::Secret;
 use url::Url;
@@ -12,6 +13,10 @@ use crate::shared_access::Token;
 
 /// The event hub that a connection string without EntityPath means.
 pub const DEFAULT_HUB: &str = "transactions";
+
+/// What is said of an emulator on another machine: what is sent there could be read on the way.
+const NOT_HERE: &str = "UseDevelopmentEmulator=true means no TLS, which is for emulators on this machine alone: leave it \
+                        out, or let Endpoint be localhost or 127.0.0.1, with a port that is forwarded to the emulator";
 
 /// Parts that older tools write and that say nothing about which event hub is meant.
 const IGNORED: [&str; 5] = ["TransportType", "OperationTimeout", "StsEndpoint", "RuntimePort", "ManagementPort"];
@@ -204,6 +209,9 @@ fn read(text: &str) -> Result<ConnectionString, String> {
         Some(_) => return Err("UseDevelopmentEmulator must be true or false".to_owned()),
     };
     let (host, port) = endpoint(parts.endpoint)?;
+    if development_emulator && !is_this_machine(&host) {
+        return Err(NOT_HERE.to_owned());
+    }
     let credential = credential(&parts)?;
     let hub = parts.entity_path.map(hub).transpose()?;
     Ok(ConnectionString {
@@ -262,6 +270,12 @@ fn endpoint(endpoint: Option<&str>) -> Result<(String, Option<u16>), String> {
         return Err(bad_host());
     }
     Ok((host.to_ascii_lowercase(), url.port()))
+}
+
+/// Whether what is sent to this host stays on this machine. 0.0.0.0 and [::] lead to it, too.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback() || address.is_unspecified())
 }
 
 /// Whether this is a host name or an IP address, the latter in brackets if it has colons.
@@ -414,6 +428,12 @@ mod tests {
             (
                 "Endpoint=sb://ns/;SharedAccessKeyName=S;SharedAccessKey=c2VjcmV0;SharedAccessSignature=c2VjcmV0",
                 "SharedAccessSignature and a shared access key exclude each other".to_owned(),
+            ),
+            (
+                "Endpoint=sb://ns.servicebus.windows.net/;UseDevelopmentEmulator=true",
+                "UseDevelopmentEmulator=true means no TLS, which is for emulators on this machine alone: leave it out, or \
+                 let Endpoint be localhost or 127.0.0.1, with a port that is forwarded to the emulator"
+                    .to_owned(),
             ),
             (
                 "Endpoint=sb://ns/;UseDevelopmentEmulator=yes",

@@ -194,6 +194,12 @@ impl Layers<'_> {
         if endpoint.is_some() && self.text(Key::CosmosDbAuthKey).is_none() {
             self.notes.push(format!("{} is not set: Microsoft Entra ID is used", Key::CosmosDbAuthKey));
         }
+        if endpoint.as_ref().is_some_and(|url| url.scheme() == "https" && value::is_loopback(url)) {
+            self.notes.push(format!(
+                "{} is on this machine: its certificate is not verified, as emulators sign their own",
+                Key::CosmosDbEndpoint
+            ));
+        }
         let settings = CosmosDbSettings {
             auth_key: self.set(Key::CosmosDbAuthKey, None, value::auth_key, |_| "(hidden)".to_owned()),
             database: self.or_default(
