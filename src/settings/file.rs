@@ -74,7 +74,10 @@ impl AppSettings {
             Err(error) if error.kind() == io::ErrorKind::NotFound && matches!(file, SettingsFile::Optional(_)) => {
                 Ok(Self { path: path.to_owned(), found: false, warnings: Vec::new(), values: HashMap::new() })
             }
-            Err(error) => Err(vec![format!("{}: cannot be read: {error}", path.display())]),
+            Err(error) => {
+                let path = path.display();
+                Err(vec![format!("{path}: cannot be read: {error}; name a file that is there with --settings")])
+            }
         }
     }
 
@@ -113,7 +116,7 @@ impl AppSettings {
             return Ok(());
         };
         if let Some((_, first)) = self.values.get(&key) {
-            return Err(format!("{key} is there twice, first in line {first}"));
+            return Err(format!("{key} is there twice, first in line {first}; remove one of them"));
         }
         let text = match &property.value {
             Value::StringLit(literal) => literal.value.trim().to_owned(),
@@ -286,7 +289,7 @@ mod tests {
         assert_eq!(
             problems("{\"SECONDS_TO_RUN\": 1,\n\"Seconds_To_Run\": 2,\n\"SECONDS_TO_LEAD\": [3]}"),
             [
-                "s.json line 2: SECONDS_TO_RUN is there twice, first in line 1",
+                "s.json line 2: SECONDS_TO_RUN is there twice, first in line 1; remove one of them",
                 "s.json line 3: SECONDS_TO_LEAD must be a string, a number, true, false or null",
             ]
         );

@@ -63,8 +63,10 @@ pub(super) fn layered(
     let mut layers =
         Layers { file, env, preset, problems: Vec::new(), warnings, notes: Vec::new(), origins: Vec::new() };
     let settings = layers.settings(flags);
-    let Layers { problems, warnings, notes, mut origins, .. } = layers;
+    let Layers { mut problems, warnings, notes, mut origins, .. } = layers;
     if !problems.is_empty() {
+        // What is missing may be there under a mistyped key.
+        problems.extend(warnings);
         return Err(SettingsError { problems });
     }
     origins.sort_by_key(|provenance| provenance.key);
