@@ -55,7 +55,8 @@ pub fn csv(data: &[u8]) {
             Err(RowError::Rejected(row)) => {
                 rejected += 1;
                 assert_eq!(row.row, rows);
-                assert!(row.line > last_line && row.line <= lines, "line {} of {lines}", row.line);
+                // Rows that only a carriage return parts are on one line.
+                assert!(row.line >= last_line && row.line <= lines, "line {} of {lines}", row.line);
                 last_line = row.line;
             }
             Err(RowError::Fatal(_)) => break,
