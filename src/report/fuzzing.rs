@@ -2,7 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a fuzzer is told")]
 
-use super::{json, remedies, totals};
+use super::compare::{Comparison, text};
+use super::{html, json, remedies, totals};
 use crate::stats::Summary;
 
 /// The summary of a run, as a file. What can be read as one can be shown, in every form that there is, and is the same
@@ -18,4 +19,8 @@ pub fn summary(data: &[u8]) {
     let plain = anstream::adapter::strip_str(&totals::totals(&summary)).to_string();
     let rewrites = |character: char| character.is_control() && character != '\n';
     assert!(!plain.contains(rewrites), "control characters reach the terminal: {plain:?}");
+    let _ = html::page(&summary);
+    let comparison = Comparison::of(("a", &summary), ("b", &again));
+    let _ = text(&comparison);
+    let _ = html::comparison(&comparison);
 }
