@@ -203,9 +203,11 @@ fn wrong_flags_and_environment_variables_are_told_with_what_is_allowed() {
 
 #[test]
 fn a_wrong_file_of_transactions_is_told_with_what_it_is_and_what_to_do() {
+    // The file, what is in it, the exit code, further flags, and what is told.
+    type Case<'a> = (&'a str, &'a [u8], i32, &'a [&'a str], &'a str);
     const HEADER: &str = "transactionID,accountID,ipCountryCode";
     let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(HEADER.bytes().flat_map(|byte| [byte, 0])).collect();
-    let cases: &[(&str, &[u8], i32, &[&str], &str)] = &[
+    let cases: &[Case<'_>] = &[
         (
             "empty.csv",
             b"",

@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a fuzzer is told")]
 
-use super::compare::{Comparison, text};
+use super::compare::Comparison;
 use super::{html, json, remedies, totals};
 use crate::stats::Summary;
 
@@ -21,6 +21,6 @@ pub fn summary(data: &[u8]) {
     assert!(!plain.contains(rewrites), "control characters reach the terminal: {plain:?}");
     let _ = html::page(&summary);
     let comparison = Comparison::of(("a", &summary), ("b", &again));
-    let _ = text(&comparison);
+    let _ = super::compare::text::text(&comparison);
     let _ = html::comparison(&comparison);
 }

@@ -41,7 +41,7 @@ pub fn csv(data: &[u8]) {
         return;
     };
     let (mut rows, mut rejected, mut last_line) = (0, 0, 0);
-    while let Some(row) = source.next() {
+    for row in source.by_ref() {
         rows += 1;
         match row {
             Ok(transaction) => {
