@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use anstyle::Style;
+use time::format_description::well_known::Rfc3339;
 
 use super::{Change, Comparison, Figure, Side, Spread};
 use crate::report::single_line;
@@ -52,7 +53,9 @@ fn write_comparison(text: &mut String, comparison: &Comparison) -> std::fmt::Res
 }
 
 fn write_side(text: &mut String, letter: &str, side: &Side) -> std::fmt::Result {
-    let started = side.started_at.replace_nanosecond(0).unwrap_or(side.started_at);
+    let whole = side.started_at.replace_nanosecond(0).unwrap_or(side.started_at);
+    // Years beyond 9999 have no RFC 3339; nothing runs then.
+    let started = whole.format(&Rfc3339).unwrap_or_else(|_| "-".to_owned());
     writeln!(
         text,
         "{NAME}{letter}{NAME:#}  {}: run {}, started {}, {} requested in {:.2} s",
@@ -97,8 +100,12 @@ pub(in crate::report) fn difference(figure: &Figure) -> String {
         (Some(0.0), _) => "0".to_owned(),
         // Beyond ten times, percentages are hard to read.
         (_, Some(relative)) if relative >= 9.0 => format!("x {:.1}", relative + 1.0),
-        (_, Some(relative)) => format!("{:+.1} %", relative * 100.0),
-        (Some(difference), None) => format!("+{}", number(difference, figure.unit)),
+        (Some(_), Some(relative)) if relative.abs() >= 0.0005 => format!("{:+.1} %", relative * 100.0),
+        // Less than what percentages show, or nothing to be a share of.
+        (Some(difference), _) => {
+            let sign = if difference < 0.0 { "-" } else { "+" };
+            format!("{sign}{}", number(difference.abs(), figure.unit))
+        }
     }
 }
 

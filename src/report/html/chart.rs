@@ -149,7 +149,7 @@ impl Chart {
                         }
                         @for tick in &self.x {
                             line x1=(percent(tick.at)) x2=(percent(tick.at)) y1="100%" y2="100%" {}
-                            text x=(percent(tick.at)) y="100%" dy="1.5em" text-anchor=(anchor(tick.at)) { (tick.label) }
+                            text x=(percent(tick.at)) y="100%" dy="1.5em" text-anchor="middle" { (tick.label) }
                         }
                     }
                     g.bands {
@@ -218,13 +218,4 @@ impl Table {
 /// A share as a percentage with two decimals.
 fn percent(share: f64) -> String {
     format!("{}%", (share * 10_000.0).round() / 100.0 + 0.0)
-}
-
-/// Labels at the ends stay within the chart.
-fn anchor(at: f64) -> &'static str {
-    match at {
-        at if at < 0.02 => "start",
-        at if at > 0.98 => "end",
-        _ => "middle",
-    }
 }

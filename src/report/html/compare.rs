@@ -64,7 +64,8 @@ fn headline(comparison: &Comparison) -> Markup {
         } @else if better + worse + other == 0 {
             p.badge.good { "No difference is more than noise (" (judged) " figures)." }
         } @else {
-            p.badge.(if worse > 0 { "bad" } else { "good" }) {
+            @let class = match (better, worse) { (_, 0) => "good", (0, _) => "bad", _ => "caution" };
+            p.badge.(class) {
                 "More than noise: " (better) " better, " (worse) " worse"
                 @if other > 0 { ", " (other) " neither" }
                 ", of " (judged) " figures."
@@ -100,7 +101,7 @@ fn table(figures: &[&Figure]) -> Markup {
                         th scope="col" { "A" }
                         th scope="col" { "B" }
                         th scope="col" { "B − A" }
-                        @if spread { th scope="col" { "spread" } th scope="col" { "verdict" } }
+                        @if spread { th.spread scope="col" { "spread" } th.verdict scope="col" { "verdict" } }
                     }
                 }
                 tbody { @for figure in figures { (row(figure, spread)) } }

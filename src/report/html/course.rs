@@ -301,7 +301,7 @@ impl<'a> Course<'a> {
             ),
             legend: vec![key(Look::Line, "p50"), key(Look::Strong, "up to p90"), key(Look::Faint, "up to p99")],
             x: self.x.clone(),
-            y: axis.ticks(latency_tick),
+            y: axis.ticks(scale::GAP_UP, latency_tick),
             marks: vec![
                 mark(Look::Faint, path::between(&p90, &p99)),
                 mark(Look::Strong, path::between(&p50, &p90)),

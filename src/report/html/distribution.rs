@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::chart::{Band, Chart, Key, Look, Mark, Table};
 use super::path::{self, Step};
-use super::scale::{Linear, Log, Tick};
+use super::scale::{GAP_ALONG, GAP_UP, Linear, Log, Tick};
 use super::words::{grouped, latency, latency_tick, share};
 use crate::service::ServiceName;
 use crate::stats::{Latencies, ServiceSummary, Summary};
@@ -73,7 +73,7 @@ fn frequencies(name: ServiceName, service: &ServiceSummary) -> Chart {
             latency(service.response_time_ms.max),
         ),
         legend: legend(name, Look::Strong),
-        x: axis.ticks(latency_tick),
+        x: axis.ticks(GAP_ALONG, latency_tick),
         y: y.ticks(|value| format!("{} %", (value * 1e6).round() / 1e4)),
         marks: vec![
             Mark { service: name, look: Look::Strong, path: path::below(&steps(&service_time)) },
@@ -120,7 +120,7 @@ fn by_percentile(name: ServiceName, service: &ServiceSummary) -> Chart {
     let ticks = SHARES
         .iter()
         .filter(|share| at(**share) < 0.97 || end >= 4.9)
-        .map(|share| Tick { at: at(*share), label: percentile(*share) });
+        .map(|share| Tick { at: at(*share), label: number(*share) });
     let tell = |share: f64| {
         let (service_time, response_time) = (quantile(service_time, share), quantile(response_time, share));
         [service_time.min(service.service_time_ms.max), response_time.min(service.response_time_ms.max)].map(latency)
@@ -145,7 +145,7 @@ fn by_percentile(name: ServiceName, service: &ServiceSummary) -> Chart {
     Chart {
         id: format!("{}-percentiles", name.key()),
         title: format!("{name}: by percentile"),
-        note: format!("Which share of {} transactions took at most how long.", grouped(count)),
+        note: format!("Which percentage of {} transactions took at most how long.", grouped(count)),
         alternative: format!(
             "{name}: half of the service times are at most {}, 99 % at most {}; half of the response times at most {}, 99 % at most {}.",
             latency(service.service_time_ms.p50),
@@ -155,7 +155,7 @@ fn by_percentile(name: ServiceName, service: &ServiceSummary) -> Chart {
         ),
         legend: legend(name, Look::Line),
         x: ticks.collect(),
-        y: axis.ticks(latency_tick),
+        y: axis.ticks(GAP_UP, latency_tick),
         marks: vec![
             Mark { service: name, look: Look::Line, path: curve(service_time, service.service_time_ms.max) },
             Mark { service: name, look: Look::Dashed, path: curve(response_time, service.response_time_ms.max) },
@@ -188,7 +188,12 @@ fn least(latencies: &Latencies) -> f64 {
 
 /// `50 %`, `99.9 %`.
 fn percentile(share: f64) -> String {
-    format!("{} %", (share * 1e7).round() / 1e5)
+    format!("{} %", number(share))
+}
+
+/// `50`, `99.9`: a share in percent.
+fn number(share: f64) -> String {
+    ((share * 1e7).round() / 1e5).to_string()
 }
 
 /// The share of the latencies in each bin of the axis.

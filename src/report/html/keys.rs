@@ -137,7 +137,7 @@ fn by_partition(placement: &Placement, spent: f64) -> Markup {
     let hottest = placement.hottest();
     let most = placement.partitions[hottest].share.max(even) * 1.05;
     let keys = |partition: &crate::report::placement::Partition| {
-        let named: Vec<&str> = partition.keys.iter().take(4).map(|(key, _)| name(key)).collect();
+        let named: Vec<String> = partition.keys.iter().take(4).map(|(key, _)| shortened(name(key))).collect();
         let more = partition.keys.len().saturating_sub(named.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         format!("{}{more}", named.join(", "))
@@ -203,7 +203,7 @@ fn bar(label: &str, width: f64, mark: Option<f64>, value: &str, look: Look) -> M
     let class = if look == Look::Key { "neutral" } else { colour(ServiceName::CosmosDb) };
     html! {
         li.(class).hot[look == Look::Hottest] {
-            span.name { (label) }
+            span.name { (shortened(label)) }
             svg width="100%" height="14" aria-hidden="true" {
                 rect.track width="100%" height="14" rx="3" {}
                 rect.fill width=(percent(width)) height="14" rx="3" {}
@@ -214,6 +214,17 @@ fn bar(label: &str, width: f64, mark: Option<f64>, value: &str, look: Look) -> M
             span.value { (value) }
         }
     }
+}
+
+/// A key may have 2,048 bytes; a bar's label is no place for them.
+fn shortened(label: &str) -> String {
+    const MOST: usize = 40;
+    if label.chars().count() <= MOST {
+        return label.to_owned();
+    }
+    let mut shortened: String = label.chars().take(MOST - 1).collect();
+    shortened.push('…');
+    shortened
 }
 
 /// The empty key has no other name.

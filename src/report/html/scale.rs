@@ -82,8 +82,10 @@ pub(super) struct Log {
     end: f64,
 }
 
-/// Ticks of a logarithmic axis at most, before only the powers of ten are left.
-const MOST_LOG_TICKS: usize = 6;
+/// How far ticks along the left have to be apart for their labels, as a share of the axis.
+pub(super) const GAP_UP: f64 = 0.12;
+/// The same for ticks along the bottom, on a narrow page.
+pub(super) const GAP_ALONG: f64 = 0.19;
 
 impl Log {
     /// An axis between 1, 2 or 5 times powers of ten that holds `min` and `max`, both above 0.
@@ -113,18 +115,27 @@ impl Log {
         self.start
     }
 
-    /// Ticks at 1, 2 and 5 times the powers of ten; where those are too many, at the powers of ten.
-    pub(super) fn ticks(&self, label: impl Fn(f64) -> String) -> Vec<Tick> {
+    /// Ticks at 1, 2 and 5 times the powers of ten; where those would be closer than `gap` (a share of the axis), at
+    /// every power of ten, or every second or third one.
+    pub(super) fn ticks(&self, gap: f64, label: impl Fn(f64) -> String) -> Vec<Tick> {
         let first = self.start.log10().floor() as i32;
         let last = self.end.log10().ceil() as i32;
-        let within = |digits: &'static [f64]| -> Vec<f64> {
+        let places = |digits: &'static [f64], every: i32| -> Vec<f64> {
             (first..=last)
+                .filter(|power| power.rem_euclid(every) == 0)
                 .flat_map(|power| digits.iter().map(move |digit| digit * 10_f64.powi(power)))
                 .filter(|value| *value >= self.start * 0.999_999 && *value <= self.end * 1.000_001)
                 .collect()
         };
-        let fine = within(&[1.0, 2.0, 5.0]);
-        let values = if fine.len() <= MOST_LOG_TICKS { fine } else { within(&[1.0]) };
+        let apart = |values: &[f64]| values.windows(2).all(|pair| self.at(pair[1]) - self.at(pair[0]) >= gap);
+        let fine: &[f64] = &[1.0, 2.0, 5.0];
+        let choices = [(fine, 1), (&[1.0], 1), (&[1.0], 2), (&[1.0], 3)];
+        let values = choices
+            .into_iter()
+            .map(|(digits, every)| places(digits, every))
+            .find(|values| values.len() >= 2 && apart(values))
+            // Little more than a decade, none or one power of ten in it: both ends.
+            .unwrap_or_else(|| vec![self.start, self.end]);
         values.into_iter().map(|value| Tick { at: self.at(value), label: label(value) }).collect()
     }
 }
@@ -161,13 +172,13 @@ mod tests {
     #[test]
     fn a_logarithmic_axis_is_labelled_at_round_figures() {
         let axis = Log::over(0.3, 264.0);
-        assert_eq!(labels(&axis.ticks(|v| format!("{v:.0}"))), ["1", "10", "100"]);
+        assert_eq!(labels(&axis.ticks(GAP_UP, |v| format!("{v:.0}"))), ["1", "10", "100"]);
         assert!(axis.at(0.2) == 0.0 && axis.at(500.0) == 1.0 && (axis.at(10.0) - 0.5).abs() < 1e-9);
-        assert_eq!(
-            labels(&Log::over(230.0, 3000.0).ticks(|v| format!("{v:.0}"))),
-            ["200", "500", "1000", "2000", "5000"]
-        );
-        assert_eq!(labels(&Log::over(3.0, 3.0).ticks(|v| format!("{v:.0}"))), ["2", "5"]);
+        let ticks = |min, max, gap| Log::over(min, max).ticks(gap, |v| format!("{v}"));
+        assert_eq!(labels(&ticks(230.0, 3000.0, GAP_UP)), ["200", "500", "1000", "2000", "5000"]);
+        assert_eq!(labels(&ticks(230.0, 30_000.0, GAP_ALONG)), ["1000", "10000"]);
+        assert_eq!(labels(&ticks(3.0, 3.0, GAP_UP)), ["2", "5"]);
+        assert_eq!(labels(&ticks(0.001, 3_600_000.0, GAP_ALONG)), ["0.01", "1", "100", "10000", "1000000"]);
     }
 
     proptest! {
@@ -181,7 +192,8 @@ mod tests {
             prop_assert!(Linear::to(max, 4.0).at(max) <= 1.0);
             let log = Log::over(max, max * 50.0);
             prop_assert!(log.at(max) >= 0.0 && log.at(max * 50.0) <= 1.0 && log.at(max) < log.at(max * 50.0));
-            prop_assert!((2..=MOST_LOG_TICKS).contains(&log.ticks(|_| String::new()).len()));
+            let ticks = log.ticks(GAP_ALONG, |_| String::new());
+            prop_assert!(ticks.len() >= 2 && ticks.windows(2).all(|pair| pair[1].at - pair[0].at >= GAP_ALONG - 1e-9));
         }
     }
 }

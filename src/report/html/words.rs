@@ -4,7 +4,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::report::number::ms;
+use crate::report::number::{ms, short};
 
 /// A count with its thousands set apart: `20,000`.
 pub(super) fn grouped(count: u64) -> String {
@@ -35,13 +35,16 @@ pub(super) fn figure(value: f64) -> String {
     }
 }
 
-/// The same on an axis, without decimals that are 0: `80`, `0.5`.
+/// The same on an axis, short: `80`, `0.5`, `2,000`, `150K`, `1.5M`.
 pub(super) fn figure_tick(value: f64) -> String {
-    let text = figure(value);
-    match text.split_once('.') {
-        Some(_) => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        None => text,
+    let trimmed = |text: &str| text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    if value >= 99_999.5 {
+        let text = short(value);
+        let (number, unit) = text.split_at(text.len() - 1);
+        return if number.contains('.') { trimmed(number) + unit } else { text };
     }
+    let text = figure(value);
+    if text.contains('.') { trimmed(&text) } else { text }
 }
 
 /// A latency with its unit, in seconds from ten seconds on: `0.21 ms`, `312 ms`, `24.7 s`.
@@ -131,7 +134,8 @@ mod tests {
         assert_eq!([0.01, 0.1, 1.0, 500.0, 1000.0].map(latency_tick), ["10 µs", "0.1 ms", "1 ms", "500 ms", "1 s"]);
         let spans = [1.32, 26.01, 250.0, 7500.0, 5_184_000.0].map(span);
         assert_eq!(spans, ["1.32 s", "26.0 s", "4 min 10 s", "2 h 5 min", "60 days"]);
-        assert_eq!([80.0, 12.5, 0.5, 2000.0].map(figure_tick), ["80", "12.5", "0.5", "2,000"]);
+        let ticks = [80.0, 12.5, 0.5, 2000.0, 150_000.0, 2e6].map(figure_tick);
+        assert_eq!(ticks, ["80", "12.5", "0.5", "2,000", "150K", "2M"]);
         assert_eq!(
             [moment(0.0, 1.0), moment(10.0, 10.0), moment(90.0, 30.0), moment(5400.0, 3600.0)],
             ["0", "10 s", "90 s", "1.5 h"]
