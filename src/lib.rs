@@ -14,6 +14,7 @@
 //! | [`dead_letters`] | what was not stored, as data that can be sent again |
 //! | [`verify`] | what the services hold, held against the data; pure |
 //! | [`report`] | figures in, text and JSON out; pure |
+//! | [`live`] | a run while it goes on: its progress lines and its full-screen view; pure |
 //! | `partitioning` | where Cosmos DB puts a partition key; pure |
 //! | [`emulator`] | local Event Hubs and Cosmos DB that speak the real protocols |
 //! | [`data`] | made-up data like the real data, and the profile of a CSV |
@@ -28,6 +29,7 @@ pub mod emulator;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod identity;
+pub mod live;
 pub(crate) mod partitioning;
 pub mod private_file;
 pub mod report;

@@ -4,7 +4,7 @@
 //! (tungstenite its frames, h2 its headers). So that level is txgen's own alone, whatever RUST_LOG asks for: a secret
 //! does not get into a log.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, anyhow};
@@ -15,6 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
+use super::console::{self, LogWriter};
 use crate::report::single_line;
 
 /// The environment variable that says what is logged, as in most Rust programs.
@@ -56,7 +57,7 @@ impl LogArgs {
         FORMAT.get_or_init(|| self.log_format);
         let filter = self.filter(std::env::var(VARIABLE).ok().as_deref())?.and(filter_fn(shows_no_secrets));
         // A closed standard error is no reason to complain there.
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+        let lines = tracing_subscriber::fmt::layer().with_writer(LogWriter::default).log_internal_errors(false);
         let layer = match self.log_format {
             LogFormat::Text => lines.with_ansi(colours()).boxed(),
             // The libraries nest spans by the dozen; the innermost one says where an event belongs.
@@ -91,8 +92,7 @@ fn colours() -> bool {
     std::io::stderr().is_terminal() && anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
 }
 
-/// Writes one line for a human on standard error, or a log's line where the log is JSON. If nobody reads that, there is
-/// nobody left to tell.
+/// Writes one line for a human on standard error, or a log's line where the log is JSON.
 pub(super) fn tell(line: &str) {
     say(Level::WARN, single_line(line), &single_line(line));
 }
@@ -109,7 +109,7 @@ fn say(level: Level, message: String, text: &str) {
         Some(LogFormat::Json) => json_line(level, message),
         _ => text.to_owned(),
     };
-    let _ = writeln!(anstream::stderr(), "{text}");
+    console::write_line(&text);
 }
 
 /// As the log's own lines, which may be switched off while this one may not.

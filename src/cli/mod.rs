@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod console;
 mod data;
 mod dead_letters;
 mod documents;
@@ -10,14 +11,18 @@ mod emulator;
 mod facts;
 mod logging;
 mod man;
+mod metrics;
 mod output;
 mod private_file;
+mod progress;
 mod report;
 mod run;
 mod settings;
 mod sharing;
 mod signals;
+mod tui;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -148,6 +153,10 @@ impl CliError {
         Self { code: FAILED, error: error.into() }
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/support/terminal.rs"]
+mod terminal;
 
 #[cfg(test)]
 mod tests {

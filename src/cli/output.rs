@@ -3,14 +3,21 @@
 //! Figures go to standard output, troubles to standard error, so that `--output json` stays machine-readable whatever
 //! happens. Writing may block (a paused pager): it holds this thread up, never the run. When nobody reads standard
 //! output any more, the run is asked to stop: requests that nobody watches still cost money.
+//!
+//! Where both streams go to a terminal, progress lines stay below what is printed ([`progress`]); with `--tui` the
+//! full-screen view takes the place of all this until the run is over ([`super::tui`]).
 
 use std::io::Write as _;
 use std::thread::JoinHandle;
 
 use anstream::{AutoStream, ColorChoice};
+use anyhow::Context as _;
 use clap::ValueEnum;
 use tokio::sync::mpsc;
 
+use super::progress::ProgressDisplay;
+use super::watch::Watch;
+use super::{console, tui};
 use crate::report::opening::Opening;
 use crate::report::{blocks, json, remedies, table, totals, trouble};
 use crate::run::Stop;
@@ -35,25 +42,37 @@ pub(super) enum OutputFormat {
     Json,
 }
 
+/// What a run shows of itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Show {
+    /// How the batches are written.
+    pub(super) format: OutputFormat,
+    /// Whether the totals alone are written.
+    pub(super) quiet: bool,
+    /// Whether the full-screen view takes the place of the batches.
+    pub(super) tui: bool,
+    /// Whether progress lines are drawn where there is a terminal for them.
+    pub(super) progress: bool,
+}
+
 /// Writes what a run tells.
 pub(super) struct Output {
-    format: OutputFormat,
-    quiet: bool,
+    show: Show,
     stop: Stop,
 }
 
 impl Output {
-    /// An output in this format; `quiet` leaves only the totals. `stop` is asked to stop when nobody reads.
-    pub(super) fn new(format: OutputFormat, quiet: bool, stop: Stop) -> Self {
-        Self { format, quiet, stop }
+    /// An output that shows this; `stop` is asked to stop when nobody reads.
+    pub(super) fn new(show: Show, stop: Stop) -> Self {
+        Self { show, stop }
     }
 
     /// Announces the run.
     pub(super) fn start(&self, opening: &Opening) {
-        if self.quiet {
+        if self.show.quiet {
             return;
         }
-        match self.format {
+        match self.show.format {
             OutputFormat::Json => self.print(&json::start(opening)),
             OutputFormat::Blocks => self.print(&opening.to_text()),
             OutputFormat::Table => {
@@ -65,16 +84,42 @@ impl Output {
         }
     }
 
-    /// Prints events on a thread of its own until the sender is gone; the thread gives the output back.
-    pub(super) fn follow(self) -> (mpsc::Sender<Event>, JoinHandle<Self>) {
-        let (sender, mut events) = mpsc::channel(EVENTS_WAITING);
-        let thread = std::thread::spawn(move || {
-            while let Some(event) = events.blocking_recv() {
-                self.event(&event);
-            }
-            self
-        });
-        (sender, thread)
+    /// The run's end and the output's end of a queue of events.
+    pub(super) fn queue() -> (mpsc::Sender<Event>, mpsc::Receiver<Event>) {
+        mpsc::channel(EVENTS_WAITING)
+    }
+
+    /// Shows the run on a thread of its own until the sender of `events` is gone; the thread gives the output back.
+    ///
+    /// # Errors
+    /// When the terminal cannot be taken over for the full-screen view, or the system has no thread to give.
+    pub(super) fn follow(self, events: mpsc::Receiver<Event>, watch: Watch) -> anyhow::Result<JoinHandle<Self>> {
+        let draws = self.show.progress && self.show.format != OutputFormat::Json && console::can_draw();
+        let thread = std::thread::Builder::new().name("txgen-output".to_owned());
+        let handle = tokio::runtime::Handle::current();
+        let thread = if self.show.tui {
+            let view = tui::follow(tui::Taken::take()?, watch, events)?;
+            thread.spawn(move || {
+                // The view is gone: what went wrong stays readable.
+                view.join().unwrap_or_default().iter().for_each(|line| tell(line));
+                self
+            })
+        } else if draws {
+            thread.spawn(move || {
+                let progress = ProgressDisplay::begin(watch);
+                progress.follow(&handle, events, |event| self.event(&event));
+                self
+            })
+        } else {
+            thread.spawn(move || {
+                let mut events = events;
+                while let Some(event) = events.blocking_recv() {
+                    self.event(&event);
+                }
+                self
+            })
+        };
+        thread.context("cannot start the thread that prints")
     }
 
     fn event(&self, event: &Event) {
@@ -82,10 +127,10 @@ impl Output {
             tell(&line);
         }
         let Event::Batch(batch) = event else { return };
-        if self.quiet {
+        if self.show.quiet {
             return;
         }
-        self.print(&match self.format {
+        self.print(&match self.show.format {
             OutputFormat::Blocks => blocks::block(batch),
             OutputFormat::Table => table::row(batch),
             OutputFormat::Json => json::batch(batch),
@@ -94,22 +139,23 @@ impl Output {
 
     /// Prints the totals, and in text a remark below them.
     pub(super) fn finish(&self, summary: &Summary, remark: Option<&str>) {
-        match self.format {
+        match self.show.format {
             OutputFormat::Json => {
                 remedies(summary).iter().for_each(|remedy| tell(remedy));
                 self.print(&json::summary(summary));
             }
-            OutputFormat::Table if !self.quiet => self.print(&format!("\n{}", with_remark(summary, remark))),
+            OutputFormat::Table if !self.show.quiet => self.print(&format!("\n{}", with_remark(summary, remark))),
             OutputFormat::Table | OutputFormat::Blocks => self.print(&with_remark(summary, remark)),
         }
     }
 
     fn print(&self, text: &str) {
-        let mut stdout = match self.format {
+        let mut stdout = match self.show.format {
             OutputFormat::Json => AutoStream::new(std::io::stdout(), ColorChoice::Never),
             _ => AutoStream::auto(std::io::stdout()),
         };
-        if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
+        let written = console::beside_progress(|| stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
+        if written.is_err() {
             self.stop.gently(StopReason::OutputClosed);
         }
     }

@@ -16,6 +16,7 @@ use super::documents::Documents;
 use super::facts::Facts;
 use super::output::{Output, OutputFormat, tell};
 use super::sharing::SharingArgs;
+use super::watch::{self, RowCount, WatchArgs, Watching};
 use super::{CliError, FAILED, INTERRUPTED, dry_run, signals};
 use crate::dead_letters::Keeper;
 use crate::emulator::Emulators;
@@ -75,6 +76,8 @@ pub(super) struct RunArgs {
     /// Draw the run as a page into this file: HTML, whole in itself
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    watch: WatchArgs,
 
     #[command(flatten)]
     pub(super) flags: RunFlags,
@@ -105,6 +108,8 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
     let folder = args.dead_letters.take(&args.data)?;
     let documents = Documents::open(args.summary_file.as_deref(), args.report.as_deref()).map_err(CliError::usage)?;
 
+    let metrics = args.watch.prepare().await.map_err(CliError::usage)?;
+
     let connecting = Services::connect(&loaded.settings, stop.token());
     let services = match connecting.await {
         Ok(services) => services,
@@ -112,10 +117,13 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
         Err(error) => return Err(CliError::not_connected(error)),
     };
 
-    let output = Output::new(args.output, args.quiet, stop.clone());
+    let output = Output::new(args.watch.show(args.output, args.quiet), stop.clone());
     output.start(&opening(&args, run_id, &loaded, &services));
     tracing::info!(run = %run_id, data = %args.data.display(), "the run begins");
     let facts = Facts::new(&args, &loaded, &services);
+    let rows = RowCount::start(&args.data, &loaded.settings.run, args.sharing.shard());
+    let throughput = services.cosmos_db.as_ref().map(|service| service.provision().throughput);
+    let watching = Watching { plan: watch::plan(run_id, &loaded.settings.run, throughput), rows, metrics, output };
     let plan = Planned {
         run_id,
         data: &args.data,
@@ -125,7 +133,7 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
     };
     let dead_letters = folder.map(|folder| dead_letters::keep(folder, plan, &facts, &source)).transpose()?;
     let witness = dead_letters.as_ref().map(Keeper::witness);
-    let (mut summary, output) = play(run_id, loaded.settings, source, services, stop.clone(), output, witness).await?;
+    let (mut summary, output) = play(run_id, loaded.settings, source, services, stop.clone(), watching, witness).await?;
     let kept = dead_letters::finish(dead_letters).await;
     tracing::info!(reason = ?summary.stop_reason, requested = summary.requested, "the run has ended");
     facts.complete(&mut summary, data_file(&args, &stop).await);
@@ -256,14 +264,15 @@ async fn play(
     source: Source,
     services: Services,
     stop: Stop,
-    output: Output,
+    watching: Watching,
     witness: Option<Arc<dyn Witness>>,
 ) -> Result<(Summary, Output), CliError> {
     let turbulences: BTreeMap<ServiceName, Arc<Turbulence>> =
         services.names().map(|name| (name, Arc::default())).collect();
     let stats = Stats::new(turbulences.clone(), Instant::now());
-    let (events, printing) = output.follow();
+    let (events, shown) = Output::queue();
     let recorder = Arc::new(Recorder::new(stats, events).with_witness(witness));
+    let watched = watching.begin(shown, &recorder, stop.clone())?;
     let feed = Feed::start(SourceRows(source));
     let mut run = Run::new(run_id, settings.run, feed, recorder.clone(), stop);
     for (name, turbulence) in turbulences {
@@ -284,7 +293,7 @@ async fn play(
     services.close().await;
     // The printing thread ends when the last recorder is gone; tasks that were given up may hold one a moment longer.
     drop(recorder);
-    let output = tokio::task::spawn_blocking(move || printing.join()).await;
+    let output = tokio::task::spawn_blocking(move || watched.printing.join()).await;
     match output {
         Ok(Ok(output)) => Ok((summary, output)),
         _ => Err(CliError::failed(anyhow::anyhow!("the thread that prints ended unexpectedly"))),

@@ -11,16 +11,17 @@ pub mod dry_run;
 pub(crate) mod fuzzing;
 pub mod html;
 pub mod json;
-mod number;
+pub mod metrics;
+pub(crate) mod number;
 pub mod opening;
 pub mod placement;
 mod remedy;
-mod style;
+pub(crate) mod style;
 pub mod table;
 pub mod totals;
 
 use crate::run::recorder::Event;
-use crate::service::ServiceName;
+use crate::service::{Failure, ServiceName};
 pub use number::counted;
 pub use remedy::remedies;
 pub use style::STYLES;
@@ -30,15 +31,18 @@ pub use style::STYLES;
 pub fn trouble(event: &Event) -> Option<String> {
     let (line, last_told) = match event {
         Event::Batch(_) => return None,
-        Event::Failed { service, row, failure, last_told } => {
-            let maybe = if failure.ambiguous { "; it may have been stored" } else { "" };
-            (format!("{service}: transaction {row} failed: {failure}{maybe}"), *last_told)
-        }
+        Event::Failed { service, row, failure, last_told } => (failed(*service, *row, failure), *last_told),
         Event::Rejected { line, reason, last_told } => (format!("Data: line {line} rejected: {reason}"), *last_told),
         Event::DataFailed(reason) => (format!("Data: {reason}"), false),
     };
     let line = single_line(&line);
     Some(if last_told { format!("{line} (more like this are counted, not shown)") } else { line })
+}
+
+/// One line about a transaction that failed.
+pub(crate) fn failed(service: ServiceName, row: u64, failure: &Failure) -> String {
+    let maybe = if failure.ambiguous { "; it may have been stored" } else { "" };
+    single_line(&format!("{service}: transaction {row} failed: {failure}{maybe}"))
 }
 
 /// Control characters of foreign texts, which could rewrite a terminal, as visible escapes; everything on one line.
@@ -74,7 +78,7 @@ fn faster_mark(service: ServiceName, faster: Option<ServiceName>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{Failure, FailureKind};
+    use crate::service::FailureKind;
 
     #[test]
     fn a_failure_is_one_line_with_service_row_kind_and_status() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A large number in three figures and a letter: `2.62B`, `840K`, `12`.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let (scaled, unit) = match value {
         v if v >= 999.5e9 => (v / 1e12, "T"),
         v if v >= 999.5e6 => (v / 1e9, "B"),
@@ -19,7 +19,7 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// A latency in milliseconds with as many decimals as tell something: `0.21 ms`, `4.1 ms`, `312 ms`.
-pub(super) fn ms(value: f64) -> String {
+pub(crate) fn ms(value: f64) -> String {
     match value {
         v if v < 1.0 => format!("{v:.2} ms"),
         v if v < 100.0 => format!("{v:.1} ms"),

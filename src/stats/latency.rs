@@ -88,6 +88,30 @@ impl Latencies {
         self
     }
 
+    /// How many were at most as long as each of these bounds, but longer than the one before; bounds ascend.
+    #[must_use]
+    pub fn buckets(&self, bounds: &[Duration]) -> Vec<u64> {
+        let mut counts = vec![0; bounds.len()];
+        for step in self.histogram.iter_recorded() {
+            // The shortest that is not told apart from it: a latency of exactly a bound counts as within it.
+            let shortest = self.histogram.lowest_equivalent(step.value_iterated_to());
+            let bucket = bounds.partition_point(|bound| bound.as_micros() < u128::from(shortest));
+            if let Some(count) = counts.get_mut(bucket) {
+                *count += step.count_at_value();
+            }
+        }
+        counts
+    }
+
+    /// All of them one after the other, within a thousandth; never falls while latencies are counted.
+    #[must_use]
+    pub fn sum(&self) -> Duration {
+        let micros = self.histogram.iter_recorded().map(|step| {
+            u128::from(self.histogram.median_equivalent(step.value_iterated_to())) * u128::from(step.count_at_value())
+        });
+        Duration::from_micros(u64::try_from(micros.sum::<u128>()).unwrap_or(u64::MAX))
+    }
+
     /// The figures that are reported, in milliseconds; all 0 when nothing was counted.
     #[must_use]
     pub fn percentiles(&self) -> Percentiles {
@@ -210,6 +234,12 @@ mod tests {
     }
 
     #[test]
+    fn a_latency_of_exactly_a_bound_is_within_it_and_one_beyond_the_last_in_no_bucket() {
+        let bounds = [10, 100, 1000].map(Duration::from_millis);
+        assert_eq!(of([1, 10, 11, 100, 100, 999, 5000]).buckets(&bounds), [2, 3, 1]);
+    }
+
+    #[test]
     fn a_latency_over_an_hour_counts_as_an_hour() {
         assert_eq!(of([7_200_000]).percentiles().max, 3_600_000.0);
     }
@@ -230,6 +260,13 @@ mod tests {
     proptest! {
         // Unoptimised, a histogram takes its time.
         #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn the_sum_is_right_within_a_thousandth(millis in prop::collection::vec(0u64..100_000, 0..200)) {
+            let should = millis.iter().sum::<u64>() as f64;
+            let is = of(millis).sum().as_secs_f64() * 1000.0;
+            prop_assert!((is - should).abs() <= should / 1000.0, "{is} is not {should}");
+        }
 
         #[test]
         fn a_distribution_survives_being_written_and_read(millis in prop::collection::vec(0u64..4_000_000, 0..200)) {

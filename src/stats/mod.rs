@@ -25,7 +25,7 @@ pub use batch::{Batch, Counts, ServiceBatch};
 pub use latency::{InvalidHistogram, Latencies, Percentiles};
 pub use rows::Rows;
 pub use series::{Point, Series, ServicePoint};
-pub use snapshot::{ServiceSnapshot, Snapshot};
+pub use snapshot::{LatestFailure, ServiceSnapshot, Snapshot};
 pub use summary::{
     Conclusion, ContainerTarget, DataFile, FailureExample, Histograms, HubTarget, RequestUnits, ServiceSummary,
     Setting, StopReason, Summary, Target,

@@ -1,6 +1,6 @@
 //! One service's part of the statistics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +9,14 @@ use tokio::time::Instant;
 use super::rows::Rows;
 use super::series::{RecordedService, ServicePoint, reported};
 use super::window::Window;
-use super::{Counts, FailureExample, Latencies, Outcome, ServiceBatch, ServiceSnapshot, ServiceSummary};
+use super::{Counts, FailureExample, Latencies, LatestFailure, Outcome, ServiceBatch, ServiceSnapshot, ServiceSummary};
 use crate::service::{Failure, FailureKind, ServiceName, Turbulence};
 
 /// Failures of one kind that are kept whole, as examples.
 pub(super) const EXAMPLES: u64 = 5;
+
+/// Failures that are kept whole because they are the latest.
+const LATEST: usize = 10;
 
 /// What one service did since the run's start.
 #[derive(Debug)]
@@ -26,6 +29,7 @@ pub(super) struct ServiceStats {
     request_units: f64,
     failures: BTreeMap<FailureKind, u64>,
     examples: Vec<FailureExample>,
+    latest_failures: VecDeque<LatestFailure>,
     ambiguous_rows: Rows,
     /// Of all points that are closed.
     service_time: Latencies,
@@ -76,6 +80,7 @@ impl ServiceStats {
             request_units: 0.0,
             failures: BTreeMap::new(),
             examples: Vec::new(),
+            latest_failures: VecDeque::new(),
             ambiguous_rows: Rows::default(),
             service_time: Latencies::default(),
             response_time: Latencies::default(),
@@ -108,14 +113,18 @@ impl ServiceStats {
                 }
                 None
             }
-            Err(failure) => Some(self.failed(row, failure)),
+            Err(failure) => Some(self.failed(row, outcome.settled, failure)),
         }
     }
 
-    fn failed(&mut self, row: u64, failure: &Failure) -> u64 {
+    fn failed(&mut self, row: u64, at: Instant, failure: &Failure) -> u64 {
         self.failed += 1;
         self.batch.failed += 1;
         self.point.failed += 1;
+        if self.latest_failures.len() == LATEST {
+            self.latest_failures.pop_front();
+        }
+        self.latest_failures.push_back(LatestFailure { at, row, failure: failure.clone() });
         let count = self.failures.entry(failure.kind).or_default();
         *count += 1;
         if *count <= EXAMPLES {
@@ -207,6 +216,7 @@ impl ServiceStats {
             request_units: self.request_units,
             failures: self.failures.clone(),
             failure_examples: self.examples.clone(),
+            latest_failures: self.latest_failures.iter().cloned().collect(),
             service_time: all(&self.service_time, &self.point.service_time),
             response_time: all(&self.response_time, &self.point.response_time),
         }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Counts, FailureExample, Latencies, Series};
-use crate::service::{FailureKind, ServiceName};
+use crate::service::{Failure, FailureKind, ServiceName};
 
 /// Where a run stands.
 #[derive(Clone, Debug)]
@@ -39,8 +41,21 @@ pub struct ServiceSnapshot {
     pub failures: BTreeMap<FailureKind, u64>,
     /// The first failures of each kind.
     pub failure_examples: Vec<FailureExample>,
+    /// The latest few failures, whatever their kind, the latest last.
+    pub latest_failures: Vec<LatestFailure>,
     /// Service times of all that was stored.
     pub service_time: Latencies,
     /// Response times of all that was stored.
     pub response_time: Latencies,
+}
+
+/// A transaction that failed a moment ago.
+#[derive(Clone, Debug)]
+pub struct LatestFailure {
+    /// When that was known.
+    pub at: Instant,
+    /// Its row number.
+    pub row: u64,
+    /// Why.
+    pub failure: Failure,
 }
