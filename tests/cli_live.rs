@@ -150,7 +150,7 @@ fn ctrl_c_works_in_the_view_and_twice_stops_at_once() {
     terminal.press("\u{3}");
     assert_eq!(terminal.wait().exit_code(), 130);
     assert!(!terminal.has_alternate_screen() && terminal.is_as_a_shell_wants_it());
-    assert!(terminal.text().contains("failed by kind: abandoned"), "{}", terminal.text());
+    assert!(terminal.text().contains("failed as abandoned"), "{}", terminal.text());
 }
 
 #[test]

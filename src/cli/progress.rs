@@ -66,8 +66,7 @@ impl ProgressDisplay {
         let lines = progress::lines(&watched, width.into());
         self.watched = Some(watched);
         while self.lines.len() < lines.len() {
-            // Longer lines are cut off instead of wrapped: wrapped ones could not be taken away again.
-            let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
             self.lines.push(self.all.add(ProgressBar::no_length().with_style(style)));
         }
         for (bar, line) in self.lines.iter().zip(lines) {

@@ -1,5 +1,6 @@
 //! The progress lines below the blocks: a heading and one line for each service.
 
+use anstream::adapter::strip_str;
 use anstyle::Style;
 
 use super::{Watched, clock_or_dash, rate_figure, settled};
@@ -10,19 +11,25 @@ use crate::stats::ServiceSnapshot;
 const WIDEST_BAR: usize = 30;
 /// A bar of fewer cells tells nothing.
 const NARROWEST_BAR: usize = 5;
+/// Cells that stay free at a line's end: the terminal itself writes `^C` there, which must not begin a new line.
+const ECHO: usize = 2;
 /// The width of the columns without the bar.
 const COLUMNS: usize = 78;
 
-/// The lines, for a terminal of this many columns, with colours as ANSI escapes.
+/// The lines, for a terminal of this many columns, with colours as ANSI escapes where there is room for all columns.
 #[must_use]
 pub fn lines(watched: &Watched, width: usize) -> Vec<String> {
-    // The last column stays free: some terminals wrap as soon as it is taken.
-    let bar = match width.saturating_sub(COLUMNS + 2) {
+    let width = width.saturating_sub(ECHO);
+    let bar = match width.saturating_sub(COLUMNS + 1) {
         cells if cells < NARROWEST_BAR => 0,
         cells => cells.min(WIDEST_BAR),
     };
     let mut lines = vec![heading(watched, bar)];
     lines.extend(watched.services().iter().map(|service| line(watched, service, bar)));
+    if width < COLUMNS {
+        // Cut off instead of wrapped: wrapped ones could not be taken away again.
+        lines.iter_mut().for_each(|line| *line = strip_str(line).to_string().chars().take(width).collect());
+    }
     lines
 }
 
@@ -76,8 +83,6 @@ fn painted(count: u64, width: usize, style: Style) -> String {
 mod tests {
     use std::time::Duration;
 
-    use anstream::adapter::strip_str;
-
     use super::*;
     use crate::live::{Expected, sample};
 
@@ -99,12 +104,20 @@ mod tests {
     fn in_eighty_columns_the_bar_makes_room() {
         let watched = Watched::new(sample::plan(), sample::moment());
         let text = plain(&watched, 80);
-        assert!(text.lines().all(|line| line.chars().count() < 80), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 78), "{text}");
         insta::assert_snapshot!(text, @r"
         0:14                    done writes/s pending throttled failed     ETA time up
         Event Hubs    9274 of ~20000      662     726         0      0    0:16    9:46
         Cosmos DB      837 of ~20000       60    9163       128      1    5:20    9:46
         ");
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_what_fits_on_one_line_each() {
+        let watched = Watched::new(sample::plan(), sample::moment());
+        let text = plain(&watched, 40);
+        assert!(text.lines().all(|line| line.chars().count() == 38), "{text}");
+        assert!(text.contains("9274 of ~20000"), "{text}");
     }
 
     #[test]

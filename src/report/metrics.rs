@@ -218,7 +218,10 @@ impl Families<'_> {
         self.family(name, help, Some(&Unit::Seconds), MetricType::Histogram, samples, |mut encoder, latencies| {
             let bounds = BOUNDS_MS.map(|ms| Duration::from_secs_f64(ms / 1000.0));
             let counted = latencies.buckets(&bounds);
-            let buckets: Vec<(f64, u64)> = BOUNDS_MS.map(|ms| ms / 1000.0).into_iter().zip(counted).collect();
+            let longer = latencies.count() - counted.iter().sum::<u64>();
+            let mut buckets: Vec<(f64, u64)> = BOUNDS_MS.map(|ms| ms / 1000.0).into_iter().zip(counted).collect();
+            // OpenMetrics gets no other bucket for what is longer.
+            buckets.push((f64::INFINITY, longer));
             let none = None::<&std::collections::HashMap<usize, Exemplar<NoLabelSet, f64>>>;
             encoder.encode_histogram(latencies.sum().as_secs_f64(), latencies.count(), &buckets, none)
         })
@@ -286,6 +289,10 @@ mod tests {
         assert!(open_metrics.contains("# TYPE txgen_transactions counter\n"), "{open_metrics}");
         assert!(open_metrics.contains("# UNIT txgen_service_time_seconds seconds\n"), "{open_metrics}");
         assert_eq!(names(&open_metrics), names(&text));
+        for text in [&text, &open_metrics] {
+            let infinite = text.lines().filter(|line| line.contains("le=\"+Inf\"")).count();
+            assert_eq!(infinite, 4, "each histogram has one bucket for all: {text}");
+        }
     }
 
     #[test]
