@@ -254,6 +254,7 @@ mod tests {
         command.args(["--exact", "cli::tui::tests::child_that_panics", "--nocapture"]);
         command.env(CHILD, thread);
         command.env("TERM", "xterm-256color");
+        command.env("RUST_BACKTRACE", "0");
         let mut terminal = crate::cli::terminal::Terminal::start(command, 100, 40);
         assert!(terminal.wait().success(), "{}", terminal.text());
         assert!(terminal.had_alternate_screen && !terminal.has_alternate_screen());
@@ -265,14 +266,14 @@ mod tests {
     #[test]
     fn a_panic_of_the_view_or_the_program_gives_the_terminal_back_before_its_message() {
         for thread in [THREAD, "main"] {
-            let text = panicking_on(thread).text();
+            let text = panicking_on(thread).scrolled();
             assert!(text.contains("something is\nwrong") && text.contains("after the panic: false"), "{text}");
         }
     }
 
     #[test]
     fn a_panic_of_a_requests_task_waits_for_the_end_of_the_view() {
-        let text = panicking_on("tokio-runtime-worker").text();
+        let text = panicking_on("tokio-runtime-worker").scrolled();
         assert!(text.contains("something is\\nwrong"), "{text}");
         assert!(!text.contains("after the panic"), "that was on the second screen: {text}");
     }
