@@ -63,7 +63,9 @@ impl ProgressDisplay {
             None => Watched::new(self.watch.plan(), moment),
         };
         let width = ratatui::crossterm::terminal::size().map_or(WIDTH, |(columns, _)| columns);
-        let lines = progress::lines(&watched, width.into());
+        // The terminal echoes `^C` after the last line, which moves everything up by one: an empty line then stays behind.
+        let mut lines = vec![String::new()];
+        lines.extend(progress::lines(&watched, width.into()));
         self.watched = Some(watched);
         while self.lines.len() < lines.len() {
             let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -133,7 +133,8 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
     };
     let dead_letters = folder.map(|folder| dead_letters::keep(folder, plan, &facts, &source)).transpose()?;
     let witness = dead_letters.as_ref().map(Keeper::witness);
-    let (mut summary, output) = play(run_id, loaded.settings, source, services, stop.clone(), watching, witness).await?;
+    let (mut summary, output) =
+        play(run_id, loaded.settings, source, services, stop.clone(), watching, witness).await?;
     let kept = dead_letters::finish(dead_letters).await;
     tracing::info!(reason = ?summary.stop_reason, requested = summary.requested, "the run has ended");
     facts.complete(&mut summary, data_file(&args, &stop).await);

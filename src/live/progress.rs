@@ -11,15 +11,15 @@ use crate::stats::ServiceSnapshot;
 const WIDEST_BAR: usize = 30;
 /// A bar of fewer cells tells nothing.
 const NARROWEST_BAR: usize = 5;
-/// Cells that stay free at a line's end: the terminal itself writes `^C` there, which must not begin a new line.
-const ECHO: usize = 2;
+/// Cells that stay free at a line's end: some terminals wrap as soon as the last one is taken.
+const FREE: usize = 2;
 /// The width of the columns without the bar.
 const COLUMNS: usize = 78;
 
 /// The lines, for a terminal of this many columns, with colours as ANSI escapes where there is room for all columns.
 #[must_use]
 pub fn lines(watched: &Watched, width: usize) -> Vec<String> {
-    let width = width.saturating_sub(ECHO);
+    let width = width.saturating_sub(FREE);
     let bar = match width.saturating_sub(COLUMNS + 1) {
         cells if cells < NARROWEST_BAR => 0,
         cells => cells.min(WIDEST_BAR),

@@ -112,8 +112,8 @@ impl Terminal {
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        // In small pieces, so that a screen that is soon gone is seen.
-        for piece in bytes.chunks(16) {
+        // In pieces shorter than an escape, so that a screen that is soon gone is seen.
+        for piece in bytes.chunks(4) {
             self.screen.process(piece);
             self.had_alternate_screen |= self.has_alternate_screen();
         }
