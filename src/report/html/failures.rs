@@ -51,7 +51,7 @@ fn examples(service: &ServiceSummary, kind: FailureKind) -> Markup {
                 "row " (grouped(example.row)) ": "
                 @if let Some(status) = &example.status { code { (single_line(status)) } " " }
                 (single_line(&example.message))
-                @if example.ambiguous { " It may have been stored." }
+                @if example.ambiguous { "; it may have been stored" }
             }
         }
     }
