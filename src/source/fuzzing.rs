@@ -35,6 +35,7 @@ pub fn csv(data: &[u8]) {
         strict: how & 1 == 1,
         repeat: false,
         shard: Shard::WHOLE,
+        keep_records: how & 8 == 8,
     };
     let most = [1, 7, 64, usize::MAX][usize::from(how >> 1) % 4];
     let Ok(mut source) = Source::from_reader("data.csv", Dribble { data: data.to_vec(), at: 0, most }, options) else {
