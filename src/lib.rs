@@ -11,6 +11,7 @@
 //! | [`run`] | the pace, the bulkheads, stopping |
 //! | [`service`] | one request per transaction to Event Hubs ([`service::event_hubs`]) or Cosmos DB ([`service::cosmos`]) |
 //! | [`stats`] | outcomes and clock readings in, batch figures and totals out; pure |
+//! | [`threshold`] | what a run must not do: conditions on the figures of its summary; pure |
 //! | [`dead_letters`] | what was not stored, as data that can be sent again |
 //! | [`verify`] | what the services hold, held against the data; pure |
 //! | [`report`] | figures in, text and JSON out; pure |
@@ -40,5 +41,6 @@ pub mod shard;
 pub mod shared_access;
 pub mod source;
 pub mod stats;
+pub mod threshold;
 pub mod transaction;
 pub mod verify;

@@ -133,6 +133,7 @@ fn a_run_against_one_service_and_a_shard() {
     for flags in [
         &["--only-cosmos"][..],
         &["--only-event-hubs", "--rate", "500"],
+        &["--fail-on", "failed>0", "--fail-on", "requested>60"],
         &["--shard", "1/3", "--run-id", "0b5c1f6e-93d2-8a47"],
     ] {
         let mut command = run(directory.path(), &["--emulator", "--limit", "60"]);

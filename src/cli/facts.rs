@@ -24,7 +24,10 @@ impl Facts {
         let shard = args.sharing.shard();
         Self {
             shard: shard.is_part().then_some(shard),
-            settings: settings(&args.flags, Some(args.strict), loaded),
+            settings: settings(&args.flags, Some(args.strict), loaded)
+                .into_iter()
+                .chain(args.criteria.settings())
+                .collect(),
             targets: targets(&loaded.settings, services),
         }
     }

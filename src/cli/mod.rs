@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod console;
+mod criteria;
 mod data;
 mod dead_letters;
 mod documents;

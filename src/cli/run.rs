@@ -1,6 +1,7 @@
 //! `txgen run`: the job.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use clap::Args;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::criteria::CriteriaArgs;
 use super::dead_letters::DeadLetterArgs;
 use super::dead_letters::{self, Planned};
 use super::documents::Documents;
@@ -83,6 +85,9 @@ pub(super) struct RunArgs {
     pub(super) flags: RunFlags,
 
     #[command(flatten)]
+    pub(super) criteria: CriteriaArgs,
+
+    #[command(flatten)]
     pub(super) sharing: SharingArgs,
 
     #[command(flatten)]
@@ -100,6 +105,7 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
     // The data and the files to write are opened before anything is sent or provisioned: a wrong path fails first.
     let emulators = if args.emulator { Some(start_emulators().await?) } else { None };
     let mut loaded = load_settings(&args, emulators.as_ref().map(Emulators::preset))?;
+    args.criteria.check(&loaded.settings)?;
     args.sharing.cut(&mut loaded.settings.run);
     dead_letters::complete(&args.data).await?;
     let source = open_source(&args, run_id, &loaded.settings).await?;
@@ -132,12 +138,13 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
         run: &loaded.settings.run,
     };
     let dead_letters = folder.map(|folder| dead_letters::keep(folder, plan, &facts, &source)).transpose()?;
-    let witness = dead_letters.as_ref().map(Keeper::witness);
-    let (mut summary, output) =
-        play(run_id, loaded.settings, source, services, stop.clone(), watching, witness).await?;
+    let guards =
+        Guards { witness: dead_letters.as_ref().map(Keeper::witness), max_failures: args.criteria.max_failures };
+    let (mut summary, output) = play(run_id, loaded.settings, source, services, stop.clone(), watching, guards).await?;
     let kept = dead_letters::finish(dead_letters).await;
     tracing::info!(reason = ?summary.stop_reason, requested = summary.requested, "the run has ended");
     facts.complete(&mut summary, data_file(&args, &stop).await);
+    let passed = args.criteria.judge(&mut summary);
     listener.abort();
 
     let remark = emulators.as_ref().map(|emulators| format!("The local services hold {}.", emulators.stored()));
@@ -150,12 +157,13 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
     if let Some(problem) = kept.and_then(dead_letters::problem) {
         return Err(CliError::failed(problem));
     }
-    Ok(exit_code(&summary))
+    Ok(exit_code(&summary, passed))
 }
 
 /// `--dry-run`: everything up to the first connection.
 async fn rehearse(args: RunArgs, run_id: RunId, count: u64) -> Result<ExitCode, CliError> {
     let mut loaded = load_settings(&args, args.emulator.then(dry_run::preset))?;
+    args.criteria.check(&loaded.settings)?;
     args.sharing.cut(&mut loaded.settings.run);
     let source = open_source(&args, run_id, &loaded.settings).await?;
     // Reading and printing block.
@@ -258,6 +266,12 @@ impl Services {
     }
 }
 
+/// Who sees every transaction, and how many failures end the run.
+struct Guards {
+    witness: Option<Arc<dyn Witness>>,
+    max_failures: Option<NonZeroU64>,
+}
+
 /// Runs with everything connected; gives back the totals, and the output once it has printed all batches.
 async fn play(
     run_id: RunId,
@@ -266,13 +280,14 @@ async fn play(
     services: Services,
     stop: Stop,
     watching: Watching,
-    witness: Option<Arc<dyn Witness>>,
+    guards: Guards,
 ) -> Result<(Summary, Output), CliError> {
     let turbulences: BTreeMap<ServiceName, Arc<Turbulence>> =
         services.names().map(|name| (name, Arc::default())).collect();
     let stats = Stats::new(turbulences.clone(), Instant::now());
     let (events, shown) = Output::queue();
-    let recorder = Arc::new(Recorder::new(stats, events).with_witness(witness));
+    let recorder = Recorder::new(stats, events).with_witness(guards.witness);
+    let recorder = Arc::new(recorder.with_max_failures(guards.max_failures, stop.clone()));
     let watched = watching.begin(shown, &recorder, stop.clone())?;
     let feed = Feed::start(SourceRows(source));
     let mut run = Run::new(run_id, settings.run, feed, recorder.clone(), stop);
@@ -323,12 +338,12 @@ impl Rows for SourceRows {
     }
 }
 
-fn exit_code(summary: &Summary) -> ExitCode {
+fn exit_code(summary: &Summary, passed: bool) -> ExitCode {
     match summary.stop_reason {
         StopReason::Interrupted => ExitCode::from(INTERRUPTED),
-        StopReason::DataFailed | StopReason::OutputClosed => ExitCode::from(FAILED),
+        StopReason::DataFailed | StopReason::OutputClosed | StopReason::TooManyFailures => ExitCode::from(FAILED),
         _ if summary.requested == 0 && summary.rejected_rows > 0 => ExitCode::from(FAILED),
-        _ if summary.all_succeeded() => ExitCode::SUCCESS,
+        _ if passed => ExitCode::SUCCESS,
         _ => ExitCode::from(FAILED),
     }
 }

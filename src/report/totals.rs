@@ -6,9 +6,11 @@ use anstyle::Style;
 
 use super::number::{counted, ms};
 use super::remedy::remedies;
+use super::single_line;
 use super::style::{BAD, CAUTION, GOOD, NAME};
 use crate::service::ServiceName;
 use crate::stats::{Percentiles, RequestUnits, ServiceSummary, StopReason, Summary};
+use crate::threshold::Verdict;
 
 /// Width of the figures' names and of one service's column.
 const NAMES: usize = 26;
@@ -123,7 +125,24 @@ fn write_troubles(text: &mut String, summary: &Summary) -> std::fmt::Result {
             summary.unreadable_cells.iter().map(|(column, count)| format!("{column} {count}")).collect();
         writeln!(text, "Data: cells without a readable value, sent as 0 or false: {}", cells.join(", "))?;
     }
-    writeln!(text, "{}", verdict(summary))
+    writeln!(text, "{}", verdict(summary))?;
+    write_thresholds(text, summary)
+}
+
+/// One line for each threshold and figure: whether the run has failed by it.
+fn write_thresholds(text: &mut String, summary: &Summary) -> std::fmt::Result {
+    for Verdict { threshold, figure, value, crossed } in &summary.thresholds {
+        let threshold = single_line(threshold);
+        let is = match value {
+            Some(value) => format!("{} is {value}", single_line(figure)),
+            None => format!("{} has no value", single_line(figure)),
+        };
+        match crossed {
+            true => writeln!(text, "{BAD}Threshold {threshold} is crossed:{BAD:#} {is}")?,
+            false => writeln!(text, "{GOOD}Threshold {threshold} is kept:{GOOD:#} {is}")?,
+        }
+    }
+    Ok(())
 }
 
 /// Of which shards it was added up, if it was.
@@ -145,6 +164,7 @@ fn verdict(summary: &Summary) -> String {
         StopReason::LimitReached => "The limit is reached",
         StopReason::TimeUp => "Time is up",
         StopReason::Interrupted => "Interrupted",
+        StopReason::TooManyFailures => "Stopped early, since too many transactions failed",
         StopReason::OutputClosed => "Stopped, since nobody reads the output",
         StopReason::DataFailed => "The data could not be read to its end",
     };

@@ -246,7 +246,8 @@ impl Run {
 
 /// Whether this is a reason to leave the queue unsent.
 fn is_cut(reason: StopReason) -> bool {
-    matches!(reason, StopReason::TimeUp | StopReason::Interrupted | StopReason::OutputClosed)
+    use StopReason::{Interrupted, OutputClosed, TimeUp, TooManyFailures};
+    matches!(reason, TimeUp | Interrupted | OutputClosed | TooManyFailures)
 }
 
 async fn cut(stop: &Stop, deadline: Option<Instant>) -> StopReason {

@@ -4,14 +4,17 @@
 //! bounded queue and can never hold the run up: while the queue is full a batch simply stays open and grows, and single
 //! failures are left to the totals.
 
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::stop::Stop;
 use super::witness::Witness;
 use crate::service::{Failure, ServiceName};
-use crate::stats::{Batch, Conclusion, Outcome, Snapshot, Stats, Summary};
+use crate::stats::{Batch, Conclusion, Outcome, Snapshot, Stats, StopReason, Summary};
 use crate::transaction::Transaction;
 
 /// How many failures of one kind at one service, and how many rejected rows, are told whole.
@@ -52,6 +55,7 @@ pub struct Recorder {
     state: Mutex<State>,
     events: mpsc::Sender<Event>,
     witness: Option<Arc<dyn Witness>>,
+    max_failures: Option<MaxFailures>,
 }
 
 #[derive(Debug)]
@@ -60,17 +64,40 @@ struct State {
     rejected_rows: u64,
 }
 
+/// How many failures end a run.
+#[derive(Debug)]
+struct MaxFailures {
+    left: AtomicU64,
+    stop: Stop,
+}
+
+impl MaxFailures {
+    /// A transaction failed; the last one that may stops the run.
+    fn failed(&self) {
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.stop.gently(StopReason::TooManyFailures);
+        }
+    }
+}
+
 impl Recorder {
     /// A recorder that feeds these statistics, and tells observers through `events`.
     #[must_use]
     pub fn new(stats: Stats, events: mpsc::Sender<Event>) -> Self {
-        Self { state: Mutex::new(State { stats, rejected_rows: 0 }), events, witness: None }
+        Self { state: Mutex::new(State { stats, rejected_rows: 0 }), events, witness: None, max_failures: None }
     }
 
     /// The same, with somebody who sees every transaction.
     #[must_use]
     pub fn with_witness(self, witness: Option<Arc<dyn Witness>>) -> Self {
         Self { witness, ..self }
+    }
+
+    /// The same, which stops the run once so many transactions have failed, both services together.
+    #[must_use]
+    pub fn with_max_failures(self, most: Option<NonZeroU64>, stop: Stop) -> Self {
+        let max_failures = most.map(|most| MaxFailures { left: AtomicU64::new(most.get()), stop });
+        Self { max_failures, ..self }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -104,6 +131,9 @@ impl Recorder {
             witness.settled(service, transaction, &outcome.result);
         }
         let row = transaction.row;
+        if let (Some(max_failures), Err(_)) = (&self.max_failures, &outcome.result) {
+            max_failures.failed();
+        }
         let mut state = self.state();
         let failures = state.stats.settled(service, row, outcome);
         if let (Err(failure), Some(count)) = (&outcome.result, failures)

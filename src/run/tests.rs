@@ -1,6 +1,7 @@
 //! Whole runs on fake services and a paused clock: what happens is decided by the test, to the millisecond.
 
 use std::future::pending;
+use std::num::NonZeroU64;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -163,13 +164,24 @@ impl Scene {
         cosmos_db: Arc<impl Service>,
         limits: (usize, usize),
     ) -> Self {
+        Self::with_max_failures(None, settings, rows, event_hubs, cosmos_db, limits)
+    }
+
+    fn with_max_failures(
+        max_failures: Option<NonZeroU64>,
+        settings: RunSettings,
+        rows: Vec<Row>,
+        event_hubs: Arc<impl Service>,
+        cosmos_db: Arc<impl Service>,
+        limits: (usize, usize),
+    ) -> Self {
         let turbulences: [Arc<Turbulence>; 2] = Default::default();
         let names = [ServiceName::EventHubs, ServiceName::CosmosDb];
         let stats = Stats::new(names.into_iter().zip(turbulences.iter().cloned()), Instant::now());
         let (sender, events) = mpsc::channel(1000);
         let stop = Stop::default();
-        let mut run =
-            Run::new(run_id(), settings, Feed::of(rows), Arc::new(Recorder::new(stats, sender)), stop.clone());
+        let recorder = Arc::new(Recorder::new(stats, sender).with_max_failures(max_failures, stop.clone()));
+        let mut run = Run::new(run_id(), settings, Feed::of(rows), recorder, stop.clone());
         let [a, b] = turbulences;
         run.add_service(event_hubs, NonZeroUsize::new(limits.0).unwrap(), a);
         run.add_service(cosmos_db, NonZeroUsize::new(limits.1).unwrap(), b);
@@ -423,6 +435,24 @@ async fn the_limit_ends_the_requests() {
     let (summary, _) = Scene::new(settings, rows(1000), services.0, services.1, (10, 10)).play().await;
     assert_eq!((summary.requested, summary.stop_reason), (150, StopReason::LimitReached));
     assert!(summary.all_succeeded());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hopeless_run_ends_at_the_most_failures_that_were_allowed() {
+    let refusing = |row| match row % 4 {
+        0 => Behaviour::FailAfter(Duration::from_millis(10), FailureKind::Unauthorized),
+        _ => Behaviour::StoreAfter(Duration::from_millis(10)),
+    };
+    let services = (Fake::new(ServiceName::EventHubs, refusing), Fake::new(ServiceName::CosmosDb, refusing));
+    let most = NonZeroU64::new(20);
+    let scene = Scene::with_max_failures(most, settings(), rows(100_000), services.0, services.1, (8, 8));
+    let (summary, _) = scene.play().await;
+    assert_eq!(summary.stop_reason, StopReason::TooManyFailures);
+    assert!(!summary.interrupted);
+    let failed = event_hubs(&summary).counts.failed + cosmos_db(&summary).counts.failed;
+    assert!((20..30).contains(&failed), "both together, and what was in flight then: {failed}");
+    assert!(summary.requested < 100, "{}", summary.requested);
+    assert_all_accounted_for(&summary);
 }
 
 #[tokio::test(start_paused = true)]

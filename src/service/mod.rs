@@ -151,6 +151,21 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Unauthorized,
+        Self::NotFound,
+        Self::TooLarge,
+        Self::BadRequest,
+        Self::Conflict,
+        Self::Throttled,
+        Self::Timeout,
+        Self::Connection,
+        Self::Unavailable,
+        Self::Abandoned,
+        Self::Internal,
+    ];
+
     /// The name in JSON and in text: `too_large`.
     #[must_use]
     pub fn key(self) -> &'static str {

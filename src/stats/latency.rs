@@ -112,6 +112,14 @@ impl Latencies {
         Duration::from_micros(u64::try_from(micros.sum::<u128>()).unwrap_or(u64::MAX))
     }
 
+    /// The latency, in milliseconds, that this share of all latencies (0 to 1) does not exceed; 0 when nothing was
+    /// counted.
+    #[must_use]
+    pub fn at(&self, quantile: f64) -> f64 {
+        // A bucket's upper edge can lie above the largest value that was counted; no percentile exceeds the maximum.
+        self.histogram.value_at_quantile(quantile).min(self.max) as f64 / 1000.0
+    }
+
     /// The figures that are reported, in milliseconds; all 0 when nothing was counted.
     #[must_use]
     pub fn percentiles(&self) -> Percentiles {
@@ -119,8 +127,7 @@ impl Latencies {
             return Percentiles::default();
         }
         let ms = |micros: u64| micros as f64 / 1000.0;
-        // A bucket's upper edge can lie above the largest value that was counted; no percentile exceeds the maximum.
-        let at = |quantile: f64| ms(self.histogram.value_at_quantile(quantile).min(self.max));
+        let at = |quantile| self.at(quantile);
         Percentiles {
             p50: at(0.50),
             p90: at(0.90),

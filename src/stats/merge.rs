@@ -122,6 +122,8 @@ pub fn merge(parts: &[Part], partial: bool) -> Result<Summary, MergeError> {
     (whole.partition_keys, whole.other_partition_keys) = partition_keys(&parts);
     whole.services = whole.services.keys().map(|name| (*name, service(&parts, *name, &clock))).collect();
     whole.series = series(&parts, &clock);
+    // Each shard's were on its own figures.
+    whole.thresholds = Vec::new();
     Ok(whole)
 }
 
@@ -203,10 +205,11 @@ fn seconds(seconds: f64) -> Duration {
 
 /// What ended the run soonest decides.
 fn stop_reason(parts: &[&Summary]) -> StopReason {
-    const SOONEST_FIRST: [StopReason; 6] = [
+    const SOONEST_FIRST: [StopReason; 7] = [
         StopReason::Interrupted,
         StopReason::OutputClosed,
         StopReason::DataFailed,
+        StopReason::TooManyFailures,
         StopReason::TimeUp,
         StopReason::LimitReached,
         StopReason::DataEnded,

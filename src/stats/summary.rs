@@ -13,6 +13,7 @@ use super::{Counts, Latencies, Percentiles, Series, ServiceSnapshot, per_second}
 use crate::identity::RunId;
 use crate::service::{Failure, FailureKind, ServiceName};
 use crate::shard::Shard;
+use crate::threshold::Verdict;
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,8 @@ pub enum StopReason {
     TimeUp,
     /// Ctrl-C or SIGTERM.
     Interrupted,
+    /// `--max-failures` transactions failed.
+    TooManyFailures,
     /// Nobody reads the output any more.
     OutputClosed,
     /// The data could not be read any further.
@@ -99,6 +102,8 @@ pub struct Summary {
     pub services: BTreeMap<ServiceName, ServiceSummary>,
     /// The course of the run.
     pub series: Series,
+    /// What became of the thresholds; empty where none were set.
+    pub thresholds: Vec<Verdict>,
 }
 
 /// What kind of document it is.
@@ -276,6 +281,7 @@ impl Summary {
             other_partition_keys,
             services: figures.services,
             series: figures.series,
+            thresholds: Vec::new(),
         }
     }
 

@@ -7,12 +7,15 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::files;
-use crate::cli::CliError;
+use crate::cli::criteria::verdicts;
+use crate::cli::{CliError, FAILED};
 use crate::report::totals;
 use crate::stats::merge::{MergeError, Part, merge};
+use crate::threshold::Threshold;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  txgen report merge shard-*.json -o summary.json\n  \
+    txgen report merge shard-*.json -o summary.json --fail-on 'cosmos_db.response_time_ms.p99>50'\n  \
     txgen report merge ?.ndjson | jq .services.cosmos_db.response_time_ms")]
 pub(super) struct MergeArgs {
     /// The summaries of all shards (--summary-file, or logs of --output json), in any order
@@ -24,13 +27,17 @@ pub(super) struct MergeArgs {
     /// Merge what is there, although shards are missing
     #[arg(long)]
     partial: bool,
+    /// Exit with code 1 when a figure of the merged summary does this; may be given again
+    #[arg(long, value_name = "FIGURE>NUMBER")]
+    fail_on: Vec<Threshold>,
 }
 
 /// Merges, and writes the result.
 pub(super) fn execute(args: &MergeArgs) -> Result<ExitCode, CliError> {
     let read = |path: &PathBuf| Ok(Part { name: path.display().to_string(), summary: files::read_summary(path)? });
     let parts = args.files.iter().map(read).collect::<Result<Vec<Part>, CliError>>()?;
-    let summary = merge(&parts, args.partial).map_err(|error| CliError::usage(explained(error)))?;
+    let mut summary = merge(&parts, args.partial).map_err(|error| CliError::usage(explained(error)))?;
+    summary.thresholds = verdicts(&args.fail_on, &summary);
     let json = serde_json::to_string_pretty(&summary).map_err(CliError::failed)? + "\n";
     let sources: Vec<&Path> = args.files.iter().map(PathBuf::as_path).collect();
     files::write(&args.output, &json, &sources)?;
@@ -38,7 +45,8 @@ pub(super) fn execute(args: &MergeArgs) -> Result<ExitCode, CliError> {
         // Whoever closes standard output early has seen enough.
         let _ = anstream::stdout().write_all(totals::totals(&summary).as_bytes());
     }
-    Ok(ExitCode::SUCCESS)
+    let crossed = summary.thresholds.iter().any(|verdict| verdict.crossed);
+    Ok(if crossed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
 fn explained(error: MergeError) -> anyhow::Error {

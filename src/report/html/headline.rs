@@ -28,6 +28,7 @@ pub(super) fn ending(reason: StopReason) -> &'static str {
         StopReason::LimitReached => "The limit is reached",
         StopReason::TimeUp => "Time is up",
         StopReason::Interrupted => "Interrupted",
+        StopReason::TooManyFailures => "Stopped early, since too many transactions failed",
         StopReason::OutputClosed => "Stopped, since nobody read the output",
         StopReason::DataFailed => "The data could not be read to its end",
     }
