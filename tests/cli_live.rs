@@ -1,6 +1,7 @@
 //! A run on a terminal: the progress lines, and the full-screen view.
 
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod common;
 #[path = "support/terminal.rs"]

@@ -1,6 +1,7 @@
 //! `txgen run --metrics`, as a scraper sees it.
 
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod common;
 

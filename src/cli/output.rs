@@ -4,7 +4,7 @@
 //! happens. Writing may block (a paused pager): it holds this thread up, never the run. When nobody reads standard
 //! output any more, the run is asked to stop: requests that nobody watches still cost money.
 //!
-//! Where both streams go to a terminal, progress lines stay below what is printed ([`progress`]); with `--tui` the
+//! Where both streams go to a terminal, progress lines stay below what is printed ([`super::progress`]); with `--tui` the
 //! full-screen view takes the place of all this until the run is over ([`super::tui`]).
 
 use std::io::Write as _;

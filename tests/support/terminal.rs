@@ -1,6 +1,13 @@
 //! A terminal of the test's own: a program runs on it, the test reads its screen and presses keys.
 
-#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses its own part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test binary uses its own part"
+)]
 
 use std::io::{Read as _, Write};
 use std::num::NonZeroU16;
