@@ -186,7 +186,8 @@ fn judge(args: &Args, samples: &[Sample], summary: &Value, stored: &Value) -> Ve
     let (before, after) = start_and_end(samples, |sample| sample.resident_bytes);
     must(after <= before * 1.1 + MEMORY_SLACK, format!("memory grew from {before} to {after} bytes"));
     let (before, after) = start_and_end(samples, |sample| sample.file_descriptors);
-    must(after <= before + 8.0, format!("file descriptors grew from {before} to {after}"));
+    // The pools open and close connections as the requests in flight come and go.
+    must(after <= before * 1.1 + 16.0, format!("file descriptors grew from {before} to {after}"));
     let (before, after) = start_and_end(samples, |sample| sample.threads);
     must(after <= before + 4.0, format!("threads grew from {before} to {after}"));
 

@@ -54,7 +54,10 @@ impl Client {
 
     pub(crate) async fn connect_with(emulator: &CosmosEmulator, key: &str) -> Self {
         let endpoint = emulator.endpoint();
-        let address = (endpoint.host_str().unwrap(), endpoint.port().unwrap());
+        Self::connect_to((endpoint.host_str().unwrap(), endpoint.port().unwrap()), key).await
+    }
+
+    pub(crate) async fn connect_to(address: (&str, u16), key: &str) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream: BufReader::new(stream), key: key.to_owned() }

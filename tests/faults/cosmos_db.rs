@@ -1,6 +1,12 @@
 //! Trouble at Cosmos DB, with Event Hubs going on as if nothing were.
 
+use std::time::Duration;
+
+use serde_json::json;
+
 use crate::case::{Case, End, GIVEN_UP, HEALED, play};
+use crate::client::Client;
+use crate::stage::{GRACE, Stage, reconcile};
 
 pub(crate) const CASES: &[Case] = &[
     Case { name: "connection closed politely", emulator: &["--fault", "cosmos_db:close:@50"], ..HEALED },
@@ -74,4 +80,30 @@ pub(crate) const CASES: &[Case] = &[
 #[test]
 fn whatever_happens_at_cosmos_db_is_told_and_nothing_is_lost() {
     play(CASES);
+}
+
+#[test]
+fn throughput_that_is_cut_to_400_in_mid_run_throttles_and_loses_nothing() {
+    let stage = Stage::new();
+    let emulator = stage.emulator(&[]);
+    let (endpoint, key) =
+        (emulator.ready["cosmos_db"]["endpoint"].as_str(), emulator.ready["cosmos_db"]["key"].as_str());
+    let port = endpoint.unwrap().trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
+    // 400 RU/s are some 26 documents per second.
+    let flags = ["--rate", "100", "--limit", "250", "--seconds-to-run", "30", "--drain-timeout", "5s"];
+    let mut run = stage.start(&mut stage.run(&flags));
+    run.wait_for_output("\"type\":\"start\"");
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut client = Client::connect_to(("127.0.0.1", port), key.unwrap()).await;
+        let mut offer = client.send("GET", "/offers", &[], "").await.json()["Offers"][0].clone();
+        offer["content"]["offerThroughput"] = json!(400);
+        let path = format!("/offers/{}", offer["id"].as_str().unwrap());
+        assert_eq!(client.send("PUT", &path, &[], &offer.to_string()).await.status, 200);
+    });
+    let ended = run.end_within(Duration::from_secs(35) + GRACE).unwrap();
+    let (stored, _) = emulator.end();
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stderr, ended.summary);
+    assert!(ended.count("cosmos_db", "throttled") > 0, "{}", ended.summary);
+    assert_eq!((ended.count("event_hubs", "succeeded"), ended.count("cosmos_db", "succeeded")), (250, 250));
+    reconcile(&ended, "cosmos_db", stored["cosmos_db"]["documents"].as_u64()).unwrap();
 }

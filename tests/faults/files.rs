@@ -30,12 +30,42 @@ fn a_full_disk_under_the_summary_is_told_and_the_totals_are_printed_all_the_same
 }
 
 #[test]
+fn a_full_disk_under_the_report_is_told_and_the_totals_are_printed_all_the_same() {
+    let stage = Stage::new();
+    let _emulator = stage.emulator(&[]);
+    let ended = limited(&stage, &["--output", "json", "--report", FULL, "--summary-file", "summary.json"]).unwrap();
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("--report: cannot write to `/dev/full`"), "{}", ended.stderr);
+    assert_eq!(ended.count("cosmos_db", "succeeded"), 50, "{}", ended.summary);
+}
+
+/// A limit on the size of files stands in for the disk: the kernel refuses to write on, just so.
+#[test]
+fn a_full_disk_under_the_dead_letters_is_told_and_the_totals_are_printed_all_the_same() {
+    let stage = Stage::new();
+    let _emulator = stage.emulator(&["--fault", "event_hubs:gone:@10"]);
+    let mut command = std::process::Command::new("bash");
+    command.current_dir(stage.path()).args(["-c", r#"ulimit -f 4; trap "" XFSZ; exec "$@""#, "bash"]);
+    command.arg(env!("CARGO_BIN_EXE_txgen")).args(["run", "--limit", "200", "--seconds-to-run", "20", "--quiet"]);
+    command.args(["--drain-timeout", "2s", "--dead-letters", "letters", "--data"]).arg(common::shipped_data());
+    let output = command.output().unwrap();
+    let (said, figures) = (common::stderr(&output), common::stdout(&output));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("dead letters could not be written") && said.contains("File too large"), "{said}");
+    assert!(figures.contains("200 transactions requested"), "{figures}");
+}
+
+#[test]
 fn what_a_run_writes_is_its_owners_to_read() {
     let stage = Stage::new();
     let _emulator = stage.emulator(&[]);
-    let ended = limited(&stage, &["--summary-file", "summary.json"]).unwrap();
+    let flags = ["--summary-file", "summary.json", "--report", "run.html", "--dead-letters", "letters"];
+    let ended = limited(&stage, &flags).unwrap();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    for name in ["summary.json", "appsettings.json"] {
+    let letters = std::fs::read_dir(stage.path().join("letters")).into_iter().flatten();
+    let letters: Vec<_> = letters.map(|entry| format!("letters/{}", entry.unwrap().file_name().display())).collect();
+    let others = ["summary.json", "run.html", "appsettings.json"].map(str::to_owned);
+    for name in others.into_iter().chain(letters) {
         let mode = std::fs::metadata(stage.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name} can be read by others: {mode:o}");
     }

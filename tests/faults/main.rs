@@ -14,6 +14,10 @@ mod common;
 #[path = "../support/bridge.rs"]
 mod bridge;
 mod case;
+#[allow(dead_code, reason = "the emulator's own tests use the rest")]
+#[path = "../emulator_cosmos/client.rs"]
+mod client;
+mod clock;
 mod cosmos_db;
 mod event_hubs;
 mod files;
