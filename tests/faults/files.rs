@@ -66,7 +66,7 @@ fn what_a_run_writes_is_its_owners_to_read() {
     let letters: Vec<_> = letters.map(|entry| format!("letters/{}", entry.unwrap().file_name().display())).collect();
     let others = ["summary.json", "run.html", "appsettings.json"].map(str::to_owned);
     for name in others.into_iter().chain(letters) {
-        let mode = std::fs::metadata(stage.path().join(name)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(stage.path().join(&name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name} can be read by others: {mode:o}");
     }
 }

@@ -6,7 +6,7 @@
 //! that was confirmed, and nothing beyond it that was not called ambiguous; and no secret shows anywhere.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)] // tests, helpers included
 
 #[path = "../common/mod.rs"]
 mod common;
