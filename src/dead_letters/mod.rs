@@ -1,10 +1,10 @@
 //! Dead letters: every transaction that failed or was not sent, as data in the input's own layout, to be sent again.
 //!
-//! A run with dead letters keeps a folder: a CSV file for each service ([`letter`]), a journal of what is settled
-//! ([`journal`]), and the run's plan ([`Plan`]). They are written as things happen, twice a second, by a thread of their
-//! own ([`keeper`]). A run that is killed leaves behind what it could not tell: which transactions were on their way, or
+//! A run with dead letters keeps a folder: a CSV file for each service (`letter`), a journal of what is settled
+//! (`journal`), and the run's plan ([`Plan`]). They are written as things happen, twice a second, by a thread of their
+//! own (`keeper`). A run that is killed leaves behind what it could not tell: which transactions were on their way, or
 //! had not had their turn. Whoever replays its dead letters completes them first, from the data and the journal
-//! ([`recovery`]).
+//! (`recovery`).
 
 mod folder;
 pub(crate) mod formula;
