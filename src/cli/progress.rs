@@ -63,8 +63,9 @@ impl ProgressDisplay {
             None => Watched::new(self.watch.plan(), moment),
         };
         let width = ratatui::crossterm::terminal::size().map_or(WIDTH, |(columns, _)| columns);
-        // The terminal echoes `^C` after the last line, which moves everything up by one: an empty line then stays behind.
-        let mut lines = vec![String::new()];
+        // The terminal echoes `^C` after the last line, which moves everything up by one: a blank line then stays behind.
+        // It is not empty, for indicatif draws no empty lines.
+        let mut lines = vec![" ".to_owned()];
         lines.extend(progress::lines(&watched, width.into()));
         self.watched = Some(watched);
         while self.lines.len() < lines.len() {
