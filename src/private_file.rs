@@ -1,7 +1,7 @@
 //! Files for the eyes of their owner alone, where the system knows such a thing: they hold the user's data.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::path::Path;
 
 /// Options that make new files readable and writable by their owner alone.
@@ -15,6 +15,36 @@ pub fn options() -> OpenOptions {
         options.mode(0o600);
     }
     options
+}
+
+/// Opens a file to be written, and creates it where it is not there; what it holds stays until it is overwritten.
+///
+/// On Unix only the owner may read and write it afterwards, even if it was there already with other rights; what is no
+/// file at all, such as `/dev/stdout`, keeps its rights.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn open(path: &Path) -> io::Result<File> {
+    let file = options().write(true).create(true).truncate(false).open(path)?;
+    #[cfg(unix)]
+    if file.metadata()?.is_file() {
+        use std::os::unix::fs::PermissionsExt as _;
+        // A file that was there already keeps its mode otherwise.
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
+/// Overwrites what is in a file that [`open`] gave; to what is no file, such as a pipe, it adds.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn overwrite(file: &mut File, content: &[u8]) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+        file.rewind()?;
+    }
+    file.write_all(content)
 }
 
 /// Makes a folder that its owner alone may enter, and those above it that are not there.
@@ -63,5 +93,25 @@ mod tests {
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&inner), mode(&file)), (0o700, 0o600));
         assert_eq!(std::fs::read(&file).unwrap(), b"2");
+    }
+
+    #[test]
+    fn others_may_not_read_it_even_if_they_could_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("summary.json");
+        std::fs::write(&path, "old").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        for path in [path, directory.path().join("new.json")] {
+            let mode = open(&path).unwrap().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{}", path.display());
+        }
+        assert_eq!(std::fs::read_to_string(directory.path().join("summary.json")).unwrap(), "old");
+    }
+
+    #[test]
+    fn a_device_keeps_its_rights() {
+        let before = std::fs::metadata("/dev/null").unwrap().permissions().mode();
+        open(Path::new("/dev/null")).unwrap();
+        assert_eq!(std::fs::metadata("/dev/null").unwrap().permissions().mode(), before);
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use super::private_file;
+use crate::private_file;
 use crate::report::html;
 use crate::stats::Summary;
 
@@ -62,7 +62,7 @@ impl OutFile {
 
     /// Replaces what is in it.
     fn write(mut self, content: &[u8]) -> anyhow::Result<()> {
-        private_file::replace(&mut self.file, content)
+        private_file::overwrite(&mut self.file, content)
             .with_context(|| format!("{}: cannot write to `{}`", self.flag, self.path.display()))
     }
 }

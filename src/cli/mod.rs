@@ -14,7 +14,6 @@ mod logging;
 mod man;
 mod metrics;
 mod output;
-mod private_file;
 mod progress;
 mod report;
 mod run;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
-use crate::cli::private_file;
+use crate::private_file;
 
 /// How such a file begins, which tells it from one that a person has written.
 const MARK: &str = "// Written by `txgen emulator`";

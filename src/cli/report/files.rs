@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
-use crate::cli::{CliError, private_file};
+use crate::cli::CliError;
+use crate::private_file;
 use crate::stats::Summary;
 
 /// The largest file that is read as a summary, in bytes: a hundred times what a run of any length writes.
@@ -47,7 +48,7 @@ pub(in crate::cli) fn write(path: &Path, text: &str, sources: &[&Path]) -> Resul
     }
     private_file::open(path)
         .and_then(|mut file| {
-            private_file::replace(&mut file, anstream::adapter::strip_str(text).to_string().as_bytes())
+            private_file::overwrite(&mut file, anstream::adapter::strip_str(text).to_string().as_bytes())
         })
         .with_context(|| format!("--output: cannot write to `{name}`"))
         .map_err(CliError::usage)
