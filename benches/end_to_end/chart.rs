@@ -24,9 +24,11 @@ pub(crate) fn draw(path: &Path, growth: &Growth) -> anyhow::Result<()> {
         ("Event Hubs, 1,000 in flight", &growth.event_hubs_by_latency, EVENT_HUBS),
         ("Cosmos DB, 128 in flight", &growth.cosmos_db_by_latency, COSMOS_DB),
     ];
-    panel(&panels[0], "in flight at most", &by_limit, true)?;
-    panel(&panels[1], "connections", &by_connections, false)?;
-    panel(&panels[2], "latency that the service adds, ms", &by_latency, true)?;
+    // The legends stand where the curves are not.
+    let (left, right) = (SeriesLabelPosition::LowerLeft, SeriesLabelPosition::LowerRight);
+    panel(&panels[0], "in flight at most", &by_limit, true, right.clone())?;
+    panel(&panels[1], "connections", &by_connections, false, right)?;
+    panel(&panels[2], "latency that the service adds, ms", &by_latency, true, left)?;
     area.present()?;
     Ok(())
 }
@@ -35,7 +37,13 @@ type Series<'a> = (&'a str, &'a Curve, RGBColor);
 type Panel<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 /// One panel: the rate on a logarithmic scale by one figure, with the lines of limit / latency where they differ.
-fn panel(area: &Panel<'_>, by: &str, series: &[Series<'_>], lines: bool) -> anyhow::Result<()> {
+fn panel(
+    area: &Panel<'_>,
+    by: &str,
+    series: &[Series<'_>],
+    lines: bool,
+    legend: SeriesLabelPosition,
+) -> anyhow::Result<()> {
     let points = || series.iter().flat_map(|(_, curve, _)| &curve.points);
     let last = points().map(at).fold(1.0, f64::max);
     let rates = || points().map(|point| point.per_second).filter(|rate| *rate > 0.0);
@@ -44,10 +52,10 @@ fn panel(area: &Panel<'_>, by: &str, series: &[Series<'_>], lines: bool) -> anyh
     chart.margin(12).x_label_area_size(42).y_label_area_size(66).caption(by, ("sans-serif", 15));
     if lines {
         let chart = chart.build_cartesian_2d((1.0..last).log_scale(), (low / 2.0..high * 2.0).log_scale())?;
-        fill(chart, by, series, lines, high * 2.0)
+        fill(chart, by, series, lines, high * 2.0, legend)
     } else {
         let chart = chart.build_cartesian_2d(0.0..last, 0.0..high * 1.2)?;
-        fill(chart, by, series, lines, high * 1.2)
+        fill(chart, by, series, lines, high * 1.2, legend)
     }
 }
 
@@ -62,6 +70,7 @@ fn fill<'a, X, Y>(
     series: &[Series<'_>],
     lines: bool,
     top: f64,
+    legend: SeriesLabelPosition,
 ) -> anyhow::Result<()>
 where
     X: Ranged<ValueType = f64> + plotters::coord::ranged1d::ValueFormatter<f64>,
@@ -91,7 +100,7 @@ where
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
+        .position(legend)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.3))
         .draw()?;
