@@ -89,6 +89,7 @@ fn figures_of_both_services_are_served_while_the_run_goes_on() {
     }
     assert!(value(&first, "txgen_request_units_total{service=\"cosmos_db\"}") > 1000.0);
     assert_eq!(value(&first, "txgen_provisioned_request_units_per_second{service=\"cosmos_db\"}"), 15_000.0);
+    assert!(value(&first, "txgen_alive_tasks") > 1.0);
     let requested = |answer: &str| value(answer, "txgen_requested_transactions_total");
     // A counter never falls; that this one grows is seen in the end, however slow the machine is.
     let mut later = run.get("/metrics", "");

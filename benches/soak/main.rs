@@ -1,15 +1,16 @@
 //! Half an hour of steady load with a fault now and then: does anything grow, drift or get lost?
 //!
 //! `cargo bench --bench soak` runs `txgen run --rate 3000 --loop` against a `txgen emulator` that makes trouble, looks at
-//! the run's process every five seconds (proc(5): memory, file descriptors, threads) and at the emulator's totals at the
-//! end, and fails with what is not as it should be. `-- --minutes 1` tries it, `-- --help` tells the rest.
+//! the run's process every five seconds (proc(5): memory, file descriptors, threads; its metrics: tasks) and at the
+//! emulator's totals at the end, and fails with what is not as it should be. `-- --minutes 1` tries it, `-- --help` tells the rest.
 
-#![allow(clippy::print_stdout, reason = "a benchmark shows what it measured")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark shows what it measured")]
 // Counts here are far below 2^52.
 #![allow(clippy::cast_precision_loss)]
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -69,6 +70,7 @@ struct Sample {
     resident_bytes: u64,
     file_descriptors: u64,
     threads: u64,
+    tasks: u64,
 }
 
 /// Ended when it is dropped, whatever happens.
@@ -131,24 +133,52 @@ fn soak(args: &Args, directory: &Path) -> anyhow::Result<Vec<Sample>> {
     let mut command = Command::new(&args.txgen);
     command.current_dir(directory).args(["run", "--loop", "--quiet", "--summary-file", "summary.json"]);
     command.args(["--rate", &args.rate.to_string(), "--seconds-to-run", &format!("{seconds:.0}"), "--ttl", "1m"]);
-    command.arg("--data").arg(data).stdout(Stdio::null());
+    command.args(["--metrics", "0"]).arg("--data").arg(data).stdout(Stdio::null()).stderr(Stdio::piped());
     let started = Instant::now();
     let mut run = Ends(command.spawn().context("cannot start txgen run")?);
     let process = PathBuf::from(format!("/proc/{}", run.0.id()));
+    let metrics = metrics_address(run.0.stderr.take().context("no standard error")?)?;
     let mut samples = Vec::new();
     let latest = Duration::from_secs_f64(seconds + 60.0);
     while run.0.try_wait()?.is_none() {
         ensure!(started.elapsed() < latest, "the run does not end");
         std::thread::sleep(GLANCE);
         // It may end between the two.
-        if let Ok(sample) = look(&process, started) {
+        if let Ok(sample) = look(&process, &metrics, started) {
             samples.push(sample);
         }
     }
     Ok(samples)
 }
 
-fn look(process: &Path, started: Instant) -> anyhow::Result<Sample> {
+/// Where the run serves its metrics, as it says itself; whatever else it says is passed on.
+fn metrics_address(said: impl Read + Send + 'static) -> anyhow::Result<String> {
+    let mut lines = BufReader::new(said).lines();
+    let mut address = None;
+    for line in lines.by_ref() {
+        let line = line?;
+        address = line.split_once("http://").and_then(|(_, rest)| Some(rest.strip_suffix("/metrics")?.to_owned()));
+        if address.is_some() {
+            break;
+        }
+        eprintln!("{line}");
+    }
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+    address.context("the run does not say where its metrics are")
+}
+
+/// The value of a metric without labels.
+fn metric(address: &str, name: &str) -> anyhow::Result<u64> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(GLANCE))?;
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let value = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(value.with_context(|| format!("no {name}"))?.parse()?)
+}
+
+fn look(process: &Path, metrics: &str, started: Instant) -> anyhow::Result<Sample> {
     let status = std::fs::read_to_string(process.join("status"))?;
     let number = |name: &str| -> anyhow::Result<u64> {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
@@ -159,6 +189,7 @@ fn look(process: &Path, started: Instant) -> anyhow::Result<Sample> {
         resident_bytes: number("VmRSS:")? * 1024,
         file_descriptors: std::fs::read_dir(process.join("fd"))?.count() as u64,
         threads: number("Threads:")?,
+        tasks: metric(metrics, "txgen_alive_tasks")?,
     })
 }
 
@@ -190,6 +221,9 @@ fn judge(args: &Args, samples: &[Sample], summary: &Value, stored: &Value) -> Ve
     must(after <= before * 1.1 + 16.0, format!("file descriptors grew from {before} to {after}"));
     let (before, after) = start_and_end(samples, |sample| sample.threads);
     must(after <= before + 4.0, format!("threads grew from {before} to {after}"));
+    let (before, after) = start_and_end(samples, |sample| sample.tasks);
+    // One for each request in flight, and two for each connection.
+    must(after <= before * 1.1 + 32.0, format!("tasks grew from {before} to {after}"));
 
     let requested = summary["requested"].as_f64().unwrap_or_default();
     let planned = args.rate * args.minutes * 60.0;
@@ -216,6 +250,7 @@ fn show(samples: &[Sample], summary: &Value, stored: &Value) {
     let memory = start_and_end(samples, |sample| sample.resident_bytes);
     let descriptors = start_and_end(samples, |sample| sample.file_descriptors);
     let threads = start_and_end(samples, |sample| sample.threads);
+    let tasks = start_and_end(samples, |sample| sample.tasks);
     let most = samples.iter().map(|sample| sample.resident_bytes).max().unwrap_or_default() as f64;
     println!("samples           {}", samples.len());
     println!(
@@ -226,6 +261,7 @@ fn show(samples: &[Sample], summary: &Value, stored: &Value) {
     );
     println!("file descriptors  {} at the start, {} at the end", descriptors.0, descriptors.1);
     println!("threads           {} at the start, {} at the end", threads.0, threads.1);
+    println!("tasks             {} at the start, {} at the end", tasks.0, tasks.1);
     println!(
         "requested         {} in {} s, late by at most {} ms (p99 {} ms)",
         summary["requested"], summary["wall_seconds"], summary["lateness_ms"]["max"], summary["lateness_ms"]["p99"]

@@ -145,7 +145,7 @@ impl Watch {
         })
     }
 
-    /// What a scraper of metrics gets now; `None` once the run is over.
+    /// What a scraper of metrics gets now; `None` once the run is over, and outside of the runtime.
     pub(super) fn scrape(&self) -> Option<Scrape> {
         let recorder = self.recorder.upgrade()?;
         Some(Scrape {
@@ -154,6 +154,7 @@ impl Watch {
             expected: self.rows.expected(),
             rejected_rows: recorder.rejected_rows(),
             provisioned: self.plan.provisioned,
+            alive_tasks: tokio::runtime::Handle::try_current().ok()?.metrics().num_alive_tasks(),
         })
     }
 }

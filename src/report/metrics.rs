@@ -71,6 +71,8 @@ pub struct Scrape {
     pub rejected_rows: u64,
     /// What is provisioned on Cosmos DB, in RU/s.
     pub provisioned: Option<u32>,
+    /// Tasks of the process that have not ended, those of the clients and of the scrape itself among them.
+    pub alive_tasks: usize,
 }
 
 impl Scrape {
@@ -122,7 +124,9 @@ impl Scrape {
         }
         let requested = [(NO_LABELS, self.snapshot.requested)];
         families.counter("txgen_requested_transactions", "Transactions handed to the services", requested)?;
-        families.counter("txgen_rejected_rows", "Rows that could not be read", [(NO_LABELS, self.rejected_rows)])
+        families.counter("txgen_rejected_rows", "Rows that could not be read", [(NO_LABELS, self.rejected_rows)])?;
+        let tasks = u64::try_from(self.alive_tasks).unwrap_or(u64::MAX);
+        families.gauge("txgen_alive_tasks", "Tasks of the process that have not ended", None, [(NO_LABELS, tasks)])
     }
 
     fn encode_transactions(&self, families: &mut Families<'_>) -> fmt::Result {
@@ -264,6 +268,7 @@ mod tests {
             expected: Expected::About(20_000),
             rejected_rows: 2,
             provisioned: Some(15_000),
+            alive_tasks: 150,
         }
     }
 
