@@ -16,19 +16,11 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use tokio::time::Instant;
 use txgen::identity::RunId;
 use txgen::service::{Receipt, ServiceName, Turbulence};
-use txgen::shard::Shard;
 use txgen::source::{Source, SourceOptions};
 use txgen::stats::{Outcome, Stats};
 use txgen::transaction::Transaction;
 
-const OPTIONS: fn() -> SourceOptions = || SourceOptions {
-    run: RunId::random(),
-    ttl_seconds: 5_184_000,
-    strict: false,
-    repeat: false,
-    shard: Shard::WHOLE,
-    keep_records: false,
-};
+const OPTIONS: fn() -> SourceOptions = || SourceOptions::new(RunId::random(), 5_184_000);
 
 /// Rows of the shipped file, which has the 28 columns.
 fn cleaned() -> String {

@@ -33,7 +33,7 @@ pub struct Transaction {
     /// The JSON document, serialised once and shared by both services.
     pub body: Bytes,
     /// Its row as it stands in the file, where the source was asked to keep that: what a dead letter is made of.
-    pub record: Option<Bytes>,
+    pub record: Option<Box<[u8]>>,
     /// Whether an earlier run may have stored it under this id: a dead letter that is replayed. A document with its id
     /// is its own then, so that a 409 is a success.
     pub may_be_stored: bool,
@@ -321,9 +321,13 @@ fn expected(kind: Kind) -> &'static str {
 
 /// A text for a message: one line, and no longer than a reader wants it.
 pub(crate) fn shortened(text: &str) -> String {
-    const LENGTH: usize = 40;
-    let mut short: String = text.chars().take(LENGTH).flat_map(char::escape_debug).collect();
-    if text.chars().nth(LENGTH).is_some() {
+    shortened_to(40, text)
+}
+
+/// The same, at most so many characters of the text.
+pub(crate) fn shortened_to(length: usize, text: &str) -> String {
+    let mut short: String = text.chars().take(length).flat_map(char::escape_debug).collect();
+    if text.chars().nth(length).is_some() {
         short.push('…');
     }
     short

@@ -22,7 +22,6 @@ use anyhow::Context as _;
 use clap::Parser;
 use serde::Serialize;
 use txgen::identity::RunId;
-use txgen::shard::Shard;
 use txgen::source::{Source, SourceOptions};
 use txgen::transaction::Transaction;
 
@@ -118,14 +117,7 @@ async fn main() -> anyhow::Result<()> {
 /// The shipped transactions, again and again.
 fn transactions(count: usize) -> anyhow::Result<Vec<Transaction>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/Untagged_Transactions.csv");
-    let options = SourceOptions {
-        run: RunId::random(),
-        ttl_seconds: 5_184_000,
-        strict: false,
-        repeat: true,
-        shard: Shard::WHOLE,
-        keep_records: false,
-    };
+    let options = SourceOptions { repeat: true, ..SourceOptions::new(RunId::random(), 5_184_000) };
     Ok(Source::open(&path, options)?.take(count).collect::<Result<_, _>>()?)
 }
 

@@ -26,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 use txgen::identity::RunId;
 use txgen::service::cosmos::CosmosDb;
 use txgen::settings::CosmosDbSettings;
-use txgen::shard::Shard;
 use txgen::source::{Source, SourceOptions};
 use txgen::transaction::Transaction;
 
@@ -101,14 +100,7 @@ pub(crate) fn start(
 /// The other end of [`start`]: is the loop, and prints its figures.
 pub(crate) fn run(which: Loop) -> anyhow::Result<()> {
     let job: Job = serde_json::from_str(&std::env::var(JOB).context("a bare loop is started by the benchmark")?)?;
-    let options = SourceOptions {
-        run: RunId::random(),
-        ttl_seconds: 5_184_000,
-        strict: false,
-        repeat: true,
-        shard: Shard::WHOLE,
-        keep_records: false,
-    };
+    let options = SourceOptions { repeat: true, ..SourceOptions::new(RunId::random(), 5_184_000) };
     let rows = usize::try_from(job.rows)?;
     let transactions: Vec<Transaction> = Source::open(&job.data, options)?.take(rows).collect::<Result<_, _>>()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

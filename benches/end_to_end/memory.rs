@@ -9,8 +9,9 @@ use crate::txgen::Run;
 use crate::{Args, generate};
 
 const LONG: u64 = 5_000_000;
-/// The default of `--max-pending`.
+/// The default of `--max-pending`, and hardly any beside it.
 const PENDING: u64 = 100_000;
+const FEW_PENDING: u64 = 1_000;
 
 /// Peaks of the resident memory, in MB (a million bytes).
 #[derive(Debug, Serialize)]
@@ -19,11 +20,12 @@ pub(crate) struct Memory {
     pub(crate) short_mb: f64,
     /// With 5,000,000 rows, if that was asked for.
     pub(crate) long_mb: Option<f64>,
-    /// With 100,000 transactions pending.
+    /// Of both services, with 1,000 and with 100,000 transactions pending at one of them.
+    pub(crate) few_pending_mb: f64,
     pub(crate) pending_mb: f64,
 }
 
-/// Runs to Event Hubs; then one of both services, of which Cosmos DB does not answer.
+/// Runs to Event Hubs; then two of both services, of which Cosmos DB does not answer.
 pub(crate) fn measure(args: &Args, folder: &Path, data: &Path) -> anyhow::Result<Memory> {
     let short_mb = peak(data, args.rows)?;
     let long_mb = match args.long {
@@ -33,7 +35,8 @@ pub(crate) fn measure(args: &Args, folder: &Path, data: &Path) -> anyhow::Result
         }
         false => None,
     };
-    Ok(Memory { rows: args.rows, short_mb, long_mb, pending_mb: pending(data)? })
+    let (few_pending_mb, pending_mb) = (pending(data, FEW_PENDING)?, pending(data, PENDING)?);
+    Ok(Memory { rows: args.rows, short_mb, long_mb, few_pending_mb, pending_mb })
 }
 
 fn peak(data: &Path, rows: u64) -> anyhow::Result<f64> {
@@ -45,10 +48,12 @@ fn peak(data: &Path, rows: u64) -> anyhow::Result<f64> {
     Ok(run.peak_memory as f64 / 1e6)
 }
 
-fn pending(data: &Path) -> anyhow::Result<f64> {
+fn pending(data: &Path, most: u64) -> anyhow::Result<f64> {
     let emulator = Emulator::start(&["--fault", "cosmos_db:never:100%"].map(str::to_owned))?;
-    let run = Run::of(&emulator, data, &["--loop", "--seconds-to-run", "8", "--drain-timeout", "100ms"])?;
+    let limit = most.to_string();
+    let flags = ["--loop", "--seconds-to-run", "8", "--drain-timeout", "100ms", "--max-pending", &limit];
+    let run = Run::of(&emulator, data, &flags)?;
     let requested = run.figure("/requested")? as u64;
-    anyhow::ensure!(requested == PENDING, "{requested} requested, not {PENDING}");
+    anyhow::ensure!(requested == most, "{requested} requested, not {most}");
     Ok(run.peak_memory as f64 / 1e6)
 }

@@ -49,7 +49,6 @@ impl Heading {
 #[cfg(test)]
 mod tests {
     use crate::identity::RunId;
-    use crate::shard::Shard;
     use crate::source::{Source, SourceOptions};
 
     fn run() -> RunId {
@@ -57,8 +56,7 @@ mod tests {
     }
 
     fn options(run: RunId) -> SourceOptions {
-        let shard = Shard::WHOLE;
-        SourceOptions { run, ttl_seconds: 60, strict: false, repeat: false, shard, keep_records: true }
+        SourceOptions { keep_records: true, ..SourceOptions::new(run, 60) }
     }
 
     fn open(text: Vec<u8>, run: RunId) -> Source {
@@ -71,7 +69,7 @@ mod tests {
         let mut file = heading.line();
         for transaction in source.by_ref() {
             let transaction = transaction.unwrap();
-            let record = transaction.record.as_ref().unwrap();
+            let record = transaction.record.as_deref().unwrap();
             file.extend(heading.letter(record, transaction.id, transaction.row, reason));
         }
         file

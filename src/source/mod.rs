@@ -15,7 +15,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use serde::Serialize;
 
 use crate::dead_letters::{Heading, formula};
@@ -44,6 +43,14 @@ pub struct SourceOptions {
     pub shard: Shard,
     /// Whether transactions keep their rows as they stand in the file, for dead letters.
     pub keep_records: bool,
+}
+
+impl SourceOptions {
+    /// The whole file once, with the ids of this run; cells that cannot be read are counted, and rows are not kept.
+    #[must_use]
+    pub fn new(run: RunId, ttl_seconds: u32) -> Self {
+        Self { run, ttl_seconds, strict: false, repeat: false, shard: Shard::WHOLE, keep_records: false }
+    }
 }
 
 /// What became of the rows so far.
@@ -288,7 +295,7 @@ impl Source {
         let written = self.writer.write(row, line, &cells, &mut self.report.cells);
         let transaction = written.map_err(|bad| bad.to_string())?;
         Ok(Transaction {
-            record: self.options.keep_records.then(|| Bytes::copy_from_slice(self.rows.record())),
+            record: self.options.keep_records.then(|| self.rows.record().into()),
             may_be_stored: known.is_some_and(|known| known.may_be_stored),
             ..transaction
         })

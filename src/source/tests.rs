@@ -8,14 +8,7 @@ use serde_json::Value;
 use crate::transaction::{COLUMNS, Kind};
 
 fn options() -> SourceOptions {
-    SourceOptions {
-        run: RunId::random(),
-        ttl_seconds: 60,
-        strict: false,
-        repeat: false,
-        shard: Shard::WHOLE,
-        keep_records: false,
-    }
+    SourceOptions::new(RunId::random(), 60)
 }
 
 fn open(text: impl AsRef<[u8]>) -> Result<Source, SourceError> {
