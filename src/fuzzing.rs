@@ -4,9 +4,10 @@
 
 pub use crate::emulator::cosmos::fuzzing::{queries as cosmos_queries, requests as cosmos_requests};
 pub use crate::emulator::event_hubs::fuzzing::connection as amqp_connection;
-pub use crate::report::fuzzing::summary;
+pub use crate::report::fuzzing::{report_merge, summary};
 pub use crate::settings::fuzzing::{connection_string, json_with_comments, settings};
 pub use crate::source::fuzzing::csv;
+pub use crate::threshold::fuzzing::threshold;
 
 #[cfg(test)]
 mod tests {
@@ -64,5 +65,15 @@ mod tests {
     #[test]
     fn summaries_of_the_corpus_do_no_harm() {
         replay("summary", super::summary);
+    }
+
+    #[test]
+    fn summaries_of_the_corpus_that_are_merged_do_no_harm() {
+        replay("report_merge", super::report_merge);
+    }
+
+    #[test]
+    fn thresholds_of_the_corpus_do_no_harm() {
+        replay("threshold", super::threshold);
     }
 }

@@ -5,7 +5,6 @@
 use std::io::{self, Read};
 
 use super::{RowError, Source, SourceOptions};
-use crate::shard::Shard;
 
 /// Gives a few bytes at a time, as a pipe may do.
 struct Dribble {
@@ -30,12 +29,9 @@ pub fn csv(data: &[u8]) {
     let Some((how, data)) = data.split_first() else { return };
     let lines = data.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count() as u64 + 1;
     let options = SourceOptions {
-        run: "0b5c1f6e-93d2-8a47".parse().unwrap(),
-        ttl_seconds: 60,
         strict: how & 1 == 1,
-        repeat: false,
-        shard: Shard::WHOLE,
         keep_records: how & 8 == 8,
+        ..SourceOptions::new("0b5c1f6e-93d2-8a47".parse().unwrap(), 60)
     };
     let most = [1, 7, 64, usize::MAX][usize::from(how >> 1) % 4];
     let Ok(mut source) = Source::from_reader("data.csv", Dribble { data: data.to_vec(), at: 0, most }, options) else {

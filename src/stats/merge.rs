@@ -110,10 +110,10 @@ pub fn merge(parts: &[Part], partial: bool) -> Result<Summary, MergeError> {
     whole.wall_seconds = clock.wall();
     whole.interrupted = parts.iter().any(|part| part.interrupted);
     whole.stop_reason = stop_reason(&parts);
-    whole.requested = parts.iter().map(|part| part.requested).sum();
+    whole.requested = sum(parts.iter().map(|part| part.requested));
     whole.first_row = parts.iter().filter_map(|part| part.first_row).min();
     whole.last_row = parts.iter().filter_map(|part| part.last_row).max();
-    whole.rejected_rows = parts.iter().map(|part| part.rejected_rows).sum();
+    whole.rejected_rows = sum(parts.iter().map(|part| part.rejected_rows));
     whole.unreadable_cells = sums(parts.iter().map(|part| &part.unreadable_cells));
     whole.rate = parts.iter().map(|part| part.rate).sum::<Option<f64>>().map(round);
     whole.lateness_histogram = added(parts.iter().map(|part| (&part.lateness_histogram, part.lateness_ms)));
@@ -184,7 +184,8 @@ struct Clock {
 impl Clock {
     fn of(parts: &[&Summary]) -> Self {
         let start = parts.iter().map(|part| part.started_at).min().unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let end = parts.iter().map(|part| part.started_at + seconds(part.wall_seconds)).max().unwrap_or(start);
+        let ends = parts.iter().map(|part| part.started_at.saturating_add(signed(seconds(part.wall_seconds))));
+        let end = ends.max().unwrap_or(start);
         Self { start, end }
     }
 
@@ -201,6 +202,11 @@ impl Clock {
 /// Seconds of a summary, which a file may have made anything.
 fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+/// A time as the calendar takes it.
+fn signed(time: Duration) -> time::Duration {
+    time.try_into().unwrap_or(time::Duration::MAX)
 }
 
 /// What ended the run soonest decides.
@@ -220,6 +226,11 @@ fn stop_reason(parts: &[&Summary]) -> StopReason {
         .unwrap_or(StopReason::DataEnded)
 }
 
+/// Counts added up. What a file says may be anything; no sum of real ones is past the largest number.
+fn sum(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
+}
+
 /// Each value once, in the order in which they come.
 fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {
     let mut list: Vec<String> = Vec::new();
@@ -234,7 +245,8 @@ fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {
 fn sums<'a, K: Ord + Clone + 'a>(maps: impl Iterator<Item = &'a BTreeMap<K, u64>>) -> BTreeMap<K, u64> {
     let mut sums = BTreeMap::new();
     for (key, count) in maps.flatten() {
-        *sums.entry(key.clone()).or_default() += count;
+        let of_key: &mut u64 = sums.entry(key.clone()).or_default();
+        *of_key = of_key.saturating_add(*count);
     }
     sums
 }
@@ -274,11 +286,12 @@ fn settings(parts: &[&Summary]) -> Vec<Setting> {
 
 fn partition_keys(parts: &[&Summary]) -> (BTreeMap<String, u64>, u64) {
     let all = sums(parts.iter().map(|part| &part.partition_keys));
-    let other: u64 = parts.iter().map(|part| part.other_partition_keys).sum();
+    let other = sum(parts.iter().map(|part| part.other_partition_keys));
     let mut busiest: Vec<(String, u64)> = all.into_iter().collect();
     busiest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let rest = busiest.split_off(busiest.len().min(keys::REPORTED));
-    (busiest.into_iter().collect(), other + rest.iter().map(|(_, count)| count).sum::<u64>())
+    let other = sum(std::iter::once(other).chain(rest.iter().map(|(_, count)| *count)));
+    (busiest.into_iter().collect(), other)
 }
 
 fn service(parts: &[&Summary], name: ServiceName, clock: &Clock) -> ServiceSummary {
@@ -319,16 +332,16 @@ fn earliest(moments: impl Iterator<Item = f64>) -> Option<f64> {
 
 fn counts(all: impl Iterator<Item = Counts>) -> Counts {
     all.fold(Counts::default(), |sum, part| Counts {
-        requested: sum.requested + part.requested,
-        succeeded: sum.succeeded + part.succeeded,
-        failed: sum.failed + part.failed,
-        not_sent: sum.not_sent + part.not_sent,
-        pending: sum.pending + part.pending,
-        queued: sum.queued + part.queued,
-        in_flight: sum.in_flight + part.in_flight,
-        throttled: sum.throttled + part.throttled,
-        ambiguous: sum.ambiguous + part.ambiguous,
-        resent: sum.resent + part.resent,
+        requested: sum.requested.saturating_add(part.requested),
+        succeeded: sum.succeeded.saturating_add(part.succeeded),
+        failed: sum.failed.saturating_add(part.failed),
+        not_sent: sum.not_sent.saturating_add(part.not_sent),
+        pending: sum.pending.saturating_add(part.pending),
+        queued: sum.queued.saturating_add(part.queued),
+        in_flight: sum.in_flight.saturating_add(part.in_flight),
+        throttled: sum.throttled.saturating_add(part.throttled),
+        ambiguous: sum.ambiguous.saturating_add(part.ambiguous),
+        resent: sum.resent.saturating_add(part.resent),
     })
 }
 
@@ -384,12 +397,12 @@ fn series(parts: &[&Summary], clock: &Clock) -> Series {
 }
 
 fn add_point(sum: &mut Point, point: &Point) {
-    sum.requested += point.requested;
+    sum.requested = sum.requested.saturating_add(point.requested);
     for (name, service) in &point.services {
         let sum: &mut ServicePoint = sum.services.entry(*name).or_default();
-        sum.succeeded += service.succeeded;
-        sum.failed += service.failed;
-        sum.throttled += service.throttled;
+        sum.succeeded = sum.succeeded.saturating_add(service.succeeded);
+        sum.failed = sum.failed.saturating_add(service.failed);
+        sum.throttled = sum.throttled.saturating_add(service.throttled);
         sum.request_units = round(sum.request_units + service.request_units);
     }
 }
@@ -402,7 +415,8 @@ fn add_pending(points: &mut [Point], pending: &[BTreeMap<ServiceName, u64>]) {
             latest = pending;
         }
         for (name, count) in latest {
-            point.services.entry(*name).or_default().pending += count;
+            let sum = point.services.entry(*name).or_default();
+            sum.pending = sum.pending.saturating_add(*count);
         }
     }
 }

@@ -340,7 +340,9 @@ impl FailureExample {
     }
 }
 
-/// To three decimals: sums of charges carry the noise of binary fractions, which would look like precision.
+/// To three decimals: sums of charges carry the noise of binary fractions, which would look like precision. What is too
+/// large for that, as only a file can make it, stays a number that JSON has.
 pub(super) fn round(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
+    let rounded = (value * 1000.0).round() / 1000.0;
+    if rounded.is_finite() { rounded } else { value.clamp(f64::MIN, f64::MAX) }
 }

@@ -1,46 +1,8 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
-
 use proptest::prelude::*;
 use serde_json::Value;
-use tokio::time::Instant;
 
+use super::fuzzing::summary;
 use super::*;
-use crate::identity::RunId;
-use crate::service::{Failure, FailureKind, Receipt, Turbulence};
-use crate::stats::{Conclusion, Outcome, Stats, StopReason};
-use crate::transaction::Transaction;
-
-/// Ten transactions, requested in time: Event Hubs stores all, each in a millisecond more; Cosmos DB refuses the last.
-fn summary() -> Summary {
-    let (start, run) = (Instant::now(), RunId::random());
-    let services = [ServiceName::EventHubs, ServiceName::CosmosDb];
-    let mut stats = Stats::new(services.map(|name| (name, Arc::<Turbulence>::default())), start);
-    for row in 1..=10 {
-        let transaction = Transaction::new(row, run.transaction_id(row), "us".into(), "{}".into());
-        stats.requested(&transaction, start, start);
-        let stored = Outcome {
-            result: Ok(Receipt { request_units: 14.5 }),
-            intended: start,
-            admitted: start,
-            settled: start + Duration::from_millis(row),
-            ambiguous: false,
-        };
-        stats.settled(ServiceName::EventHubs, row, &stored);
-        let result = if row < 10 { stored.result.clone() } else { Err(Failure::new(FailureKind::TooLarge, "x")) };
-        stats.settled(ServiceName::CosmosDb, row, &Outcome { result, ..stored });
-    }
-    let conclusion = Conclusion {
-        run_id: run,
-        started_at: time::OffsetDateTime::UNIX_EPOCH,
-        reason: StopReason::DataEnded,
-        rejected_rows: 2,
-        unreadable_cells: BTreeMap::from([("localHour".to_owned(), 3)]),
-        rate: Some(100.0),
-    };
-    stats.summary(conclusion, start + Duration::from_secs(1))
-}
 
 fn threshold(text: &str) -> Threshold {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -143,6 +105,14 @@ fn a_wrong_name_is_answered_with_the_nearest_right_one() {
     ] {
         let name = wrong.split(['<', '>']).next().unwrap();
         assert_eq!(refusal(wrong), format!("there is no figure `{name}`; the nearest one is `{right}`"));
+    }
+}
+
+#[test]
+fn a_text_of_any_length_is_answered_in_one_short_line() {
+    for text in [format!("{}>0", "x\u{7}".repeat(50_000)), format!("failed>{}", "\n1".repeat(50_000))] {
+        let told = refusal(&text);
+        assert!(told.len() < 1000 && !told.contains(char::is_control), "{told:?}");
     }
 }
 

@@ -294,6 +294,25 @@ fn the_reason_to_stop_is_the_one_that_cut_the_run_shortest() {
 }
 
 #[test]
+fn figures_that_no_run_can_have_do_no_harm() {
+    let mut parts = parts(&some_fates(), 2);
+    for part in &mut parts {
+        let summary = &mut part.summary;
+        (summary.requested, summary.other_partition_keys) = (u64::MAX, u64::MAX);
+        summary.rate = Some(f64::MAX);
+        summary.wall_seconds = f64::MAX;
+        summary.started_at = time::PrimitiveDateTime::MAX.assume_utc();
+        summary.services.values_mut().for_each(|service| service.counts.succeeded = u64::MAX);
+        summary.series.points.iter_mut().for_each(|point| point.requested = u64::MAX);
+    }
+    let merged = merge(&parts, false).unwrap();
+    assert_eq!((merged.requested, merged.other_partition_keys), (u64::MAX, u64::MAX));
+    assert_eq!(merged.services[&ServiceName::CosmosDb].counts.succeeded, u64::MAX);
+    // Every number in it is one that JSON has.
+    assert!(Summary::read(&serde_json::to_vec(&merged).unwrap()).is_ok());
+}
+
+#[test]
 fn a_summary_is_found_at_the_end_of_a_log_that_others_write_into() {
     let fates = some_fates();
     let summary = summary(&fates, Shard::new(0, 2).unwrap(), 0, Instant::now());
