@@ -54,11 +54,13 @@ pub enum Fault {
     NoCredit(Duration),
     /// The event hub or container is deleted, and stays away.
     Gone,
+    /// Event Hubs rejects the event for good, as one that it will never take.
+    Reject,
 }
 
 /// Names, in the order of the help text, with what they stand for; durations are put in afterwards. Each name's place is
 /// part of the random course that its rules take: new names go to the end.
-const NAMES: [(&str, Fault); 17] = [
+const NAMES: [(&str, Fault); 18] = [
     ("close", Fault::Close),
     ("drop", Fault::Drop),
     ("delay", Fault::Delay(Duration::ZERO)),
@@ -76,6 +78,7 @@ const NAMES: [(&str, Fault); 17] = [
     ("no-credit", Fault::NoCredit(Duration::ZERO)),
     ("gone", Fault::Gone),
     ("500", Fault::InternalError),
+    ("reject", Fault::Reject),
 ];
 
 impl Fault {
@@ -88,7 +91,8 @@ impl Fault {
             | Self::Detach
             | Self::DetachQuietly
             | Self::EndSession
-            | Self::NoCredit(_) => service == ServiceName::EventHubs,
+            | Self::NoCredit(_)
+            | Self::Reject => service == ServiceName::EventHubs,
             Self::TooManyRequests | Self::Unavailable | Self::InternalError | Self::Timeout => {
                 service == ServiceName::CosmosDb
             }
@@ -370,6 +374,7 @@ mod tests {
             "gone:@500",
             "server-busy:@20-30",
             "no-credit=2s:@1+",
+            "event_hubs:reject:2%",
         ] {
             assert_eq!(rule.parse::<FaultRule>().unwrap().to_string(), rule);
         }
@@ -393,6 +398,7 @@ mod tests {
             ("no-credit:1x", "no-credit needs a duration"),
             ("cosmos_db:close", "how often"),
             ("cosmos_db:server-busy:1%", "server-busy does not happen at Cosmos DB"),
+            ("cosmos_db:reject:1%", "reject does not happen at Cosmos DB"),
             ("event_hubs:429:1%", "429 does not happen at Event Hubs"),
             ("cosmos:close:1%", "cosmos is none of close"),
         ] {
@@ -454,8 +460,10 @@ mod tests {
         let strikes = course(&plan(&["drop:100%"], ServiceName::CosmosDb), 100);
         let late = strikes.iter().flatten().filter(|strike| strike.late).count();
         assert!((20..80).contains(&late), "{late}");
-        let strikes = course(&plan(&["429:100%"], ServiceName::CosmosDb), 100);
-        assert!(strikes.iter().flatten().all(|strike| !strike.late));
+        for (rule, service) in [("429:100%", ServiceName::CosmosDb), ("reject:100%", ServiceName::EventHubs)] {
+            let strikes = course(&plan(&[rule], service), 100);
+            assert!(strikes.iter().flatten().all(|strike| !strike.late), "{rule}");
+        }
     }
 
     #[test]

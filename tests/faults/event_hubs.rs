@@ -30,6 +30,14 @@ pub(crate) const CASES: &[Case] = &[
         event_hubs: End::GivenUp,
         ..GIVEN_UP
     },
+    Case {
+        name: "events rejected for good",
+        emulator: &["--fault", "event_hubs:reject:@50-59"],
+        code: 1,
+        event_hubs: End::Fail("bad_request"),
+        says: &["bad_request (com.microsoft:argument-error)", "\"bad_request\":10"],
+        ..HEALED
+    },
     Case { name: "token expired in mid-run", emulator: &["--fault", "event_hubs:expired-token:@50"], ..HEALED },
     Case {
         name: "renewal of the token refused once",

@@ -42,9 +42,9 @@ pub(in crate::cli) struct EmulatorArgs {
     /// HOW OFTEN is a share of all events and documents (1%), a number of the first ones (5x), or a place counted from 1
     /// (@500, @500-600, @500+). KIND is one of: close (the connection is closed in order), drop (it is cut),
     /// delay=DURATION, half (the answer breaks off), never (there is no answer), expired-token, gone (the event hub or
-    /// container is deleted); at Event Hubs also server-busy, refused-token, detach, detach-quietly, end-session,
-    /// no-credit=DURATION; at Cosmos DB also 429, 500, 503, 408. With SERVICE, event_hubs or cosmos_db, it happens there
-    /// alone.
+    /// container is deleted); at Event Hubs also server-busy, reject (for good), refused-token, detach,
+    /// detach-quietly, end-session, no-credit=DURATION; at Cosmos DB also 429, 500, 503, 408. With SERVICE, event_hubs or
+    /// cosmos_db, it happens there alone.
     #[arg(long, value_name = "FAULT")]
     pub(super) fault: Vec<FaultRule>,
     /// Write an appsettings.json with which `txgen run` writes to the emulators

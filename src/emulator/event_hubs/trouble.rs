@@ -81,6 +81,10 @@ pub(super) fn deliver(
             inlet.hub.delete();
             Ok(Fate::Detach(Some(deleted(core, &inlet.path))))
         }
+        Fault::Reject => {
+            inlet.hub.rejected.fetch_add(1, Ordering::Relaxed);
+            Ok(Fate::Outcome(Outcome::Rejected(unacceptable()), Duration::ZERO))
+        }
         // Faults of Cosmos DB are not in the plan of Event Hubs; at least they are trouble.
         Fault::ServerBusy
         | Fault::TooManyRequests
@@ -98,6 +102,13 @@ pub(super) fn deliver(
 /// What links to a hub are told that has been deleted.
 pub(super) fn deleted(core: &Core, path: &str) -> AmqpError {
     AmqpError::new("amqp:not-found", core.namespace.not_found(path))
+}
+
+/// What a sender is told of an event that is never taken, however often it comes: that an argument is wrong, which
+/// Azure's clients do not retry either. Source: `AmqpError` and `ArgumentError` in Azure.Messaging.EventHubs, and
+/// <https://learn.microsoft.com/java/api/com.azure.core.amqp.exception.amqperrorcondition>.
+fn unacceptable() -> AmqpError {
+    AmqpError::new("com.microsoft:argument-error", "The event was rejected on purpose.")
 }
 
 fn write_half(core: &mut Core, channel: u16, delivery_id: u32, outcome: &Outcome) {

@@ -22,6 +22,19 @@ fn a_busy_server_on_purpose_rejects_and_stores_nothing() {
 }
 
 #[test]
+fn an_event_rejected_on_purpose_is_told_a_condition_that_no_client_retries_and_is_not_stored() {
+    let mut peer = with_fault("reject:1x");
+    let heard = peer.transfer(0, &message(None, b"x"));
+    let [(_, Said::Disposition(Disposition { state: Some(DeliveryState::Rejected(rejected)), .. }), _)] = &heard[..]
+    else {
+        panic!("{heard:?}")
+    };
+    assert_eq!(condition(&rejected.error.as_ref().unwrap().condition), "com.microsoft:argument-error");
+    assert_eq!(dispositions(&peer.transfer(1, &message(None, b"x"))), [(1, Some(1))]);
+    assert_eq!(peer.events(), 1);
+}
+
+#[test]
 fn a_delayed_outcome_holds_up_no_other() {
     let mut peer = with_fault("delay=1s:1x");
     assert!(peer.transfer(0, &message(None, b"x")).is_empty());
