@@ -259,6 +259,36 @@ fn a_profile_of_data_good_and_bad() {
 }
 
 #[test]
+fn the_plan_of_dead_letters_as_it_starts_as_it_ends_and_after_a_kill() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_emulator, _) = Emulator::start(directory.path(), &["--fault", "cosmos_db:429:20x"]);
+    let plan = || read_json(&directory.path().join("letters/run.json"));
+    let state = || std::fs::read_to_string(directory.path().join("letters/run.json")).unwrap_or_default();
+    let flags = ["--limit", "40", "--throttle-wait", "1ms", "--shard", "0/2", "--run-id", "0b5c1f6e-93d2-8a47"];
+    ended(run(directory.path(), &flags).args(["--dead-letters", "letters"]), 1);
+    assert_fits("dead-letters", &plan());
+    assert!(plan()["state"] == "finished" && plan()["services"]["cosmos_db"]["dead_letters"].as_u64().unwrap() > 0);
+
+    std::fs::remove_dir_all(directory.path().join("letters")).unwrap();
+    let mut killed = run(directory.path(), &["--rate", "100", "--dead-letters", "letters"]);
+    let mut killed = killed.stdout(Stdio::null()).spawn().unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !state().contains("\"sha256\": \"") {
+        assert!(std::time::Instant::now() < deadline, "the data was never hashed: {}", state());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_fits("dead-letters", &plan());
+    assert_eq!(plan()["state"], "running");
+    let replay = ["run", "--quiet", "--data", "letters/cosmos_db.csv", "--only-cosmos", "--limit", "1"];
+    ended(&mut txgen(directory.path(), &replay), 0);
+    assert_fits("dead-letters", &plan());
+    assert_eq!(plan()["state"], "recovered");
+    assert!(!plan()["services"]["event_hubs"]["ambiguous_rows"]["ranges"].as_array().unwrap().is_empty());
+}
+
+#[test]
 fn every_schema_is_one_and_is_strict() {
     let mut names = BTreeSet::new();
     for entry in std::fs::read_dir(directory()).unwrap() {

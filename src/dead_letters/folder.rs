@@ -16,7 +16,7 @@ const JOURNAL: &str = "journal";
 #[error("{message}")]
 pub struct DeadLetterError {
     message: String,
-    pub(super) source: Option<io::Error>,
+    source: Option<io::Error>,
 }
 
 impl DeadLetterError {
@@ -26,6 +26,12 @@ impl DeadLetterError {
 
     pub(super) fn io(message: impl Into<String>, error: io::Error) -> Self {
         Self { message: message.into(), source: Some(error) }
+    }
+
+    /// The message, and what the system says, on one line.
+    pub(super) fn with_cause(&self) -> String {
+        let cause = self.source.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("{self}{cause}")
     }
 }
 

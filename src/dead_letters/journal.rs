@@ -1,8 +1,10 @@
 //! Which transactions have come to an end, as far as a file can tell after a kill -9.
 //!
 //! The journal is a text that only grows: a line `requested N` says how far the run has got, a line such as
-//! `cosmos_db 1-800 805` which rows are settled at a service, whatever their end. A line that breaks off at the end of
-//! the file was never finished, and says nothing.
+//! `cosmos_db 1-800 805` which rows are settled at a service, and a line such as `ambiguous event_hubs 7` of which rows an
+//! answer was lost. Rows that became dead letters are not among the settled ones: their file tells of them, and should it
+//! have lost its end, they are not forgotten. A line that breaks off at the end of the file was never finished, and says
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,6 +15,7 @@ use rangemap::RangeInclusiveSet;
 use crate::service::ServiceName;
 
 const REQUESTED: &str = "requested";
+const AMBIGUOUS: &str = "ambiguous";
 
 /// What a journal says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub(super) struct Journal {
     pub(super) requested: u64,
     /// The rows that are settled, by service.
     pub(super) settled: BTreeMap<ServiceName, RangeInclusiveSet<u64>>,
+    /// The rows of which an answer was lost, so that an event hub may hold them twice, by service.
+    pub(super) ambiguous: BTreeMap<ServiceName, RangeInclusiveSet<u64>>,
 }
 
 impl Journal {
@@ -42,13 +47,20 @@ impl Journal {
 
     fn take(&mut self, line: &str) {
         let mut words = line.split(' ');
-        let Some(subject) = words.next() else { return };
+        let Some(mut subject) = words.next() else { return };
         if subject == REQUESTED {
             let row = words.next().and_then(|word| word.parse().ok()).unwrap_or_default();
             self.requested = self.requested.max(row);
-        } else if let Some(service) = ServiceName::ALL.into_iter().find(|service| service.key() == subject) {
-            let settled = self.settled.entry(service).or_default();
-            words.filter_map(range).for_each(|(first, last)| settled.insert(first..=last));
+            return;
+        }
+        let mut told = &mut self.settled;
+        if subject == AMBIGUOUS {
+            told = &mut self.ambiguous;
+            subject = words.next().unwrap_or_default();
+        }
+        if let Some(service) = ServiceName::ALL.into_iter().find(|service| service.key() == subject) {
+            let rows = told.entry(service).or_default();
+            words.filter_map(range).for_each(|(first, last)| rows.insert(first..=last));
         }
     }
 
@@ -77,12 +89,19 @@ pub(super) fn requested_line(row: u64) -> String {
 
 /// The line for rows that are settled at a service, in any order; nothing for none.
 pub(super) fn settled_line(service: ServiceName, rows: &mut [u64]) -> String {
-    let mut line = String::new();
+    line_of(service.key().to_owned(), rows)
+}
+
+/// The line for rows of which an answer was lost at a service, likewise.
+pub(super) fn ambiguous_line(service: ServiceName, rows: &mut [u64]) -> String {
+    line_of(format!("{AMBIGUOUS} {}", service.key()), rows)
+}
+
+fn line_of(mut line: String, rows: &mut [u64]) -> String {
     if rows.is_empty() {
-        return line;
+        return String::new();
     }
     rows.sort_unstable();
-    line.push_str(service.key());
     for chunk in rows.chunk_by(|a, b| b - a <= 1) {
         let (first, last) = (chunk.first().copied().unwrap_or_default(), chunk.last().copied().unwrap_or_default());
         // Writing into a string cannot fail.
@@ -102,6 +121,16 @@ mod tests {
     fn rows_are_written_as_ranges() {
         assert_eq!(settled_line(ServiceName::CosmosDb, &mut [5, 1, 2, 3, 9]), "cosmos_db 1-3 5 9\n");
         assert_eq!(settled_line(ServiceName::EventHubs, &mut []), "");
+        assert_eq!(ambiguous_line(ServiceName::EventHubs, &mut [8, 7]), "ambiguous event_hubs 7-8\n");
+    }
+
+    #[test]
+    fn rows_of_which_an_answer_was_lost_are_told_apart_from_those_that_are_settled() {
+        let text = "event_hubs 1-3\nambiguous event_hubs 2 5-6\nambiguous nobody 4\nambiguous\nambiguous event_hubs 9";
+        let journal = Journal::read(text.as_bytes()).unwrap();
+        assert!(journal.is_settled(ServiceName::EventHubs, 3) && !journal.is_settled(ServiceName::EventHubs, 5));
+        let ambiguous: Vec<_> = journal.ambiguous[&ServiceName::EventHubs].iter().cloned().collect();
+        assert_eq!(ambiguous, [2..=2, 5..=6]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Writes dead letters, and the journal, while the run goes on.
 //!
 //! The run only notes what happened; a thread of its own writes it down, twice a second, so that a slow disk never holds
-//! the run up. Letters come first and the journal after them: a row is never settled in the journal before its dead letter
-//! is in its file.
+//! the run up. A row is settled in the journal when it is stored; a row that became a dead letter is told of by its letter
+//! alone.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,11 +15,14 @@ use std::time::Duration;
 
 use super::Heading;
 use super::folder::{DeadLetterError, Folder, file_name, write_plan};
-use super::journal::{requested_line, settled_line};
+use super::journal::{ambiguous_line, requested_line, settled_line};
 use super::plan::{Plan, State};
 use crate::private_file;
+use crate::report::explained;
 use crate::run::witness::Witness;
-use crate::service::{Failure, Receipt, ServiceName};
+use crate::service::ServiceName;
+use crate::source::fingerprint;
+use crate::stats::{DataFile, Outcome};
 use crate::transaction::Transaction;
 
 /// How long something waits at most before it is written.
@@ -47,6 +50,8 @@ pub struct Kept {
 pub struct Keeper {
     notes: Arc<Notes>,
     thread: JoinHandle<Kept>,
+    /// Reads the data to its end, beside the run, to tell later whether it is still the same.
+    hashing: Option<JoinHandle<()>>,
 }
 
 impl Keeper {
@@ -94,8 +99,15 @@ impl Keeper {
             kept: Kept { folder: path, ..Kept::default() },
             tell: Box::new(tell),
         };
+        let hashing = writer.plan.data.bytes.map(|_| {
+            let (notes, path) = (notes.clone(), PathBuf::from(&writer.plan.data.file));
+            std::thread::spawn(move || {
+                let found = fingerprint(&path, || !notes.noted().finished);
+                notes.noted().data = Some(found);
+            })
+        });
         let thread = std::thread::spawn(move || writer.run());
-        Ok(Self { notes, thread })
+        Ok(Self { notes, thread, hashing })
     }
 
     /// The one who sees what becomes of each transaction.
@@ -109,6 +121,8 @@ impl Keeper {
     pub fn finish(self) -> Kept {
         self.notes.noted().finished = true;
         self.notes.wake.notify_one();
+        // It gives up soon; if it panicked, the data has no hash, and that is all.
+        let _ = self.hashing.map(JoinHandle::join);
         self.thread.join().unwrap_or_else(|_| Kept {
             problem: Some("the thread that writes dead letters ended unexpectedly".to_owned()),
             ..Kept::default()
@@ -128,6 +142,10 @@ struct Letter {
 struct Noted {
     requested: u64,
     settled: BTreeMap<ServiceName, Vec<u64>>,
+    /// Rows of which an answer was lost.
+    ambiguous: BTreeMap<ServiceName, Vec<u64>>,
+    /// What the data is, once that is known.
+    data: Option<DataFile>,
     letters: BTreeMap<ServiceName, Vec<Letter>>,
     /// Letters among them.
     fresh: usize,
@@ -176,12 +194,15 @@ impl Witness for Notes {
         noted.requested = noted.requested.max(transaction.row);
     }
 
-    fn settled(&self, service: ServiceName, transaction: &Transaction, result: &Result<Receipt, Failure>) {
-        match result {
+    fn settled(&self, service: ServiceName, transaction: &Transaction, outcome: &Outcome) {
+        let may_be_twice = outcome.ambiguous || outcome.result.as_ref().is_err_and(|failure| failure.ambiguous);
+        if may_be_twice {
+            self.noted().ambiguous.entry(service).or_default().push(transaction.row);
+        }
+        match &outcome.result {
             Ok(_) => self.noted().settled.entry(service).or_default().push(transaction.row),
             Err(failure) => {
-                let hint = if failure.ambiguous { "; it may have been stored" } else { "" };
-                self.letter(service, transaction, format!("{failure}{hint}"));
+                self.letter(service, transaction, explained(failure));
             }
         }
     }
@@ -237,6 +258,7 @@ impl Writer {
             let finished = self.take();
             self.write_letters();
             self.write_journal();
+            self.write_fingerprint();
             if finished {
                 break;
             }
@@ -252,8 +274,7 @@ impl Writer {
             service.dead_letters = self.kept.letters.get(name).copied().unwrap_or_default();
         }
         if let Err(error) = write_plan(&self.kept.folder, &self.plan) {
-            let cause = error.source.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
-            self.trouble(format!("{error}{cause}"));
+            self.trouble(error.with_cause());
         }
         self.kept
     }
@@ -264,15 +285,19 @@ impl Writer {
         let idle = |noted: &mut Noted| !noted.finished && noted.fresh < MANY;
         let waited = self.notes.wake.wait_timeout_while(noted, INTERVAL, idle);
         let (mut noted, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let Noted { requested, settled, letters, lost, finished, .. } = std::mem::take(&mut *noted);
+        let Noted { requested, settled, ambiguous, data, letters, lost, finished, .. } = std::mem::take(&mut *noted);
         noted.stuck = self.waiting.letters.values().map(Vec::len).sum();
         noted.finished = finished;
         noted.requested = requested;
         drop(noted);
         self.waiting.requested = requested;
         self.kept.lost += lost;
+        self.waiting.data = data;
         for (service, rows) in settled {
             self.waiting.settled.entry(service).or_default().extend(rows);
+        }
+        for (service, rows) in ambiguous {
+            self.waiting.ambiguous.entry(service).or_default().extend(rows);
         }
         for (service, more) in letters {
             self.waiting.letters.entry(service).or_default().extend(more);
@@ -292,8 +317,7 @@ impl Writer {
             match file.append(&piece) {
                 Ok(()) => {
                     *self.kept.letters.entry(*service).or_default() += letters.len() as u64;
-                    let rows = letters.drain(..).map(|letter| letter.transaction.row);
-                    self.waiting.settled.entry(*service).or_default().extend(rows);
+                    letters.clear();
                 }
                 Err(error) => troubles.push(format!(
                     "dead letters cannot be written to `{}`: {error}",
@@ -309,6 +333,10 @@ impl Writer {
         if self.waiting.requested > self.requested {
             piece.push_str(&requested_line(self.waiting.requested));
         }
+        // Before the settled ones: a row that is settled is not looked at again.
+        for (service, rows) in &mut self.waiting.ambiguous {
+            piece.push_str(&ambiguous_line(*service, rows));
+        }
         for (service, rows) in &mut self.waiting.settled {
             piece.push_str(&settled_line(*service, rows));
         }
@@ -323,6 +351,20 @@ impl Writer {
             }
         }
         self.waiting.settled.clear();
+        self.waiting.ambiguous.clear();
+    }
+
+    /// Writes down what the data is, for whoever reads it again should the run be killed.
+    fn write_fingerprint(&mut self) {
+        let Some(DataFile { bytes, sha256, .. }) = self.waiting.data.take() else { return };
+        // Another size: it is changing under the run's hands, and its hash would be that of neither.
+        if sha256.is_none() || bytes != self.plan.data.bytes {
+            return;
+        }
+        self.plan.data.sha256 = sha256;
+        if let Err(error) = write_plan(&self.kept.folder, &self.plan) {
+            self.trouble(error.with_cause());
+        }
     }
 
     fn trouble(&mut self, trouble: String) {

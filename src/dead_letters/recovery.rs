@@ -12,12 +12,12 @@ use std::path::Path;
 use super::folder::{DeadLetterError, Folder, file_name, write_plan};
 use super::journal::Journal;
 use super::plan::{Plan, State};
-use super::{Heading, ID_COLUMN};
+use super::{Heading, ID_COLUMN, REASON_COLUMN};
 use crate::identity::RunId;
 use crate::private_file;
 use crate::service::ServiceName;
 use crate::shard::Shard;
-use crate::source::{RowError, Source, SourceOptions};
+use crate::source::{RowError, Source, SourceOptions, fingerprint};
 
 const REASON: &str = "unsettled: the run was killed; it may have been stored";
 
@@ -54,6 +54,13 @@ pub fn complete(file: &Path) -> Result<Option<Recovered>, DeadLetterError> {
     for service in plan.services.keys() {
         services.insert(*service, Unfinished::open(&folder, *service, &heading, run)?);
     }
+    for (service, planned) in &mut plan.services {
+        let lost = journal.ambiguous.get(service).into_iter().flat_map(|rows| rows.iter());
+        lost.for_each(|range| planned.ambiguous_rows.insert_range(range.clone()));
+        // An earlier completion was interrupted after it had added these.
+        let unsettled = services.get(service).into_iter().flat_map(|unfinished| &unfinished.unsettled);
+        unsettled.for_each(|row| planned.ambiguous_rows.insert(*row));
+    }
     add_unsettled(&mut source, &mut plan, &journal, &heading, &mut services)?;
     let mut added = BTreeMap::new();
     for (service, unfinished) in services {
@@ -78,6 +85,16 @@ fn open_data(plan: &Plan, run: RunId) -> Result<Source, DeadLetterError> {
             plan.data.bytes.unwrap_or_default(),
             bytes.unwrap_or_default(),
         )));
+    }
+    if plan.data.sha256.is_some() {
+        // What cannot be read is told when it is opened.
+        let found = fingerprint(path, || true).sha256;
+        if found.is_some() && found != plan.data.sha256 {
+            return Err(DeadLetterError::new(format!(
+                "{why}, which has changed since: it has as many bytes, but other content (its SHA-256 is not the one that \
+                 `run.json` tells); put the file back as it was"
+            )));
+        }
     }
     let options = SourceOptions {
         run,
@@ -138,7 +155,19 @@ struct Unfinished {
     file: BufWriter<File>,
     /// The rows of its dead letters.
     rows: BTreeSet<u64>,
+    /// Those among them that an earlier completion has added, which did not get to its end.
+    unsettled: Vec<u64>,
     added: u64,
+}
+
+/// The dead letters that are whole.
+#[derive(Debug, Default)]
+struct Whole {
+    rows: BTreeSet<u64>,
+    /// Those among them that were added by a completion.
+    unsettled: Vec<u64>,
+    /// Where the last of them ends.
+    end: u64,
 }
 
 impl Unfinished {
@@ -149,10 +178,10 @@ impl Unfinished {
         let cannot = |error| DeadLetterError::io(format!("cannot complete `{name}`"), error);
         let mut file =
             private_file::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(cannot)?;
-        let (rows, whole) = whole_letters(&file, heading, run).map_err(cannot)?;
-        file.set_len(whole).and_then(|()| file.seek(SeekFrom::Start(whole))).map_err(cannot)?;
-        let mut unfinished = Self { file: BufWriter::new(file), rows, added: 0, name: name.clone() };
-        if whole == 0 {
+        let Whole { rows, unsettled, end } = whole_letters(&file, heading, run).map_err(cannot)?;
+        file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end))).map_err(cannot)?;
+        let mut unfinished = Self { file: BufWriter::new(file), rows, unsettled, added: 0, name: name.clone() };
+        if end == 0 {
             unfinished.file.write_all(&heading.line()).map_err(cannot)?;
         }
         Ok(unfinished)
@@ -170,37 +199,41 @@ impl Unfinished {
     }
 }
 
-/// The rows of the letters that are whole, and where the last of them ends.
-fn whole_letters(file: &File, heading: &Heading, run: RunId) -> std::io::Result<(BTreeSet<u64>, u64)> {
+fn whole_letters(file: &File, heading: &Heading, run: RunId) -> std::io::Result<Whole> {
     let length = file.metadata()?.len();
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .delimiter(heading.delimiter())
         .from_reader(BufReader::new(file));
-    let (mut rows, mut whole) = (BTreeSet::new(), 0);
+    let mut whole = Whole::default();
     let mut record = csv::ByteRecord::new();
-    let mut id_place = None;
+    let mut places = None;
     while reader.read_byte_record(&mut record).unwrap_or(false) {
         let end = reader.position().byte();
         if end == length && !ends_with_a_line_break(file, length)? {
             break;
         }
         let cell = |place| record.get(place).and_then(|cell| str::from_utf8(cell).ok()).unwrap_or_default();
-        match id_place {
+        match places {
             None => {
-                let place = (0..record.len()).find(|place| cell(*place) == ID_COLUMN);
-                let Some(place) = place else { break };
-                id_place = Some((place, record.len()));
+                let place = |name: &str| (0..record.len()).find(|place| cell(*place) == name);
+                let (Some(id), Some(reason)) = (place(ID_COLUMN), place(REASON_COLUMN)) else { break };
+                places = Some((id, reason, record.len()));
             }
-            Some((place, width)) => match cell(place).parse().ok().and_then(RunId::split) {
-                Some((found, row)) if found == run && record.len() == width => drop(rows.insert(row)),
+            Some((id, reason, width)) => match cell(id).parse().ok().and_then(RunId::split) {
+                Some((found, row)) if found == run && record.len() == width => {
+                    whole.rows.insert(row);
+                    if cell(reason) == REASON {
+                        whole.unsettled.push(row);
+                    }
+                }
                 _ => break,
             },
         }
-        whole = end;
+        whole.end = end;
     }
-    Ok((rows, whole))
+    Ok(whole)
 }
 
 fn ends_with_a_line_break(mut file: &File, length: u64) -> std::io::Result<bool> {

@@ -41,8 +41,14 @@ pub fn trouble(event: &Event) -> Option<String> {
 
 /// One line about a transaction that failed.
 pub(crate) fn failed(service: ServiceName, row: u64, failure: &Failure) -> String {
-    let maybe = if failure.ambiguous { "; it may have been stored" } else { "" };
-    single_line(&format!("{service}: transaction {row} failed: {failure}{maybe}"))
+    single_line(&format!("{service}: transaction {row} failed: {}", explained(failure)))
+}
+
+/// A failure, and whether its transaction may have been stored all the same.
+pub(crate) fn explained(failure: &Failure) -> String {
+    let told = failure.to_string();
+    // Services speak in sentences, which end here.
+    if failure.ambiguous { format!("{}; it may have been stored", told.trim_end_matches('.')) } else { told }
 }
 
 /// Control characters of foreign texts, which could rewrite a terminal, as visible escapes; everything on one line.

@@ -128,7 +128,7 @@ impl Recorder {
     /// A transaction's end is known.
     pub fn settled(&self, service: ServiceName, transaction: &Transaction, outcome: &Outcome) {
         if let Some(witness) = &self.witness {
-            witness.settled(service, transaction, &outcome.result);
+            witness.settled(service, transaction, outcome);
         }
         let row = transaction.row;
         if let (Some(max_failures), Err(_)) = (&self.max_failures, &outcome.result) {

@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use crate::service::{Failure, Receipt, ServiceName};
+use crate::service::ServiceName;
+use crate::stats::Outcome;
 use crate::transaction::Transaction;
 
 /// Sees every transaction of a run.
@@ -14,7 +15,7 @@ pub trait Witness: fmt::Debug + Send + Sync {
     fn requested(&self, transaction: &Transaction);
 
     /// Its end at one service is known.
-    fn settled(&self, service: ServiceName, transaction: &Transaction, result: &Result<Receipt, Failure>);
+    fn settled(&self, service: ServiceName, transaction: &Transaction, outcome: &Outcome);
 
     /// It left the queue of this service unsent.
     fn not_sent(&self, service: ServiceName, transaction: &Transaction);

@@ -27,13 +27,19 @@ impl Rows {
         self.insert_range(row..=row);
     }
 
-    fn insert_range(&mut self, rows: RangeInclusive<u64>) {
+    /// Adds a range of rows, likewise.
+    pub fn insert_range(&mut self, rows: RangeInclusive<u64>) {
         let neighbours = rows.start().saturating_sub(1)..=rows.end().saturating_add(1);
         if self.ranges.len() < RANGES || self.ranges.overlaps(&neighbours) {
             self.ranges.insert(rows);
         } else {
             self.complete = false;
         }
+    }
+
+    /// There may be more rows in it than are known.
+    pub fn forget(&mut self) {
+        self.complete = false;
     }
 
     /// Whether the row is known to be in the set.

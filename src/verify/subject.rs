@@ -31,6 +31,8 @@ pub struct Part {
     pub repeat: bool,
     /// How many transactions were requested: the first ones. `None` is all.
     pub requested: Option<u64>,
+    /// Whether that is a limit, which the data need not reach.
+    pub is_limit: bool,
     /// Seconds that Cosmos DB is to keep each document.
     pub ttl_seconds: u32,
     /// Whether the run was killed, and its dead letters were not completed yet.
@@ -130,6 +132,7 @@ impl Part {
             strict: is_set("--strict"),
             repeat: is_set("--loop"),
             requested: Some(summary.requested),
+            is_limit: false,
             ttl_seconds: of_target.or_else(of_setting).ok_or("does not tell the time to live of its documents")?,
             is_unfinished: false,
             services: summary.services.iter().map(place).collect(),
@@ -148,11 +151,12 @@ impl Part {
             );
         }
         let place = |(name, service): (&ServiceName, &crate::dead_letters::PlannedService)| {
-            let place = Place {
-                target: service.target.clone(),
-                ambiguous: service.ambiguous_rows.clone(),
-                not_stored: service.dead_letters,
-            };
+            let mut ambiguous = service.ambiguous_rows.clone();
+            if plan.state == State::Running {
+                // Of which rows an answer was lost is in its journal, which is read when its dead letters are completed.
+                ambiguous.forget();
+            }
+            let place = Place { target: service.target.clone(), ambiguous, not_stored: service.dead_letters };
             (*name, place)
         };
         Ok(Self {
@@ -164,6 +168,7 @@ impl Part {
             strict: plan.strict,
             repeat: false,
             requested: plan.limit,
+            is_limit: true,
             ttl_seconds: plan.ttl_seconds,
             is_unfinished: plan.state == State::Running,
             services: plan.services.iter().map(place).collect(),
