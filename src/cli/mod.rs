@@ -15,6 +15,7 @@ mod man;
 mod metrics;
 mod output;
 mod progress;
+mod reading;
 mod report;
 mod run;
 mod settings;

@@ -1,7 +1,7 @@
 //! `txgen verify`: reads a finished run back from both services and reconciles it with its data, row by row.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,9 +14,10 @@ use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use super::output::tell;
-use super::{CliError, FAILED, INTERRUPTED, signals};
+use super::reading::{Progress, Step};
+use super::signals::Signals;
+use super::{CliError, FAILED, INTERRUPTED};
 use crate::report::counted;
-use crate::run::Stop;
 use crate::service::cosmos::{Document, Reader};
 use crate::service::event_hubs::{self, StoredEvent};
 use crate::service::{ConnectError, ServiceName};
@@ -31,8 +32,6 @@ use crate::verify::subject::{Part, Subject};
 
 /// Clocks differ, and a run's first events may look older than the run: reading starts so much earlier.
 const SLACK: Duration = Duration::from_secs(5 * 60);
-/// Between two lines of progress on a terminal, and elsewhere.
-const PROGRESS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// What `txgen verify` takes.
 #[derive(Debug, Args)]
@@ -99,11 +98,17 @@ enum VerifyFormat {
 
 /// Reads back, reconciles, and shows what was found.
 pub(super) async fn execute(args: VerifyArgs) -> Result<ExitCode, CliError> {
-    let stop = Stop::default();
-    let listener = signals::listen(stop.clone(), tell).context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
-    let verified = stop.token().run_until_cancelled_owned(verify(&args, stop.token())).await;
-    listener.abort();
-    let Some(verification) = verified.transpose()? else { return Ok(ExitCode::from(INTERRUPTED)) };
+    let mut signals = Signals::new().context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
+    let interrupted = CancellationToken::new();
+    let verified = tokio::select! {
+        verified = verify(&args, interrupted.clone()) => Some(verified?),
+        () = signals.next() => None,
+    };
+    interrupted.cancel();
+    let Some(verification) = verified else {
+        tell("Interrupted: the run was not verified.");
+        return Ok(ExitCode::from(INTERRUPTED));
+    };
     let text = match args.output {
         VerifyFormat::Text => verification.to_text(),
         VerifyFormat::Json => verification.to_json(),
@@ -130,11 +135,11 @@ async fn verify(args: &VerifyArgs, cancel: CancellationToken) -> Result<Verifica
     };
     check_targets(&subject, &settings, &services).map_err(CliError::usage)?;
 
-    let progress = Progress::start();
-    progress.tell("reading the data");
+    let progress =
+        Progress::start(Step { place: "The data".to_owned(), counted: "rows of the run read", ..Step::default() });
     let (for_data, subject) = (args.data.clone(), Arc::new(subject));
-    let of_data = subject.clone();
-    let expected = tokio::task::spawn_blocking(move || expect(&of_data, for_data.as_deref()))
+    let (of_data, counter) = (subject.clone(), progress.counter());
+    let expected = tokio::task::spawn_blocking(move || expect(&of_data, for_data.as_deref(), &counter))
         .await
         .map_err(|_| CliError::failed(anyhow!("the thread that reads the data ended unexpectedly")))?
         .map_err(CliError::usage)?;
@@ -235,7 +240,7 @@ fn check_targets(subject: &Subject, settings: &Settings, services: &[ServiceName
 }
 
 /// Reads the data of every part. Blocks.
-fn expect(subject: &Subject, data: Option<&Path>) -> anyhow::Result<Expected> {
+fn expect(subject: &Subject, data: Option<&Path>, counter: &AtomicU64) -> anyhow::Result<Expected> {
     let mut expected = Expected::new(subject.run, subject.ttl_seconds());
     for part in &subject.parts {
         let path = data.unwrap_or(Path::new(&part.data.file));
@@ -264,13 +269,14 @@ fn expect(subject: &Subject, data: Option<&Path>) -> anyhow::Result<Expected> {
                 None => break,
                 Some(Ok(transaction)) => {
                     expected.add(&transaction, &services)?;
+                    counter.fetch_add(1, Ordering::Relaxed);
                     left -= 1;
                 }
                 Some(Err(RowError::Rejected(_))) => {}
                 Some(Err(RowError::Fatal(error))) => return Err(error.into()),
             }
         }
-        if left > 0 && part.requested.is_some() && !part.repeat && part.data.sha256.is_some() {
+        if left > 0 && part.requested.is_some() && !part.is_limit && !part.repeat && part.data.sha256.is_some() {
             return Err(anyhow!("{} has {left} rows fewer than the run sent", path.display()));
         }
     }
@@ -309,7 +315,12 @@ async fn read_event_hubs(
     for Listener { hub, key } in listeners {
         let port = hub.port.map(|port| format!(":{port}")).unwrap_or_default();
         let place = format!("{} at {}{port}", hub.hub, hub.host);
-        progress.tell(&format!("Event Hubs {place}: events of the run"));
+        progress.next(Step {
+            place: ServiceName::EventHubs.to_string(),
+            counted: "events of the run read",
+            expected: Some(expected.count(ServiceName::EventHubs)),
+            detail: place.clone(),
+        });
         let mut reconciler = Reconciler::new(expected, ServiceName::EventHubs);
         let mut take = |event: StoredEvent| {
             if let Some(stored) = Stored::of_json(&event.body, subject.run) {
@@ -333,7 +344,12 @@ async fn read_cosmos_db(
     cancel: CancellationToken,
 ) -> Result<Findings, ConnectError> {
     let place = format!("{}/{} at {}", settings.database, settings.container, settings.endpoint);
-    progress.tell(&format!("Cosmos DB {place}: documents of the run"));
+    progress.next(Step {
+        place: ServiceName::CosmosDb.to_string(),
+        counted: "documents of the run read",
+        expected: Some(expected.count(ServiceName::CosmosDb)),
+        detail: place.clone(),
+    });
     let reader = Reader::connect(settings, cancel).await?;
     let run = expected.run();
     let mut reconciler = Reconciler::new(expected, ServiceName::CosmosDb);
@@ -346,9 +362,15 @@ async fn read_cosmos_db(
     reader.read_keys(&run.to_string(), expected.keys().map(str::to_owned), &mut take).await?;
     if reconciler.lacks_any() {
         // A document under a key that no row has is on the wrong partition, rather than missing.
-        progress.tell("Cosmos DB: documents under other keys");
+        progress.next(Step {
+            place: ServiceName::CosmosDb.to_string(),
+            counted: "documents looked at for those under other keys",
+            ..Step::default()
+        });
+        let looked_at = progress.counter();
         let keys: HashSet<&str> = expected.keys().collect();
         let mut take = |document: Document| {
+            looked_at.fetch_add(1, Ordering::Relaxed);
             let key = document.get("ipCountryCode").and_then(serde_json::Value::as_str);
             if let Some(stored) = Stored::of(&document, run).filter(|_| key.is_none_or(|key| !keys.contains(key))) {
                 reconciler.take(&Item { stored, key, partition: None });
@@ -373,7 +395,7 @@ fn remarks(subject: &Subject, found: &BTreeMap<ServiceName, Vec<Findings>>) -> V
         let not_stored = subject.not_stored(*service);
         if missing > not_stored && !subject.parts.iter().any(|part| part.is_unfinished) {
             remarks.push(format!(
-                "{service}: {} missing of which the run said that they were stored.",
+                "{service}: {} missing that the run said it had stored.",
                 counted(missing - not_stored, "row")
             ));
         } else if missing > 0 && not_stored > 0 {
@@ -385,57 +407,4 @@ fn remarks(subject: &Subject, found: &BTreeMap<ServiceName, Vec<Findings>>) -> V
         }
     }
     remarks
-}
-
-/// Tells on standard error how far it is: on one line that is written over on a terminal, and now and then elsewhere.
-struct Progress {
-    read: Arc<AtomicU64>,
-    what: Arc<std::sync::Mutex<String>>,
-    ticker: tokio::task::JoinHandle<()>,
-    is_terminal: bool,
-}
-
-impl Progress {
-    fn start() -> Self {
-        let (read, what) = (Arc::new(AtomicU64::new(0)), Arc::new(std::sync::Mutex::new(String::new())));
-        let is_terminal = std::io::stderr().is_terminal();
-        let (shown_read, shown_what) = (read.clone(), what.clone());
-        let ticker = tokio::spawn(async move {
-            let every = if is_terminal { PROGRESS.0 } else { PROGRESS.1 };
-            loop {
-                tokio::time::sleep(every).await;
-                let what = shown_what.lock().map(|what| what.clone()).unwrap_or_default();
-                let line = match shown_read.load(Ordering::Relaxed) {
-                    0 => what,
-                    read => format!("{what}, {read} so far"),
-                };
-                if is_terminal {
-                    let _ = write!(anstream::stderr(), "\r\u{1b}[2K{}", crate::report::single_line(&line));
-                } else {
-                    tell(&line);
-                }
-            }
-        });
-        Self { read, what, ticker, is_terminal }
-    }
-
-    fn tell(&self, what: &str) {
-        self.read.store(0, Ordering::Relaxed);
-        if let Ok(mut shown) = self.what.lock() {
-            what.clone_into(&mut shown);
-        }
-    }
-
-    fn count(&self, read: u64) {
-        self.read.store(read, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.ticker.abort();
-        if self.is_terminal {
-            let _ = write!(anstream::stderr(), "\r\u{1b}[2K");
-        }
-    }
 }

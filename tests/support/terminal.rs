@@ -11,6 +11,7 @@
 
 use std::io::{Read as _, Write};
 use std::num::NonZeroU16;
+use std::process::Command;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,22 @@ use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The same command, for a terminal that knows colours.
+pub fn on_a_terminal(command: &Command) -> CommandBuilder {
+    let mut builder = CommandBuilder::new(command.get_program());
+    builder.args(command.get_args());
+    builder.cwd(command.get_current_dir().unwrap());
+    for (key, value) in command.get_envs() {
+        match value {
+            Some(value) => builder.env(key, value),
+            None => builder.env_remove(key),
+        }
+    }
+    builder.env("TERM", "xterm-256color");
+    builder.env_remove("NO_COLOR");
+    builder
+}
 
 /// A program on a terminal.
 pub struct Terminal {

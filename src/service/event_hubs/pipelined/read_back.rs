@@ -125,16 +125,22 @@ impl Reading {
         };
         let (events, mut arrived) = mpsc::channel(WAITING);
         let mut readers = JoinSet::new();
+        let mut setback = None;
         for (partition, stretch) in &left {
             let attached = timeout(connect, self.attach(&mut open, *partition, *stretch)).await;
             match attached.unwrap_or_else(|_| Err(late("attaching a receiver"))) {
                 Ok(receiver) => drop(readers.spawn(read(receiver, *partition, stretch.last, events.clone()))),
-                Err(setback) => {
-                    self.left = Some(left);
-                    return Err(setback);
+                Err(failed) => {
+                    setback = Some(failed);
+                    break;
                 }
             }
         }
+        if setback.as_ref().is_some_and(|setback| setback.retry == Retry::Never) {
+            readers.abort_all();
+        }
+        // What the receivers before that one have brought counts: else a connection that is lost again and again while
+        // receivers are attached would never bring anything.
         drop(events);
         while let Some(event) = arrived.recv().await {
             if let Some(stretch) = left.get_mut(&event.partition) {
@@ -145,10 +151,13 @@ impl Reading {
             }
             take(event);
         }
-        let mut setback = None;
         while let Some(ended) = readers.join_next().await {
-            let ended = ended.unwrap_or_else(|error| Err(Setback::unanswered(FailureKind::Internal, error)));
-            setback = ended.err().or(setback);
+            let ended = match ended {
+                Err(error) if error.is_cancelled() => Ok(()),
+                ended => ended.unwrap_or_else(|error| Err(Setback::unanswered(FailureKind::Internal, error))),
+            };
+            // The first one tells most: those after it follow from it.
+            setback = setback.or(ended.err());
         }
         let is_done = left.is_empty();
         self.left = Some(left);
