@@ -5,84 +5,20 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod common;
+#[path = "support/verified.rs"]
+mod verified;
 
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
 use common::{read_json, stderr, stdout};
-use serde_json::{Value, json};
-
-/// A `txgen emulator` on free ports, whose appsettings.json is in the directory.
-struct Emulator(Child);
-
-impl Emulator {
-    fn start(directory: &Path, flags: &[&str]) -> Self {
-        let mut process = common::txgen(directory)
-            .args(["emulator", "--event-hubs-port", "0", "--cosmos-port", "0", "--output", "json"])
-            .args(["--settings-out", "appsettings.json", "--no-throughput-limit"])
-            .args(flags)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut ready = String::new();
-        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
-        assert!(ready.contains("\"ready\""), "{ready}");
-        Self(process)
-    }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn txgen(directory: &Path, arguments: &[&str]) -> Output {
-    common::txgen(directory).args(arguments).output().unwrap()
-}
-
-fn run_of(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = common::txgen(directory);
-    command.args(["run", "--quiet", "--data"]).arg(common::shipped_data()).args(arguments);
-    command
-}
-
-fn run(directory: &Path, arguments: &[&str]) -> Output {
-    run_of(directory, arguments).output().unwrap()
-}
-
-fn verify(directory: &Path, arguments: &[&str]) -> (Option<i32>, Value) {
-    let output = txgen(directory, &[&["verify", "--output", "json", "--summary"], arguments].concat());
-    let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {}", stderr(&output)));
-    (output.status.code(), json)
-}
-
-fn assert_success(output: &Output) {
-    assert!(output.status.success(), "{}{}", stdout(output), stderr(output));
-}
-
-fn counts(findings: &Value, names: &[&str]) -> Vec<u64> {
-    let count = |name: &&str| findings[*name]["count"].as_u64().or(findings[*name].as_u64());
-    names.iter().map(|name| count(name).unwrap_or_else(|| panic!("{name}: {findings}"))).collect()
-}
-
-/// Polls until it is so.
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < patience, "{what} did not come about");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
+use serde_json::json;
+use verified::{assert_success, counts, emulator, run, run_of, txgen, verify, wait_until};
 
 #[test]
 fn a_run_without_trouble_is_found_whole_on_both_services() {
     let directory = tempfile::tempdir().unwrap();
-    let _emulator = Emulator::start(directory.path(), &["--hub", "one", "two"]);
+    let _emulator = emulator(directory.path(), &["--hub", "one", "two"]);
     // Another run beside it makes no difference.
     assert_success(&run(directory.path(), &["--limit", "50"]));
     assert_success(&run(directory.path(), &["--limit", "700", "--summary-file", "summary.json"]));
@@ -97,8 +33,8 @@ fn a_run_without_trouble_is_found_whole_on_both_services() {
     assert!(text.ends_with("Every row is there, as it was sent, where it belongs.\n"), "{text}");
 }
 
-/// The proof: connections cut and closed, half answers, 429 and rejected events, then kill -9 in mid-run; dead letters,
-/// replay and verification show that every row is there.
+/// The proof: connections cut and closed, half answers, 429, events rejected for a while and for good, then kill -9 in
+/// mid-run; dead letters, replay and verification show that every row is there.
 #[test]
 fn after_faults_and_a_kill_the_dead_letters_make_the_run_whole() {
     const ROWS: u64 = 6_000;
@@ -108,12 +44,13 @@ fn after_faults_and_a_kill_the_dead_letters_make_the_run_whole() {
         "drop:3x",
         "half:2x",
         "event_hubs:server-busy:100x",
+        "event_hubs:reject:@1500-1539",
         "cosmos_db:429:5%",
         "cosmos_db:503:3x",
         "cosmos_db:408:3x",
     ];
     let faults: Vec<&str> = faults.into_iter().flat_map(|fault| ["--fault", fault]).collect();
-    let _emulator = Emulator::start(directory.path(), &faults);
+    let _emulator = emulator(directory.path(), &faults);
     let folder = directory.path().join("letters");
     let limit = ROWS.to_string();
     let mut killed = run_of(directory.path(), &["--limit", &limit, "--rate", "1500", "--throttle-wait", "1ms"])
@@ -122,7 +59,10 @@ fn after_faults_and_a_kill_the_dead_letters_make_the_run_whole() {
         .spawn()
         .unwrap();
     let lines = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default().lines().count();
-    wait_until("a dead letter and a journal of both services", || lines("cosmos_db.csv") > 20 && lines("journal") > 5);
+    // All rejections have struck: none is left for the replay.
+    wait_until("dead letters of both services and a journal", || {
+        lines("cosmos_db.csv") > 20 && lines("event_hubs.csv") > 40 && lines("journal") > 5
+    });
     let busy = txgen(directory.path(), &["run", "--data", "letters/cosmos_db.csv", "--only-cosmos"]);
     assert_eq!(busy.status.code(), Some(2));
     assert!(stderr(&busy).contains("belongs to a run that is still going on"), "{}", stderr(&busy));
@@ -131,8 +71,16 @@ fn after_faults_and_a_kill_the_dead_letters_make_the_run_whole() {
 
     let (code, found) = verify(directory.path(), &["letters/run.json"]);
     assert_eq!(code, Some(1), "{found}");
-    let missing = counts(&found["services"]["cosmos_db"][0], &["missing"])[0];
-    assert!((1..ROWS).contains(&missing), "{missing}");
+    for service in ["cosmos_db", "event_hubs"] {
+        let missing = counts(&found["services"][service][0], &["missing"])[0];
+        assert!((1..ROWS).contains(&missing), "{service}: {missing}");
+    }
+    let letters = std::fs::read_to_string(folder.join("event_hubs.csv")).unwrap();
+    let rejected: Vec<&str> = letters.lines().filter(|line| line.contains("com.microsoft:argument-error")).collect();
+    assert_eq!(rejected.len(), 40, "each is told once: {letters}");
+    let surely = rejected.iter().filter(|letter| !letter.contains("may have been stored")).count() as u64;
+    let missing = counts(&found["services"]["event_hubs"][0], &["missing"])[0];
+    assert!((1..=missing).contains(&surely), "what is rejected for good is not there: {surely}, {missing}");
 
     for (service, only) in [("cosmos_db", "--only-cosmos"), ("event_hubs", "--only-event-hubs")] {
         let (data, summary) = (format!("letters/{service}.csv"), format!("{service}.json"));
@@ -153,7 +101,7 @@ fn after_faults_and_a_kill_the_dead_letters_make_the_run_whole() {
 #[test]
 fn what_fails_becomes_a_dead_letter_and_is_stored_by_its_replay() {
     let directory = tempfile::tempdir().unwrap();
-    let _emulator = Emulator::start(directory.path(), &["--fault", "cosmos_db:429:40x"]);
+    let _emulator = emulator(directory.path(), &["--fault", "cosmos_db:429:40x"]);
     // Cells that a spreadsheet would run, in the data and so in the dead letters.
     let shipped = std::fs::read_to_string(common::shipped_data()).unwrap();
     let rows = shipped.lines().take(101).map(|line| line.replace(",USD,", ",=cmd|x,").replace(",us,", ", us ,"));
@@ -202,7 +150,7 @@ fn what_fails_becomes_a_dead_letter_and_is_stored_by_its_replay() {
 #[test]
 fn what_was_not_sent_is_a_dead_letter_too() {
     let directory = tempfile::tempdir().unwrap();
-    let _emulator = Emulator::start(directory.path(), &["--cosmos-latency", "200ms"]);
+    let _emulator = emulator(directory.path(), &["--cosmos-latency", "200ms"]);
     let arguments = ["--seconds-to-run", "1", "--max-in-flight-cosmos", "4", "--rate", "500"];
     let output =
         run(directory.path(), &[&arguments[..], &["--summary-file", "s.json", "--dead-letters", "d"]].concat());
@@ -221,7 +169,7 @@ fn what_was_not_sent_is_a_dead_letter_too() {
 #[test]
 fn an_event_that_was_sent_twice_without_need_is_a_duplicate() {
     let directory = tempfile::tempdir().unwrap();
-    let _emulator = Emulator::start(directory.path(), &[]);
+    let _emulator = emulator(directory.path(), &[]);
     let arguments = ["--only-event-hubs", "--run-id", "0b5c1f6e-93d2-8a47", "--summary-file", "s.json", "--limit"];
     for limit in ["3", "20"] {
         assert_success(&run(directory.path(), &[&arguments[..], &[limit]].concat()));
@@ -238,7 +186,7 @@ fn an_event_that_was_sent_twice_without_need_is_a_duplicate() {
 #[test]
 fn shards_are_verified_together_and_data_that_starts_again_to_its_last_row() {
     let directory = tempfile::tempdir().unwrap();
-    let _emulator = Emulator::start(directory.path(), &[]);
+    let _emulator = emulator(directory.path(), &[]);
     for index in ["0", "1", "2"] {
         let (shard, file) = (format!("{index}/3"), format!("shard-{index}.json"));
         let arguments =
@@ -253,7 +201,7 @@ fn shards_are_verified_together_and_data_that_starts_again_to_its_last_row() {
 #[test]
 fn data_that_starts_again_is_verified_to_its_last_row() {
     let directory = tempfile::tempdir().unwrap();
-    let _emulator = Emulator::start(directory.path(), &[]);
+    let _emulator = emulator(directory.path(), &[]);
     let shipped = std::fs::read_to_string(common::shipped_data()).unwrap();
     std::fs::write(directory.path().join("few.csv"), shipped.lines().take(8).collect::<Vec<_>>().join("\n")).unwrap();
     let arguments = ["run", "--quiet", "--data", "few.csv", "--loop", "--limit", "30", "--summary-file", "loop.json"];
@@ -280,7 +228,7 @@ fn what_cannot_be_verified_is_told_with_the_remedy() {
     std::fs::write(directory.path().join("text.json"), "{}").unwrap();
     refused(&["text.json"], 2, &["text.json is not the summary of a run", "--summary-file"]);
 
-    let _emulator = Emulator::start(directory.path(), &[]);
+    let _emulator = emulator(directory.path(), &[]);
     assert_success(&run(directory.path(), &["--limit", "5", "--summary-file", "s.json"]));
     let settings = std::fs::read_to_string(directory.path().join("appsettings.json")).unwrap();
     let senders: Vec<&str> = settings.lines().filter(|line| !line.contains("_LISTEN_")).collect();
