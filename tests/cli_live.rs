@@ -12,25 +12,13 @@ use std::process::Command;
 
 use common::{shipped_data, stderr, stdout, txgen};
 use portable_pty::CommandBuilder;
-use terminal::Terminal;
+use terminal::{Terminal, on_a_terminal};
 
 /// `txgen run --emulator` with these arguments, for a terminal.
 fn run(directory: &Path, arguments: &[&str]) -> CommandBuilder {
-    let command = txgen(directory);
-    let mut builder = CommandBuilder::new(command.get_program());
-    builder.cwd(directory);
-    for (key, value) in command.get_envs() {
-        match value {
-            Some(value) => builder.env(key, value),
-            None => builder.env_remove(key),
-        }
-    }
-    builder.env("TERM", "xterm-256color");
-    builder.env_remove("NO_COLOR");
-    builder.args(["run", "--emulator", "--data"]);
-    builder.arg(shipped_data());
-    builder.args(arguments);
-    builder
+    let mut command = txgen(directory);
+    command.args(["run", "--emulator", "--data"]).arg(shipped_data()).args(arguments);
+    on_a_terminal(&command)
 }
 
 /// What the totals say of a count at Event Hubs and Cosmos DB.
@@ -72,6 +60,29 @@ fn quiet_shows_progress_alone_and_then_the_totals() {
     let text = terminal.scrolled();
     assert!(text.starts_with("Run "), "{text}");
     assert!(!text.contains("time up"), "{text}");
+}
+
+#[test]
+fn progress_stays_below_a_table_until_its_end_and_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["--rate", "1000", "--loop", "--limit", "3000", "--output", "table"];
+    let mut terminal = Terminal::start(run(directory.path(), &arguments), 150, 40);
+    terminal.wait_until("rows and progress lines below them", |text| {
+        let row = text.lines().position(|line| line.trim_start().starts_with("1000 "));
+        let progress = text.lines().position(|line| line.contains(" of 3000"));
+        row.zip(progress).is_some_and(|(row, progress)| row < progress)
+    });
+    assert!(terminal.wait().success(), "{}", terminal.text());
+    let text = terminal.scrolled();
+    assert!(!text.contains("time up") && !text.contains(" of 3000"), "progress was left behind:\n{text}");
+    // The table is whole: one row for each batch, with nothing between them.
+    let lines: Vec<&str> = text.lines().collect();
+    let first = lines.iter().position(|line| line.trim_start().starts_with("1000 ")).unwrap();
+    let requested = lines[first..].iter().map_while(|line| line.split_whitespace().next());
+    let requested: Vec<u64> =
+        requested.map(|figure| figure.parse().unwrap_or_else(|_| panic!("torn:\n{text}"))).collect();
+    assert!(requested.len() >= 3 && requested.is_sorted() && requested.last() == Some(&3000), "{text}");
+    assert_eq!(total(&text, "succeeded"), [3000, 3000]);
 }
 
 #[test]
@@ -137,6 +148,48 @@ fn the_view_shows_both_services_follows_the_terminals_size_and_stops_in_order() 
     let text = terminal.text();
     assert!(text.contains("Interrupted;") && !text.contains("Busiest partition keys"), "{text}");
     assert_eq!(total(&text, "failed"), [0, 0], "what was in flight is settled:\n{text}");
+}
+
+#[test]
+fn the_views_latest_errors_are_those_of_the_services_whatever_its_size() {
+    let directory = tempfile::tempdir().unwrap();
+    let faults = ["--fault", "event_hubs:reject:10%", "--fault", "cosmos_db:429:50%"];
+    let _emulator = common::emulator::Emulator::start(directory.path(), &faults);
+    let mut command = txgen(directory.path());
+    command.args(["run", "--tui", "--rate", "100", "--loop", "--throttle-wait", "1ms", "--data"]).arg(shipped_data());
+    let mut terminal = Terminal::start(on_a_terminal(&command), 80, 24);
+    let rejected = "bad_request (com.microsoft:argument-error): transactions: The event was rejected on purpose.";
+    // A line for each, though one of them fails five times as often.
+    terminal.wait_until("failures of both", |text| {
+        let lines = |parts: [&str; 2]| text.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+        lines(["Event Hubs: transaction ", "failed: bad_request (com"])
+            && lines(["Cosmos DB: transaction ", "failed: throttled (429"])
+    });
+    terminal.resize(120, 40);
+    terminal.wait_until("whole failures of both", |text| {
+        unwrapped(text).contains(rejected) && unwrapped(text).contains("Learn more: http://aka.ms/cosmosdb-error-429")
+    });
+    terminal.resize(60, 14);
+    terminal.wait_until("the small view's failures", |text| {
+        text.contains("70 columns and 20 rows") && unwrapped(text).contains(rejected)
+    });
+    terminal.resize(80, 24);
+    // A key that comes in the same moment as a new size is only seen with the next key.
+    terminal.wait_for("Busiest partition keys");
+    terminal.press("q");
+    assert_eq!(terminal.wait().exit_code(), 130);
+    let text = terminal.scrolled();
+    let whole: String = text.lines().collect();
+    assert!(
+        whole.contains(rejected) && whole.contains("failed as bad_request"),
+        "what went wrong stays readable:\n{text}"
+    );
+}
+
+/// The text of a screen without its lines and borders.
+fn unwrapped(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c == '│').filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Figures go in, a terminal's cells come out; keys, resizing and the terminal itself are the business of the edge.
 
+mod errors;
 mod plot;
 mod service;
 mod shared;
@@ -124,17 +125,18 @@ impl Screen {
 
     fn draw_messages(&self, frame: &mut Frame<'_>, area: Rect) {
         let block = Block::bordered().title(heading("Latest errors"));
-        let rows = usize::from(block.inner(area).height);
-        let mut lines: Vec<Line<'_>> = self.troubles(rows).into_iter().map(Line::from).collect();
+        let inner = block.inner(area);
+        let mut lines: Vec<Line<'_>> =
+            self.troubles(inner.width.into(), inner.height.into()).into_iter().map(Line::from).collect();
         if lines.is_empty() {
             lines.push(Line::from("none").style(quiet()));
         }
         frame.render_widget(Paragraph::new(lines).block(block), area);
     }
 
-    /// The latest failures and, above them, the latest messages, at most this many; the data has its say in half of the
-    /// lines at least.
-    fn troubles(&self, most: usize) -> Vec<String> {
+    /// The latest failures and, above them, the latest messages, in so many rows of this width; the data has its say in
+    /// half of the rows at least.
+    fn troubles(&self, width: usize, rows: usize) -> Vec<String> {
         let mut failures: Vec<_> = self
             .watched
             .services()
@@ -142,10 +144,16 @@ impl Screen {
             .flat_map(|service| service.latest_failures.iter().map(|failure| (service.service, failure)))
             .collect();
         failures.sort_by_key(|(_, failure)| failure.at);
-        let messages = self.messages.len().min(most.saturating_sub(failures.len()).max(most / 2));
-        let latest = failures.iter().rev().take(most - messages).rev();
-        let mut lines: Vec<String> = self.messages.iter().rev().take(messages).rev().cloned().collect();
-        lines.extend(latest.map(|(service, latest)| failed(*service, latest.row, &latest.failure)));
+        let failures: Vec<(ServiceName, String)> = failures
+            .iter()
+            .map(|(service, latest)| (*service, failed(*service, latest.row, &latest.failure)))
+            .collect();
+        let needed: usize = failures.iter().map(|(_, failure)| errors::rows_of(failure, width)).sum();
+        let messages = self.messages.len().min(rows.saturating_sub(needed).max(rows / 2));
+        let latest = self.messages.iter().rev().take(messages).rev();
+        let mut lines: Vec<String> =
+            latest.flat_map(|message| errors::latest(&[((), message.clone())], width, 1)).collect();
+        lines.extend(errors::latest(&failures, width, rows - messages));
         lines
     }
 
@@ -166,7 +174,9 @@ impl Screen {
         let (width, height) = SMALLEST;
         let advice = format!("{width} columns and {height} rows show more; q stops");
         lines.push(Line::from(self.notice.clone().unwrap_or(advice)).style(quiet()));
-        lines.extend(self.troubles(MESSAGES).into_iter().rev().map(|line| Line::from(line).style(bad())));
+        // The latest ones are all that there is room for.
+        let room = usize::from(area.height).saturating_sub(lines.len());
+        lines.extend(self.troubles(area.width.into(), room).into_iter().map(|line| Line::from(line).style(bad())));
         frame.render_widget(Paragraph::new(lines), area);
     }
 }

@@ -97,7 +97,7 @@ fn the_latest_failures_of_both_services_are_shown_in_the_order_of_time() {
         };
         moment.snapshot.services[service].latest_failures = rows.map(failed).into();
     }
-    let lines = Screen::new(sample::plan(), moment).troubles(3);
+    let lines = Screen::new(sample::plan(), moment).troubles(100, 3);
     let rows: Vec<&str> = lines.iter().filter_map(|line| line.split(' ').nth(3)).collect();
     assert_eq!(rows, ["2", "3", "4"], "{lines:?}");
 }
