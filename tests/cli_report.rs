@@ -95,6 +95,45 @@ fn a_run_is_drawn_as_one_page_at_its_end_and_just_the_same_later() {
 }
 
 #[test]
+fn the_verdicts_of_the_thresholds_are_on_the_page_of_a_run_that_has_some() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    summary(directory, "summary.json", &["--limit", "50", "--report", "without.html"]);
+    assert!(!page(directory, "without.html").contains("id=\"thresholds\""));
+    let thresholds = ["--fail-on", "failed>0", "--fail-on", "requested>10", "--report", "with.html"];
+    let mut output = run(directory, &[&["--limit", "50", "--summary-file", "s.json"], &thresholds[..]].concat());
+    assert_eq!(output.output().unwrap().status.code(), Some(1));
+    let output = report(directory, &["s.json", "-o", "later.html"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let page = page(directory, "with.html");
+    assert!(page == self::page(directory, "later.html"), "the pages differ");
+    let section = page.split("id=\"thresholds\"").nth(1).unwrap().split("</section>").next().unwrap();
+    assert!(page.contains("1 of 2 thresholds crossed."), "{section}");
+    for told in ["failed&gt;0", "event_hubs.failed", "cosmos_db.failed", "requested&gt;10", "<td>50</td>", "crossed"] {
+        assert!(section.contains(told), "no {told} in {section}");
+    }
+}
+
+#[test]
+fn flags_of_all_commands_may_stand_before_a_subcommand_and_a_file_may_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    summary(directory, "a.json", &["--limit", "50"]);
+    for arguments in [&["-v", "compare", "a.json", "a.json"][..], &["compare", "-v", "a.json", "a.json"]] {
+        let output = report(directory, arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    }
+    for arguments in [&["a.json", "compare", "a.json", "a.json"][..], &["-o", "x.html", "compare", "a.json", "a.json"]]
+    {
+        let output = report(directory, arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stdout(&output));
+        assert!(!stderr(&output).is_empty() && !directory.join("x.html").exists());
+    }
+    assert_eq!(report(directory, &[]).status.code(), Some(2));
+    assert_eq!(report(directory, &["a.json"]).status.code(), Some(2), "without -o");
+}
+
+#[test]
 fn what_is_foreign_is_shown_as_text_and_never_runs() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();

@@ -16,7 +16,8 @@ use super::CliError;
 
 /// What `txgen report` takes: a summary to draw, or a subcommand.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, arg_required_else_help = true)]
+#[command(subcommand_negates_reqs = true, arg_required_else_help = true)]
+#[command(override_usage = "txgen report [OPTIONS] --output <FILE> <FILE>\n       txgen report [OPTIONS] <COMMAND>")]
 #[command(after_help = "Examples:\n  \
     txgen run --emulator --summary-file summary.json && txgen report summary.json -o run.html\n  \
     txgen report compare before.json after.json\n  \
@@ -38,6 +39,12 @@ enum ReportCommand {
 
 /// Does what the command line asks for.
 pub(super) async fn execute(args: ReportArgs) -> Result<ExitCode, CliError> {
+    // clap could refuse this itself (`args_conflicts_with_subcommands`), but would then refuse `txgen report -v merge` too.
+    if args.command.is_some() && args.page.is_some() {
+        return Err(CliError::usage(anyhow::anyhow!(
+            "a file to draw and a subcommand: write one of them (a file that is named like a subcommand is written `./merge`)"
+        )));
+    }
     // Reading and writing files blocks; the thread is one that may.
     let job = tokio::task::spawn_blocking(move || match (args.command, args.page) {
         (Some(ReportCommand::Compare(args)), _) => compare::execute(&args),

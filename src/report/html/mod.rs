@@ -13,6 +13,7 @@ mod headline;
 mod keys;
 mod path;
 mod scale;
+mod thresholds;
 mod words;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -36,7 +37,9 @@ pub fn page(summary: &Summary) -> String {
                 @if let Some(data) = &summary.data { ", from " (data.file) }
             }
             (headline::verdict(summary))
+            (thresholds::badge(&summary.thresholds))
         }
+        (thresholds::section(&summary.thresholds))
         section id="comparison" {
             h2 { "Side by side" }
             (headline::comparison(summary))
