@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
 use txgen::cli::{Cli, CliError};
 
 /// Every transaction is allocated on one thread, sent on another and dropped on a third, which this allocator is good at: a
@@ -16,7 +15,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     without_backtraces_in_libraries();
-    let cli = Cli::parse();
+    let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     execute(cli).unwrap_or_else(|error| {
         error.tell();
         error.exit_code()

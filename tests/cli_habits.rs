@@ -60,7 +60,32 @@ fn every_command_has_help_with_examples_that_fits_a_terminal() {
 fn the_short_help_is_shorter_than_the_long_one() {
     let (short, long) = (stdout(&of(&["run", "-h"])), stdout(&of(&["run", "--help"])));
     assert!(short.lines().count() < long.lines().count());
-    assert!(!short.contains("--log-format") && long.contains("--log-format"));
+    for rare in ["--log-format", "--drain-timeout", "--event-hub-client", "--shard", "--max-pending", "--metrics"] {
+        assert!(!short.contains(rare) && long.contains(rare), "{rare}");
+    }
+    assert!(short.contains("see more with '--help'"), "{short}");
+    // As wide as it gets, so that the count does not depend on where the test runs.
+    assert!(short.lines().count() <= 66, "{} lines:\n{short}", short.lines().count());
+    let headings =
+        ["Options:", "Output:", "What to write to:", "Pace and length:", "Cosmos DB:", "Event Hubs:", "Examples:"];
+    let places: Vec<_> = headings.iter().map(|heading| short.find(&format!("\n{heading}\n"))).collect();
+    assert!(places.is_sorted() && places.iter().all(Option::is_some), "{places:?}: {short}");
+}
+
+#[test]
+fn a_mistyped_subcommand_is_answered_with_the_one_that_was_meant() {
+    for (arguments, meant) in [
+        (&["rnu"][..], "run"),
+        (&["verfiy", "--summary", "s.json"], "verify"),
+        (&["-v", "emualtor"], "emulator"),
+        (&["data", "genrate"], "generate"),
+    ] {
+        let output = of(arguments);
+        assert_eq!((output.status.code(), &*stdout(&output)), (Some(2), ""), "{arguments:?}");
+        let told = stderr(&output);
+        assert!(told.contains(&format!("a similar subcommand exists: '{meant}'")), "{arguments:?}: {told}");
+    }
+    assert!(!stderr(&of(&["start"])).contains("similar"));
 }
 
 #[test]

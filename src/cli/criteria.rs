@@ -20,7 +20,7 @@ pub(super) struct CriteriaArgs {
     #[arg(long, value_name = "FIGURE>NUMBER", help_heading = "When a run has failed")]
     fail_on: Vec<Threshold>,
     /// End the run early once this many transactions have failed, both services together
-    #[arg(long, value_name = "N", help_heading = "When a run has failed")]
+    #[arg(long, value_name = "N", help_heading = "When a run has failed", hide_short_help = true)]
     pub(super) max_failures: Option<NonZeroU64>,
 }
 

@@ -21,13 +21,15 @@ mod run;
 mod settings;
 mod sharing;
 mod signals;
+mod suggestion;
 mod tui;
 mod verify;
 mod watch;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::report::STYLES;
 
@@ -88,6 +90,16 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads a command line; its first argument is the program.
+    ///
+    /// # Errors
+    /// What is wrong with it, or the help or version that it asks for: fit to be printed, with an exit code of its own.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        Self::try_parse_from(&arguments)
+            .map_err(|error| suggestion::with_suggestion(error, &Self::command(), &arguments))
+    }
+
     /// Begins to log, as the flags and RUST_LOG say.
     ///
     /// # Errors
@@ -161,8 +173,6 @@ mod terminal;
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

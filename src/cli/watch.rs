@@ -30,10 +30,10 @@ pub(super) struct WatchArgs {
     #[arg(long, help_heading = "Output", conflicts_with_all = ["output", "quiet"])]
     tui: bool,
     /// Draw no progress lines, which are only drawn on a terminal anyway
-    #[arg(long, help_heading = "Output", conflicts_with = "tui")]
+    #[arg(long, help_heading = "Output", conflicts_with = "tui", hide_short_help = true)]
     no_progress: bool,
     /// Serve Prometheus metrics at this address while the run goes on; port 0 takes a free one
-    #[arg(long, help_heading = "Output", value_name = "ADDRESS", num_args = 0..=1, default_missing_value = metrics::DEFAULT_ADDRESS, value_parser = metrics::parse_address)]
+    #[arg(long, help_heading = "Output", value_name = "ADDRESS", num_args = 0..=1, default_missing_value = metrics::DEFAULT_ADDRESS, value_parser = metrics::parse_address, hide_short_help = true)]
     metrics: Option<SocketAddr>,
 }
 

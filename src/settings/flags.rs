@@ -21,7 +21,7 @@ pub struct RunFlags {
     pub only_event_hubs: bool,
 
     /// Wait before the first transaction: seconds, or a duration such as 1m [default: 0]
-    #[arg(long, value_name = "SECONDS", value_parser = value::seconds, help_heading = "Pace and length")]
+    #[arg(long, value_name = "SECONDS", value_parser = value::seconds, help_heading = "Pace and length", hide_short_help = true)]
     pub seconds_to_lead: Option<Duration>,
     /// Stop requesting after this time: seconds, or a duration such as 10m; 0 goes on until the data ends [default: 600]
     #[arg(long, value_name = "SECONDS", value_parser = value::seconds, help_heading = "Pace and length")]
@@ -36,10 +36,10 @@ pub struct RunFlags {
     #[arg(long = "loop", help_heading = "Pace and length")]
     pub repeat: bool,
     /// Transactions that may be pending (queued or in flight) at one service [default: 100000]
-    #[arg(long, value_name = "N", value_parser = value::pending, help_heading = "Pace and length")]
+    #[arg(long, value_name = "N", value_parser = value::pending, help_heading = "Pace and length", hide_short_help = true)]
     pub max_pending: Option<NonZeroUsize>,
     /// How long a stopped run waits for what is in flight [default: 30s]
-    #[arg(long, value_name = "DURATION", value_parser = value::duration, help_heading = "Pace and length")]
+    #[arg(long, value_name = "DURATION", value_parser = value::duration, help_heading = "Pace and length", hide_short_help = true)]
     pub drain_timeout: Option<Duration>,
 
     /// The account, such as `https://ACCOUNT.documents.azure.com:443/`
@@ -58,23 +58,23 @@ pub struct RunFlags {
     #[arg(long, value_name = "DURATION", value_parser = value::time_to_live, help_heading = "Cosmos DB")]
     pub ttl: Option<u32>,
     /// Requests in flight to Cosmos DB at most [default: 128]
-    #[arg(long, value_name = "N", value_parser = value::in_flight, help_heading = "Cosmos DB")]
+    #[arg(long, value_name = "N", value_parser = value::in_flight, help_heading = "Cosmos DB", hide_short_help = true)]
     pub max_in_flight_cosmos: Option<NonZeroUsize>,
     /// How long one transaction waits out throttling (429) before it fails [default: 120s]
-    #[arg(long, value_name = "DURATION", value_parser = value::duration, help_heading = "Cosmos DB")]
+    #[arg(long, value_name = "DURATION", value_parser = value::duration, help_heading = "Cosmos DB", hide_short_help = true)]
     pub throttle_wait: Option<Duration>,
 
     /// Requests in flight to Event Hubs at most, over all connections [default: 1000]
-    #[arg(long, value_name = "N", value_parser = value::in_flight, help_heading = "Event Hubs")]
+    #[arg(long, value_name = "N", value_parser = value::in_flight, help_heading = "Event Hubs", hide_short_help = true)]
     pub max_in_flight_event_hubs: Option<NonZeroUsize>,
     /// Which client sends [default: pipelined]
-    #[arg(long, value_name = "CLIENT", value_enum, help_heading = "Event Hubs")]
+    #[arg(long, value_name = "CLIENT", value_enum, help_heading = "Event Hubs", hide_short_help = true)]
     pub event_hub_client: Option<EventHubClient>,
     /// What carries AMQP [default: tcp]
     #[arg(long, value_name = "TRANSPORT", value_enum, help_heading = "Event Hubs")]
     pub event_hub_transport: Option<EventHubTransport>,
     /// Connections to each event hub, 1 to 8 [default: 2]
-    #[arg(long, value_name = "N", value_parser = value::connections, help_heading = "Event Hubs")]
+    #[arg(long, value_name = "N", value_parser = value::connections, help_heading = "Event Hubs", hide_short_help = true)]
     pub event_hub_connections: Option<NonZeroUsize>,
 }
 
