@@ -1,5 +1,7 @@
 //! CSV rows out of a stream, in bounded memory, each with its line number.
 //!
+//! A line is what editors call one: it ends with a line feed, with a carriage return, or with both.
+//!
 //! The parser is csv-core's. What is added is what a file from the wild needs: a row has a greatest length, and a quote
 //! that is opened but never closed costs the row that it is in, not the rest of the file.
 
@@ -40,9 +42,13 @@ pub(super) struct Rows {
     next: usize,
     /// The line of that byte.
     next_line: u64,
+    /// Whether a carriage return is right before it: a line feed there ends no other line.
+    after_return: bool,
     /// The current row.
     row: usize,
     row_line: u64,
+    /// The lines that end in it.
+    row_breaks: u64,
     text: Vec<u8>,
     text_length: usize,
     ends: Vec<usize>,
@@ -61,8 +67,10 @@ impl Rows {
             filled: 0,
             next: 0,
             next_line: 1,
+            after_return: false,
             row: 0,
             row_line: 1,
+            row_breaks: 0,
             text: vec![0; 4096],
             text_length: 0,
             ends: vec![0; 64],
@@ -94,14 +102,24 @@ impl Rows {
     pub(super) fn has_more(&mut self) -> io::Result<bool> {
         loop {
             let blank = self.peek(1)?.iter().take_while(|&&byte| byte == b'\n' || byte == b'\r').count();
-            let blank = &self.buffer[self.next..self.next + blank];
-            self.next_line += line_breaks(blank);
-            self.next += blank.len();
+            self.pass(blank);
             self.start_row();
             if self.next < self.filled || self.at_end {
                 return Ok(self.next < self.filled);
             }
         }
+    }
+
+    /// Passes over so many bytes, and gives the lines that end in them.
+    fn pass(&mut self, bytes: usize) -> u64 {
+        let passed = &self.buffer[self.next..self.next + bytes];
+        let breaks = line_breaks(passed) - u64::from(self.after_return && passed.starts_with(b"\n"));
+        if let Some(last) = passed.last() {
+            self.after_return = *last == b'\r';
+        }
+        self.next += bytes;
+        self.next_line += breaks;
+        breaks
     }
 
     /// The next row; blank lines are no rows.
@@ -110,7 +128,6 @@ impl Rows {
             return Ok(None);
         }
         (self.text_length, self.cells) = (0, 0);
-        self.parser.set_line(0);
         loop {
             let (result, read, written, ended) = self.parser.read_record(
                 &self.buffer[self.next..self.filled],
@@ -124,7 +141,9 @@ impl Rows {
                 ReadRecordResult::OutputFull => self.text.resize(self.text.len() * 2, 0),
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
                 ReadRecordResult::Record => {
-                    self.next_line = self.row_line + self.parser.line();
+                    let length = self.next - self.row;
+                    self.take_back();
+                    self.row_breaks = self.pass(length);
                     return Ok(Some(Found::Row { line: self.row_line }));
                 }
                 // The parser takes an empty input for the end of the stream, and says `InputEmpty` before.
@@ -161,7 +180,8 @@ impl Rows {
     /// a line's end is never closed, or is closed in the middle of what must be another cell.
     pub(super) fn has_stray_quote(&self) -> bool {
         let row = &self.buffer[self.row..self.next];
-        row.trim_ascii_end().contains(&b'\n') && !is_well_quoted(row, self.separator)
+        let own_end = u64::from(row.ends_with(b"\n") || row.ends_with(b"\r"));
+        self.row_breaks > own_end && !is_well_quoted(row, self.separator)
     }
 
     /// How many cells the current row has.
@@ -177,10 +197,10 @@ impl Rows {
     /// over and over.
     pub(super) fn give_up_first_line(&mut self) -> bool {
         let row = &self.buffer[self.row..self.next];
-        match row.iter().position(|&byte| byte == b'\n') {
-            Some(end) if end + 1 < row.len() => {
-                self.next = self.row + end + 1;
-                self.next_line = self.row_line + 1;
+        match first_line(row) {
+            Some(length) if length < row.len() => {
+                self.take_back();
+                self.pass(length);
                 self.parser.reset();
                 true
             }
@@ -190,24 +210,26 @@ impl Rows {
 
     /// Takes the current row back, to read it with another separator.
     pub(super) fn again_with(&mut self, separator: u8) {
-        (self.next, self.next_line) = (self.row, self.row_line);
+        self.take_back();
         self.separator = separator;
         self.parser = parser(separator);
+    }
+
+    /// Goes back to the start of the current row, which no line break is right before that counts on.
+    fn take_back(&mut self) {
+        (self.next, self.next_line, self.after_return) = (self.row, self.row_line, false);
     }
 
     /// Passes over the rest of the current row's first line, however long it is.
     fn skip_line(&mut self) -> io::Result<()> {
         self.parser.reset();
-        self.next = self.row;
+        self.take_back();
         loop {
-            match self.buffer[self.next..self.filled].iter().position(|&byte| byte == b'\n') {
-                Some(end) => {
-                    self.next += end + 1;
-                    self.next_line = self.row_line + 1;
-                    return Ok(());
-                }
-                None => self.next = self.filled,
+            if let Some(length) = first_line(&self.buffer[self.next..self.filled]) {
+                self.pass(length);
+                return Ok(());
             }
+            self.next = self.filled;
             self.row = self.next;
             if self.at_end {
                 return Ok(());
@@ -270,8 +292,22 @@ fn is_well_quoted(row: &[u8], separator: u8) -> bool {
     }
 }
 
+/// The lines that end in these bytes.
 fn line_breaks(bytes: &[u8]) -> u64 {
-    bytes.iter().map(|&byte| u64::from(byte == b'\n')).sum()
+    let count = |byte: u8| bytes.iter().map(|found| u64::from(*found == byte)).sum::<u64>();
+    let returns = count(b'\r');
+    let both = if returns == 0 {
+        0
+    } else {
+        bytes.iter().zip(bytes.iter().skip(1)).map(|pair| u64::from(pair == (&b'\r', &b'\n'))).sum()
+    };
+    count(b'\n') + returns - both
+}
+
+/// How long the first of these lines is, its line break included; `None` where it does not end.
+fn first_line(bytes: &[u8]) -> Option<usize> {
+    let end = bytes.iter().position(|&byte| byte == b'\n' || byte == b'\r')?;
+    Some(end + if bytes[end..].starts_with(b"\r\n") { 2 } else { 1 })
 }
 
 #[cfg(test)]
@@ -316,6 +352,37 @@ mod tests {
             let rows = read("a,b\r\n\r\n\n1,\"2\r\n\"\"3\"\"\"\n4,\n", at_a_time);
             assert_eq!(rows, lines(&[(1, "a|b"), (4, "1|2\r\n\"3\""), (6, "4|")]), "{at_a_time}");
         }
+    }
+
+    #[test]
+    fn a_line_ends_with_a_line_feed_a_carriage_return_or_both() {
+        for at_a_time in [1, 2, 3, 5, 1000] {
+            let rows = read("a\rb\r\rc\r\nd\n\re\n\nf\r\n\r\n\"g\rg\nh\r\ni\"\rj", at_a_time);
+            let expected =
+                [(1, "a"), (2, "b"), (4, "c"), (5, "d"), (7, "e"), (9, "f"), (11, "g\rg\nh\r\ni"), (15, "j")];
+            assert_eq!(rows, lines(&expected), "{at_a_time}");
+        }
+    }
+
+    #[test]
+    fn what_an_open_quote_swallowed_is_read_again_where_carriage_returns_part_the_rows() {
+        for at_a_time in [1, 7, 1000] {
+            let mut rows = Rows::new(Box::new(Drip(b"a,b\r1,\"2\r3,4\r5,6\r", at_a_time)), b',');
+            assert_eq!(rows.advance().unwrap(), Some(Found::Row { line: 1 }));
+            assert!(!rows.has_stray_quote());
+            assert_eq!(rows.advance().unwrap(), Some(Found::Row { line: 2 }));
+            assert!(rows.has_stray_quote() && rows.give_up_first_line());
+            let rest = all(&mut rows);
+            assert_eq!(rest, [(3, vec!["3".to_owned(), "4".to_owned()]), (4, vec!["5".to_owned(), "6".to_owned()])]);
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_too_long_ends_with_its_line_where_carriage_returns_part_the_rows() {
+        let endless = io::repeat(b'x').take(3 << 20).chain(&b"\ra,b\r"[..]);
+        let mut rows = Rows::new(Box::new(endless), b',');
+        assert_eq!(rows.advance().unwrap(), Some(Found::TooLong { line: 1 }));
+        assert_eq!(all(&mut rows), [(2, vec!["a".to_owned(), "b".to_owned()])]);
     }
 
     #[test]
