@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::recorder::Event;
+use super::witness::Witness;
 use super::*;
 use crate::report::{blocks, totals};
 use crate::service::{Attempts, Failure, FailureKind, Receipt, ServiceName};
@@ -164,11 +165,12 @@ impl Scene {
         cosmos_db: Arc<impl Service>,
         limits: (usize, usize),
     ) -> Self {
-        Self::with_max_failures(None, settings, rows, event_hubs, cosmos_db, limits)
+        Self::guarded((None, None), settings, rows, event_hubs, cosmos_db, limits)
     }
 
-    fn with_max_failures(
-        max_failures: Option<NonZeroU64>,
+    /// A run that so many failures end, and that somebody sees every transaction of.
+    pub(super) fn guarded(
+        (max_failures, witness): (Option<NonZeroU64>, Option<Arc<dyn Witness>>),
         settings: RunSettings,
         rows: Vec<Row>,
         event_hubs: Arc<impl Service>,
@@ -180,7 +182,8 @@ impl Scene {
         let stats = Stats::new(names.into_iter().zip(turbulences.iter().cloned()), Instant::now());
         let (sender, events) = mpsc::channel(1000);
         let stop = Stop::default();
-        let recorder = Arc::new(Recorder::new(stats, sender).with_max_failures(max_failures, stop.clone()));
+        let recorder = Recorder::new(stats, sender).with_witness(witness);
+        let recorder = Arc::new(recorder.with_max_failures(max_failures, stop.clone()));
         let mut run = Run::new(run_id(), settings, Feed::of(rows), recorder, stop.clone());
         let [a, b] = turbulences;
         run.add_service(event_hubs, NonZeroUsize::new(limits.0).unwrap(), a);
@@ -445,7 +448,7 @@ async fn a_hopeless_run_ends_at_the_most_failures_that_were_allowed() {
     };
     let services = (Fake::new(ServiceName::EventHubs, refusing), Fake::new(ServiceName::CosmosDb, refusing));
     let most = NonZeroU64::new(20);
-    let scene = Scene::with_max_failures(most, settings(), rows(100_000), services.0, services.1, (8, 8));
+    let scene = Scene::guarded((most, None), settings(), rows(100_000), services.0, services.1, (8, 8));
     let (summary, _) = scene.play().await;
     assert_eq!(summary.stop_reason, StopReason::TooManyFailures);
     assert!(!summary.interrupted);
