@@ -65,6 +65,22 @@ fn a_run_through_faults_at_both_services_loses_nothing() {
 }
 
 #[test]
+fn trouble_ends_at_a_signal_and_a_run_recovers() {
+    let directory = tempfile::tempdir().unwrap();
+    let faults = ["--fault", "event_hubs:server-busy:100%", "--fault", "cosmos_db:503:100%"];
+    let mut emulator = Emulator::start(directory.path(), &faults);
+    assert_eq!(
+        run(directory.path(), &["--limit", "20", "--seconds-to-run", "1", "--drain-timeout", "0s"]).status.code(),
+        Some(1)
+    );
+    emulator.end_trouble();
+    let output = run(directory.path(), &["--limit", "20"]);
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+    let (summary, _) = emulator.end();
+    assert_eq!((&summary["event_hubs"]["events"], &summary["cosmos_db"]["documents"]), (&json!(20), &json!(20)));
+}
+
+#[test]
 fn a_fault_at_one_service_leaves_the_other_alone() {
     let directory = tempfile::tempdir().unwrap();
     let emulator = Emulator::start(directory.path(), &["--fault", "event_hubs:delay=1ms:100%"]);

@@ -13,7 +13,7 @@ use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context as _, anyhow};
 
 use super::output::tell;
-use super::signals::Signals;
+use super::signals::{Relief, Signals};
 use super::{CliError, FAILED};
 use crate::emulator::cosmos::CosmosEmulator;
 use crate::emulator::event_hubs::EventHubsEmulator;
@@ -25,6 +25,7 @@ use words::{Ready, Summary};
 /// Serves until it is told to end.
 pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
     let mut signals = Signals::new().context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
+    let relief = Relief::new().context("cannot listen for SIGUSR1").map_err(CliError::failed)?;
     args.check().map_err(CliError::usage)?;
     // A file that cannot be written fails before anything is served.
     let settings_out = args.settings_out.clone().map(SettingsOut::new).transpose().map_err(CliError::usage)?;
@@ -45,7 +46,10 @@ pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
     }
     let printed = print(args.output, &ready.show(args.output));
     if printed.is_ok() {
-        signals.next().await;
+        tokio::select! {
+            () = signals.next() => {}
+            never = relief.each(|| emulators.end_faults()) => match never {},
+        }
     }
     let summary = emulators.summary();
     if args.output == OutputFormat::Text {
@@ -88,6 +92,12 @@ impl Pair {
 
     fn summary(&self) -> Summary {
         Summary::new(&self.event_hubs, &self.cosmos_db)
+    }
+
+    fn end_faults(&self) {
+        self.event_hubs.end_faults();
+        self.cosmos_db.end_faults();
+        tell("The trouble is over: no fault strikes any more.");
     }
 
     async fn stop(&self) {

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: once to finish in order, twice to stop at once.
+//! Ctrl-C and SIGTERM: once to finish in order, twice to stop at once. SIGUSR1: the end of trouble on purpose.
 
 use tokio::signal;
 use tokio::task::JoinHandle;
@@ -55,5 +55,27 @@ impl Signals {
         }
         #[cfg(windows)]
         self.interrupt.recv().await;
+    }
+}
+
+/// The signal that ends trouble on purpose: SIGUSR1, where there is such a thing.
+pub(super) struct Relief(#[cfg(unix)] signal::unix::Signal);
+
+impl Relief {
+    /// Takes the signal over from the operating system's default.
+    pub(super) fn new() -> std::io::Result<Self> {
+        #[cfg(unix)]
+        return Ok(Self(signal::unix::signal(signal::unix::SignalKind::user_defined1())?));
+        #[cfg(not(unix))]
+        Ok(Self())
+    }
+
+    /// Calls `each` whenever the signal comes, for ever.
+    pub(super) async fn each(mut self, each: impl Fn()) -> std::convert::Infallible {
+        #[cfg(unix)]
+        while self.0.recv().await.is_some() {
+            each();
+        }
+        std::future::pending().await
     }
 }

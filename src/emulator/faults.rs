@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -276,6 +277,7 @@ pub struct Strike {
 #[derive(Debug, Default)]
 pub struct FaultPlan {
     courses: Vec<Course>,
+    over: AtomicBool,
 }
 
 /// One rule, on its course.
@@ -304,11 +306,19 @@ impl FaultPlan {
             random.set_stream(stream(rule.fault, before));
             Course { rule: (*rule).clone(), state: Mutex::new(State { random, seen: 0, happened: 0 }) }
         };
-        Self { courses: rules.iter().enumerate().map(course).collect() }
+        Self { courses: rules.iter().enumerate().map(course).collect(), over: AtomicBool::new(false) }
+    }
+
+    /// Ends the trouble: nothing strikes any more. What was deleted, or waits already, stays so.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
     }
 
     /// What happens to the next request. Where several rules strike, the one that was given first does.
     pub fn strike(&self) -> Option<Strike> {
+        if self.over.load(Ordering::Relaxed) {
+            return None;
+        }
         // Each course takes its turn whether or not another has struck: its own requests stay the same ones.
         let strikes: Vec<_> = self.courses.iter().map(Course::next).collect();
         let first = strikes.iter().position(Option::is_some)?;
@@ -425,6 +435,15 @@ mod tests {
             let struck = course(&plan(&[rule], ServiceName::CosmosDb), 5);
             assert_eq!(struck.iter().map(Option::is_some).collect::<Vec<_>>(), expected, "{rule}");
         }
+    }
+
+    #[test]
+    fn trouble_that_was_ended_strikes_no_more() {
+        let plan = plan(&["drop:@2+", "503:100%"], ServiceName::CosmosDb);
+        assert!(course(&plan, 3).iter().all(Option::is_some));
+        plan.end();
+        assert!(course(&plan, 3).iter().all(Option::is_none));
+        assert_eq!(plan.happened().iter().map(|(_, count)| count).sum::<u64>(), 3);
     }
 
     #[test]

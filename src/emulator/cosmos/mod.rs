@@ -191,6 +191,11 @@ impl CosmosEmulator {
         self.faults.happened()
     }
 
+    /// Ends the trouble that was made on purpose: no fault strikes any more.
+    pub fn end_faults(&self) {
+        self.faults.end();
+    }
+
     /// The documents of a container as they were sent, without the system properties; `None` when there is no such
     /// container. It copies them all: for tests.
     #[must_use]

@@ -207,6 +207,12 @@ impl EventHubsEmulator {
         self.namespace.faults.happened()
     }
 
+    /// Ends the trouble that was made on purpose: no fault strikes any more.
+    pub fn end_faults(&self) {
+        self.namespace.faults.end();
+        self.namespace.tokens_to_refuse.store(0, Ordering::Relaxed);
+    }
+
     /// The events that a partition holds, copied; empty when there is no such hub or partition.
     #[must_use]
     pub fn events(&self, hub: &str, partition: u32) -> Vec<InspectedEvent> {
