@@ -31,7 +31,9 @@ use crate::verify::report::Verification;
 use crate::verify::subject::{Part, Subject};
 
 /// Clocks differ, and a run's first events may look older than the run: reading starts so much earlier.
-const SLACK: Duration = Duration::from_secs(5 * 60);
+const SLACK: time::Duration = time::Duration::minutes(5);
+/// Before everything that a hub holds.
+const FIRST_EVENT: i64 = 0;
 
 /// What `txgen verify` takes.
 #[derive(Debug, Args)]
@@ -74,6 +76,9 @@ pub(super) struct VerifyArgs {
     /// What carries AMQP
     #[arg(long, value_name = "TRANSPORT", value_enum, default_value_t)]
     event_hub_transport: EventHubTransport,
+    /// Tell the first N rows of each kind of finding one by one, 10000 at most
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    first: u16,
     /// How to show what was found
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     output: VerifyFormat,
@@ -152,7 +157,7 @@ async fn verify(args: &VerifyArgs, cancel: CancellationToken) -> Result<Verifica
                 read_event_hubs(args, &subject, &expected, &listeners, &ambiguous, &progress).await
             }
             (ServiceName::CosmosDb, Some(settings)) => {
-                read_cosmos_db(settings, &expected, &ambiguous, &progress, cancel.clone())
+                read_cosmos_db(args, settings, &expected, &ambiguous, &progress, cancel.clone())
                     .await
                     .map(|found| vec![found])
             }
@@ -309,34 +314,45 @@ async fn read_event_hubs(
     ambiguous: &Rows,
     progress: &Progress,
 ) -> Result<Vec<Findings>, ConnectError> {
-    let since = subject.started_at - SLACK;
+    let since = subject.started_at.saturating_sub(SLACK);
     let since = i64::try_from(since.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
     let mut found = Vec::new();
     for Listener { hub, key } in listeners {
         let port = hub.port.map(|port| format!(":{port}")).unwrap_or_default();
         let place = format!("{} at {}{port}", hub.hub, hub.host);
-        progress.next(Step {
-            place: ServiceName::EventHubs.to_string(),
-            counted: "events of the run read",
-            expected: Some(expected.count(ServiceName::EventHubs)),
-            detail: place.clone(),
-        });
-        let mut reconciler = Reconciler::new(expected, ServiceName::EventHubs);
-        let mut take = |event: StoredEvent| {
-            if let Some(stored) = Stored::of_json(&event.body, subject.run) {
-                let key = event.partition_key.as_deref();
-                reconciler.take(&Item { stored, key, partition: Some(event.partition) });
-                progress.count(reconciler.read());
+        let mut reconciler;
+        let mut since = since;
+        loop {
+            progress.next(Step {
+                place: ServiceName::EventHubs.to_string(),
+                counted: "events of the run read",
+                expected: Some(expected.count(ServiceName::EventHubs)),
+                detail: place.clone(),
+            });
+            reconciler = Reconciler::new(expected, ServiceName::EventHubs, args.first.into());
+            let mut take = |event: StoredEvent| {
+                if let Some(stored) = Stored::of_json(&event.body, subject.run) {
+                    let key = event.partition_key.as_deref();
+                    reconciler.take(&Item { stored, key, partition: Some(event.partition) });
+                    progress.count(reconciler.read());
+                }
+            };
+            let start = (args.consumer_group.as_str(), since);
+            event_hubs::read_back(hub, args.event_hub_transport, start, key.name(), &mut take).await?;
+            if since == FIRST_EVENT || reconciler.missing() <= subject.not_stored(ServiceName::EventHubs) {
+                break;
             }
-        };
-        let start = (args.consumer_group.as_str(), since);
-        event_hubs::read_back(hub, args.event_hub_transport, start, key.name(), &mut take).await?;
+            // The run's clock may have been wrong by more than the slack: before any event is called lost, all of the
+            // hub is looked through.
+            since = FIRST_EVENT;
+        }
         found.push(reconciler.finish(place, ambiguous));
     }
     Ok(found)
 }
 
 async fn read_cosmos_db(
+    args: &VerifyArgs,
     settings: &CosmosDbSettings,
     expected: &Expected,
     ambiguous: &Rows,
@@ -352,7 +368,7 @@ async fn read_cosmos_db(
     });
     let reader = Reader::connect(settings, cancel).await?;
     let run = expected.run();
-    let mut reconciler = Reconciler::new(expected, ServiceName::CosmosDb);
+    let mut reconciler = Reconciler::new(expected, ServiceName::CosmosDb, args.first.into());
     let mut take = |key: &str, document: Document| {
         if let Some(stored) = Stored::of(&document, run) {
             reconciler.take(&Item { stored, key: Some(key), partition: None });
@@ -401,7 +417,7 @@ fn remarks(subject: &Subject, found: &BTreeMap<ServiceName, Vec<Findings>>) -> V
         } else if missing > 0 && not_stored > 0 {
             remarks.push(format!("{service}: the run itself tells of {not_stored} that it did not store."));
         }
-        let expires = subject.started_at + Duration::from_secs(subject.ttl_seconds().into());
+        let expires = subject.started_at.saturating_add(time::Duration::seconds(subject.ttl_seconds().into()));
         if *service == ServiceName::CosmosDb && missing > 0 && expires < time::OffsetDateTime::now_utc() {
             remarks.push(format!("{service}: the documents of the run have expired since {expires}."));
         }

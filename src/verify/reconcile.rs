@@ -9,9 +9,6 @@ use super::expected::Expected;
 use crate::service::ServiceName;
 use crate::stats::Rows;
 
-/// Rows of one kind that are told one by one: the first ones.
-const TOLD: usize = 10;
-
 /// Something that was read back.
 #[derive(Clone, Copy, Debug)]
 pub struct Item<'a> {
@@ -97,22 +94,28 @@ impl Findings {
 }
 
 /// The first rows of a kind, while they are collected in any order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Collected {
     count: u64,
     first: BTreeMap<u64, String>,
+    /// So many rows are kept, no more.
+    told: usize,
 }
 
 impl Collected {
+    fn new(told: usize) -> Self {
+        Self { count: 0, first: BTreeMap::new(), told }
+    }
+
     fn add(&mut self, row: u64, detail: impl FnOnce() -> String) {
         self.count += 1;
         self.keep(row, detail);
     }
 
     fn keep(&mut self, row: u64, detail: impl FnOnce() -> String) {
-        if self.first.len() < TOLD || self.first.last_key_value().is_some_and(|(last, _)| row < *last) {
+        if self.first.len() < self.told || self.first.last_key_value().is_some_and(|(last, _)| row < *last) {
             self.first.entry(row).or_insert_with(detail);
-            if self.first.len() > TOLD {
+            if self.first.len() > self.told {
                 self.first.pop_last();
             }
         }
@@ -141,6 +144,7 @@ mod seen {
 pub struct Reconciler<'a> {
     expected: &'a Expected,
     service: ServiceName,
+    told: usize,
     seen: Vec<u8>,
     read: u64,
     different: Collected,
@@ -152,18 +156,19 @@ pub struct Reconciler<'a> {
 }
 
 impl<'a> Reconciler<'a> {
-    /// Nothing read yet.
+    /// Nothing read yet. So many rows of each kind, the first ones, are told one by one in the end.
     #[must_use]
-    pub fn new(expected: &'a Expected, service: ServiceName) -> Self {
+    pub fn new(expected: &'a Expected, service: ServiceName, told: usize) -> Self {
         Self {
             expected,
             service,
+            told,
             seen: vec![0; expected.end()],
             read: 0,
-            different: Collected::default(),
-            ttl_wrong: Collected::default(),
-            wrong_partition: Collected::default(),
-            unexpected: Collected::default(),
+            different: Collected::new(told),
+            ttl_wrong: Collected::new(told),
+            wrong_partition: Collected::new(told),
+            unexpected: Collected::new(told),
             partitions: HashMap::new(),
         }
     }
@@ -177,7 +182,17 @@ impl<'a> Reconciler<'a> {
     /// Whether a row that must be there was not taken so far.
     #[must_use]
     pub fn lacks_any(&self) -> bool {
-        self.expected.rows_of(self.service).any(|row| self.marks(row) & seen::ONCE == 0)
+        self.lacking().next().is_some()
+    }
+
+    /// How many rows that must be there were not taken so far.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.lacking().count() as u64
+    }
+
+    fn lacking(&self) -> impl Iterator<Item = u64> {
+        self.expected.rows_of(self.service).filter(|row| self.marks(*row) & seen::ONCE == 0)
     }
 
     /// Takes one.
@@ -218,7 +233,8 @@ impl<'a> Reconciler<'a> {
         }
         if let Some(partition) = item.partition.filter(|_| !has_wrong_key) {
             let detail = || format!("`{}` on partition {partition}", expected.key(key));
-            self.partitions.entry((key, partition)).or_default().add(row, detail);
+            let told = self.told;
+            self.partitions.entry((key, partition)).or_insert_with(|| Collected::new(told)).add(row, detail);
         }
         if let Some(seen) = usize::try_from(row).ok().and_then(|place| self.seen.get_mut(place)) {
             *seen = marks;
@@ -234,9 +250,9 @@ impl<'a> Reconciler<'a> {
     pub fn finish(mut self, place: String, ambiguous: &Rows) -> Findings {
         let wrong_keys = self.wrong_partition.count;
         self.settle_partitions();
-        let mut missing = Collected::default();
-        let mut duplicated = Collected::default();
-        let mut excused = Collected::default();
+        let mut missing = Collected::new(self.told);
+        let mut duplicated = Collected::new(self.told);
+        let mut excused = Collected::new(self.told);
         let (mut expected, mut present, mut intact) = (0, 0, 0);
         for row in self.expected.rows_of(self.service) {
             expected += 1;
@@ -323,7 +339,7 @@ mod tests {
 
     fn reconcile(items: impl IntoIterator<Item = Item<'static>>, ambiguous: &[u64]) -> Findings {
         let expected = expected();
-        let mut reconciler = Reconciler::new(&expected, ServiceName::EventHubs);
+        let mut reconciler = Reconciler::new(&expected, ServiceName::EventHubs, 10);
         items.into_iter().for_each(|item| reconciler.take(&item));
         let mut rows = Rows::default();
         ambiguous.iter().for_each(|row| rows.insert(*row));
@@ -353,6 +369,16 @@ mod tests {
         assert_eq!(rows(&findings.missing), [1, 2, 3, 4, 5, 6, 8, 9, 10, 11]);
         assert_eq!(findings.missing.first[0].id, "0b5c1f6e-93d2-8a47-8000-000000000001");
         assert!(!findings.is_good());
+    }
+
+    #[test]
+    fn so_many_rows_of_each_kind_are_told_as_were_asked_for() {
+        let expected = expected();
+        for (told, rows) in [(0, 0), (3, 3), (100, 19)] {
+            let findings =
+                Reconciler::new(&expected, ServiceName::EventHubs, told).finish("hub".to_owned(), &Rows::default());
+            assert_eq!((findings.missing.count, findings.missing.first.len()), (19, rows), "{told}");
+        }
     }
 
     #[test]
