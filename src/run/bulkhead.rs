@@ -173,7 +173,9 @@ impl Inner {
 }
 
 fn abandoned(attempts: &Attempts<'_>) -> Failure {
-    let failure = Failure::new(FailureKind::Abandoned, "the run was stopped before the service answered");
+    let setback = attempts.latest_setback().map(|why| format!("; before that: {why}")).unwrap_or_default();
+    let failure =
+        Failure::new(FailureKind::Abandoned, format!("the run was stopped before the service answered{setback}"));
     let may_be_stored = attempts.may_be_stored();
     if attempts.is_outstanding() {
         attempts.ambiguous();
@@ -185,4 +187,22 @@ fn panicked(attempts: &Attempts<'_>) -> Failure {
     let failure =
         Failure::new(FailureKind::Internal, "the task that sent it panicked; this is a defect, please report it");
     if attempts.may_be_stored() { failure.ambiguous() } else { failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_up_says_why_its_latest_attempt_came_to_nothing() {
+        let turbulence = Turbulence::default();
+        let attempts = Attempts::new(&turbulence);
+        assert_eq!(abandoned(&attempts).message, "the run was stopped before the service answered");
+        attempts.setback(&"busy");
+        attempts.setback(&"cannot reach ns:5671: no such name");
+        assert_eq!(
+            abandoned(&attempts).message,
+            "the run was stopped before the service answered; before that: cannot reach ns:5671: no such name"
+        );
+    }
 }

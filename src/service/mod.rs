@@ -11,6 +11,7 @@ pub mod event_hubs;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -239,13 +240,14 @@ pub struct Attempts<'a> {
     of_service: &'a Turbulence,
     outstanding: AtomicU64,
     lost: AtomicBool,
+    setback: Mutex<Option<String>>,
 }
 
 impl<'a> Attempts<'a> {
     /// No attempt yet; what is told is also counted in `of_service`.
     #[must_use]
     pub fn new(of_service: &'a Turbulence) -> Self {
-        Self { of_service, outstanding: AtomicU64::new(0), lost: AtomicBool::new(false) }
+        Self { of_service, outstanding: AtomicU64::new(0), lost: AtomicBool::new(false), setback: Mutex::default() }
     }
 
     /// A request is about to leave: from now on its answer is outstanding.
@@ -274,6 +276,17 @@ impl<'a> Attempts<'a> {
     /// The transaction is about to be sent again, for another reason than throttling.
     pub fn resent(&self) {
         self.of_service.resent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An attempt came to nothing, or cannot even be made yet, and there will be another: why, on one line without secrets.
+    pub fn setback(&self, why: &impl fmt::Display) {
+        *self.setback.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_string());
+    }
+
+    /// Why the latest attempt that failed did.
+    #[must_use]
+    pub fn latest_setback(&self) -> Option<String> {
+        self.setback.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether the transaction may have been stored if it is given up now: an answer is outstanding, or never came.

@@ -151,13 +151,18 @@ impl Course {
             Err(Setback::Conflict(failure) | Setback::Refused(failure)) => Next::Settle(Err(self.marked(failure))),
             Err(Setback::Throttled { retry_after, failure }) => {
                 attempts.throttled();
+                attempts.setback(&failure);
                 match self.patience.after_throttling(now, retry_after) {
                     Some(wait) => Next::WaitOut(wait),
                     None => Next::Settle(Err(self.marked(failure))),
                 }
             }
-            Err(Setback::Lost(failure)) => self.repeat_or_give_up(true, failure, jitter),
+            Err(Setback::Lost(failure)) => {
+                attempts.setback(&failure);
+                self.repeat_or_give_up(true, failure, jitter)
+            }
             Err(Setback::Transient { may_be_stored, failure }) => {
+                attempts.setback(&failure);
                 self.repeat_or_give_up(may_be_stored, failure, jitter)
             }
         }

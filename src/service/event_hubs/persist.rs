@@ -79,6 +79,7 @@ impl Trouble {
         if elapsed + wait > bound {
             return Err(at_the_end(setback, so_far.tries, elapsed).into_failure(so_far.ambiguous));
         }
+        attempts.setback(&setback);
         Box::pin(sleep(wait)).await;
         if setback.retry == Retry::Resend && setback.left {
             attempts.resent();

@@ -114,7 +114,9 @@ impl Pipelined {
     async fn attempt(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<(), Setback> {
         let deadline = Instant::now() + self.patience.attempt;
         loop {
-            let place = timeout_at(deadline, self.pool.enter()).await.unwrap_or_else(|_| Err(self.no_lane()))?;
+            let place = timeout_at(deadline, self.pool.enter(&|why| attempts.setback(why)))
+                .await
+                .unwrap_or_else(|_| Err(self.no_lane()))?;
             let reserved = timeout_at(deadline, place.reserve()).await;
             let Some(permit) = reserved.map_err(|_| Setback::not_sent(FailureKind::Timeout, "no credit in time"))?
             else {

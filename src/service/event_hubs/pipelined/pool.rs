@@ -21,11 +21,11 @@ impl Pool {
         Self { lanes: RwLock::default(), trouble: watch::Sender::new(None) }
     }
 
-    /// A place on the lane with the least on it. Waits for a lane when none is up.
+    /// A place on the lane with the least on it. Waits for a lane when none is up; `told` hears why, again and again.
     ///
     /// # Errors
     /// When none is up because the service refuses txgen: waiting would not help.
-    pub(super) async fn enter(&self) -> Result<OnLane, Setback> {
+    pub(super) async fn enter(&self, told: &(dyn Fn(&Setback) + Sync)) -> Result<OnLane, Setback> {
         if let Some(place) = self.least_loaded() {
             return Ok(place);
         }
@@ -34,9 +34,11 @@ impl Pool {
             if let Some(place) = self.least_loaded() {
                 return Ok(place);
             }
-            if let Some(refusal) = changes.borrow_and_update().as_ref().filter(|trouble| trouble.retry == Retry::Never)
-            {
-                return Err(Setback { left: false, ..refusal.clone() });
+            if let Some(trouble) = changes.borrow_and_update().as_ref() {
+                if trouble.retry == Retry::Never {
+                    return Err(Setback { left: false, ..trouble.clone() });
+                }
+                told(trouble);
             }
             if changes.changed().await.is_err() {
                 return Err(Setback::impossible(FailureKind::Abandoned, "the publisher is closed"));
@@ -91,7 +93,7 @@ mod tests {
         lanes.iter().for_each(|lane| pool.add(lane.clone()));
         let mut places = Vec::new();
         for _ in 0..30 {
-            places.push(pool.enter().await.unwrap());
+            places.push(pool.enter(&|_| ()).await.unwrap());
         }
         assert_eq!(lanes.each_ref().map(|lane| lane.load()), [10, 10, 10]);
         drop(places);
@@ -103,7 +105,7 @@ mod tests {
         let pool = Arc::new(Pool::new());
         let waiting = tokio::spawn({
             let pool = pool.clone();
-            async move { pool.enter().await.map(|_| ()) }
+            async move { pool.enter(&|_| ()).await.map(|_| ()) }
         });
         pool.tell(Setback::unanswered(FailureKind::Connection, "connection refused"));
         tokio::task::yield_now().await;
@@ -116,7 +118,7 @@ mod tests {
     async fn a_refusal_ends_the_wait() {
         let pool = Pool::new();
         pool.tell(Setback::status(401, Some("expired")));
-        let setback = pool.enter().await.err().unwrap();
+        let setback = pool.enter(&|_| ()).await.err().unwrap();
         assert_eq!(setback.kind, FailureKind::Unauthorized);
         assert!(!setback.left);
     }
