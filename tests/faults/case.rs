@@ -5,11 +5,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::proof::prove;
 use crate::secrets::Marks;
 use crate::stage::{Ended, GRACE, Stage, reconcile};
 
 /// How many cases are played at a time.
 const AT_A_TIME: usize = 6;
+/// How much of what a failed case said on standard error is shown.
+const MOST_TOLD: usize = 20_000;
 
 /// What becomes of the transactions at one service.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +42,10 @@ pub(crate) struct Case {
     pub(crate) code: i32,
     pub(crate) event_hubs: End,
     pub(crate) cosmos_db: End,
-    /// What the user is told, on standard output, standard error or in the summary.
+    /// Services that cannot be read back afterwards, because what was written to is deleted.
+    pub(crate) gone: &'static [&'static str],
+    /// What the user is told, on standard output, standard error or in the summary, beside what can be done about each
+    /// kind of failure.
     pub(crate) says: &'static [&'static str],
 }
 
@@ -53,18 +59,20 @@ pub(crate) const HEALED: Case = Case {
     code: 0,
     event_hubs: End::Stored,
     cosmos_db: End::Stored,
+    gone: &[],
     says: &[],
 };
 
 /// A case that only the time limit ends.
-pub(crate) const GIVEN_UP: Case = Case { seconds: (6, 1), code: 1, ..HEALED };
+pub(crate) const GIVEN_UP: Case = Case { seconds: (10, 1), code: 1, ..HEALED };
 
 /// Plays all cases, and fails with all that is wrong.
 pub(crate) fn play(cases: &[Case]) {
     play_with(cases, &[]);
 }
 
-/// Plays all cases in this environment, and fails with all that is wrong.
+/// Plays all cases in this environment, and fails with all that is wrong. Rows are looked at one by one where it is
+/// empty, which every case is played in.
 pub(crate) fn play_with(cases: &[Case], environment: &[(&str, &str)]) {
     let work: Vec<Named<'_>> =
         cases.iter().map(|case| (case.name, Box::new(move || play_one(case, environment)) as Work<'_>)).collect();
@@ -98,7 +106,7 @@ pub(crate) fn all(work: Vec<Named<'_>>) {
 
 fn play_one(case: &Case, environment: &[(&str, &str)]) -> Result<(), String> {
     let stage = Stage::new();
-    let emulator = stage.emulator(case.emulator);
+    let mut emulator = stage.emulator(case.emulator);
     let marks = Marks::of_settings(stage.path());
     let (limit, seconds, drain) = (case.limit.to_string(), case.seconds.0.to_string(), format!("{}s", case.seconds.1));
     let mut command = stage.run(&["--limit", &limit, "--seconds-to-run", &seconds, "--drain-timeout", &drain]);
@@ -106,17 +114,23 @@ fn play_one(case: &Case, environment: &[(&str, &str)]) -> Result<(), String> {
     let running = stage.start(&mut command);
     marks.check("the process list", running.command_line().as_bytes())?;
     let ended = running.end_within(Duration::from_secs(case.seconds.0 + case.seconds.1) + GRACE)?;
+    let mut judged = judge(case, &ended);
+    if environment.is_empty() {
+        judged = judged.and_then(|()| prove(&stage, &mut emulator, &ended, case.gone, &[]));
+    }
     let (stored, said) = emulator.end();
-    judge(case, &ended).map_err(|problem| {
-        format!(
-            "{problem}\nexit code {:?} after {:.1} s\n{}\n{}",
-            ended.code,
-            ended.took.as_secs_f64(),
-            ended.stderr,
-            ended.summary
-        )
+    judged.map_err(|problem| {
+        // A trace is long, and its end tells most.
+        let told = &ended.stderr.as_bytes()[ended.stderr.len().saturating_sub(MOST_TOLD)..];
+        let told = String::from_utf8_lossy(told);
+        let (code, took) = (ended.code, ended.took.as_secs_f64());
+        format!("{problem}\nexit code {code:?} after {took:.1} s\n{told}\n{}", ended.summary)
     })?;
     let (events, documents) = (stored["event_hubs"]["events"].as_u64(), stored["cosmos_db"]["documents"].as_u64());
+    let faults = stored["faults"].as_array().into_iter().flatten();
+    if let Some(idle) = faults.into_iter().find(|fault| fault["happened"] == 0) {
+        return Err(format!("nothing was shown, for the fault never struck: {idle}"));
+    }
     reconcile(&ended, "event_hubs", events)?;
     reconcile(&ended, "cosmos_db", documents.filter(|_| !matches!(case.cosmos_db, End::Deleted(_))))?;
     marks.check("what the emulator said", said.as_bytes())?;
@@ -139,6 +153,14 @@ fn judge(case: &Case, run: &Ended) -> Result<(), String> {
         if !is_so {
             return Err(format!("{service} is not {end:?}"));
         }
+    }
+    let mut remedies =
+        [("event_hubs", "Event Hubs"), ("cosmos_db", "Cosmos DB")].into_iter().flat_map(|(service, name)| {
+            let failures = run.summary["services"][service]["failures"].as_object().into_iter().flatten();
+            failures.map(move |(kind, count)| format!("{name}: {count} failed as {kind}: "))
+        });
+    if let Some(remedy) = remedies.find(|remedy| !run.stderr.contains(remedy)) {
+        return Err(format!("the user is not told what to do: `{remedy}…`"));
     }
     let told = format!("{}{}{}", run.stdout, run.stderr, run.summary);
     match case.says.iter().find(|part| !told.contains(**part)) {

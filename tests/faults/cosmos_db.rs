@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::case::{Case, End, GIVEN_UP, HEALED, play};
 use crate::client::Client;
+use crate::proof::prove;
 use crate::stage::{GRACE, Stage, reconcile};
 
 pub(crate) const CASES: &[Case] = &[
@@ -17,20 +18,32 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case { name: "half a body", emulator: &["--fault", "cosmos_db:half:@50-60"], ..HEALED },
     Case { name: "a storm of 429s", emulator: &["--fault", "cosmos_db:429:@50-300"], ..HEALED },
-    Case { name: "429 for ever", emulator: &["--fault", "cosmos_db:429:@50+"], cosmos_db: End::GivenUp, ..GIVEN_UP },
+    Case {
+        name: "429 for ever",
+        emulator: &["--fault", "cosmos_db:429:@50+"],
+        cosmos_db: End::GivenUp,
+        says: &["before the service answered; before that: throttled (429"],
+        ..GIVEN_UP
+    },
     Case {
         name: "429 for longer than one is willing to wait",
         emulator: &["--fault", "cosmos_db:429:@50+"],
         run: &["--throttle-wait", "500ms", "--max-in-flight-cosmos", "16"],
         code: 1,
         cosmos_db: End::Fail("throttled"),
-        says: &["Cosmos DB: transaction", "--throttle-wait"],
+        says: &["Cosmos DB: transaction", "longer than --throttle-wait"],
         ..HEALED
     },
     Case { name: "503 for a while", emulator: &["--fault", "cosmos_db:503:@50-70"], ..HEALED },
     Case { name: "408 for a while", emulator: &["--fault", "cosmos_db:408:@50-70"], ..HEALED },
     Case { name: "500 for a while", emulator: &["--fault", "cosmos_db:500:@50-70"], ..HEALED },
-    Case { name: "503 for ever", emulator: &["--fault", "cosmos_db:503:@50+"], cosmos_db: End::GivenUp, ..GIVEN_UP },
+    Case {
+        name: "503 for ever",
+        emulator: &["--fault", "cosmos_db:503:@50+"],
+        cosmos_db: End::GivenUp,
+        says: &["before the service answered; before that: unavailable (503"],
+        ..GIVEN_UP
+    },
     Case {
         name: "never an answer",
         emulator: &["--fault", "cosmos_db:never:@50+"],
@@ -42,6 +55,7 @@ pub(crate) const CASES: &[Case] = &[
         emulator: &["--fault", "cosmos_db:gone:@50"],
         code: 1,
         cosmos_db: End::Deleted("not_found"),
+        gone: &["cosmos_db"],
         says: &["Cosmos DB: transaction"],
         ..HEALED
     },
@@ -50,7 +64,7 @@ pub(crate) const CASES: &[Case] = &[
         emulator: &["--fault", "cosmos_db:expired-token:@50+"],
         code: 1,
         cosmos_db: End::Fail("unauthorized"),
-        says: &["Cosmos DB: transaction", "COSMOS_DB_AUTH_KEY"],
+        says: &["Cosmos DB: transaction", "check COSMOS_DB_AUTH_KEY"],
         ..HEALED
     },
     Case {
@@ -85,7 +99,7 @@ fn whatever_happens_at_cosmos_db_is_told_and_nothing_is_lost() {
 #[test]
 fn throughput_that_is_cut_to_400_in_mid_run_throttles_and_loses_nothing() {
     let stage = Stage::new();
-    let emulator = stage.emulator(&[]);
+    let mut emulator = stage.emulator(&[]);
     let (endpoint, key) =
         (emulator.ready["cosmos_db"]["endpoint"].as_str(), emulator.ready["cosmos_db"]["key"].as_str());
     let port = endpoint.unwrap().trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
@@ -101,6 +115,7 @@ fn throughput_that_is_cut_to_400_in_mid_run_throttles_and_loses_nothing() {
         assert_eq!(client.send("PUT", &path, &[], &offer.to_string()).await.status, 200);
     });
     let ended = run.end_within(Duration::from_secs(35) + GRACE).unwrap();
+    prove(&stage, &mut emulator, &ended, &[], &[]).unwrap();
     let (stored, _) = emulator.end();
     assert_eq!(ended.code, Some(0), "{}{}", ended.stderr, ended.summary);
     assert!(ended.count("cosmos_db", "throttled") > 0, "{}", ended.summary);

@@ -21,7 +21,10 @@ mod clock;
 mod cosmos_db;
 mod event_hubs;
 mod files;
+#[cfg(target_os = "linux")]
+mod names;
 mod network;
+mod proof;
 #[path = "../support/proxy.rs"]
 mod proxy;
 mod secrets;

@@ -1,8 +1,10 @@
 //! Networks that go bad, names that do not resolve, certificates that nobody vouches for, and services that go away for
 //! good.
 
+use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,20 +12,23 @@ use serde_json::Value;
 use crate::bridge;
 use crate::case::{Named, Work, all};
 use crate::common::emulator::Emulator;
+use crate::proof::prove;
 use crate::proxy::Proxy;
 use crate::secrets::Marks;
 use crate::stage::{Ended, GRACE, Stage, reconcile};
 
+pub(crate) const HUB: &str = "EVENT_HUB_1_CONNECTION_STRING";
+pub(crate) const ENDPOINT: &str = "COSMOS_DB_ENDPOINT";
 const KEY: &str = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0";
 /// A short run: its limits in seconds are 8 and 1.
 const SHORT: [&str; 6] = ["--limit", "300", "--seconds-to-run", "8", "--drain-timeout", "1s"];
 const SHORT_LIMIT: Duration = Duration::from_secs(9);
 
-fn work(case: impl FnOnce() -> Result<(), String> + Send + 'static) -> Work<'static> {
+pub(crate) fn work(case: impl FnOnce() -> Result<(), String> + Send + 'static) -> Work<'static> {
     Box::new(case)
 }
 
-fn expect(is_so: bool, what: &str, ended: &Ended) -> Result<(), String> {
+pub(crate) fn expect(is_so: bool, what: &str, ended: &Ended) -> Result<(), String> {
     if is_so { Ok(()) } else { Err(format!("not {what}: {:?} {}{}", ended.code, ended.stderr, ended.summary)) }
 }
 
@@ -32,14 +37,8 @@ fn a_service_that_cannot_be_reached_at_the_start_is_told_with_what_is_wrong() {
     let hub = |host: &str| {
         format!("Endpoint=sb://{host};SharedAccessKeyName=Sender;SharedAccessKey={KEY};EntityPath=transactions")
     };
-    let refusing = TcpListener::bind("127.0.0.1:0").unwrap();
-    let refusing_port = refusing.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        // Hangs up in the middle of the handshake.
-        while let Ok((connection, _)) = refusing.accept() {
-            drop(connection);
-        }
-    });
+    let (refusing, _) = refuser();
+    let refusing_port = refusing.port();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let distrusted = runtime.block_on(bridge::to(SocketAddr::from(([127, 0, 0, 1], 9)), Some(nobodys_tls()), false));
     let start_up = |flag: &'static str, key: &'static str, value: String, says: &'static [&'static str]| {
@@ -56,8 +55,6 @@ fn a_service_that_cannot_be_reached_at_the_start_is_told_with_what_is_wrong() {
             Marks::of_keys([KEY].into_iter()).check_directory(stage.path())
         }
     };
-    const HUB: &str = "EVENT_HUB_1_CONNECTION_STRING";
-    const ENDPOINT: &str = "COSMOS_DB_ENDPOINT";
     all(vec![
         (
             "no such name, Event Hubs",
@@ -82,6 +79,15 @@ fn a_service_that_cannot_be_reached_at_the_start_is_told_with_what_is_wrong() {
             )),
         ),
         (
+            "TLS handshake refused, Cosmos DB",
+            work(start_up(
+                "--only-cosmos",
+                ENDPOINT,
+                format!("https://127.0.0.1:{refusing_port}/"),
+                &["Cosmos DB", "127.0.0.1"],
+            )),
+        ),
+        (
             "a certificate that nobody vouches for, Event Hubs",
             work(start_up(
                 "--only-event-hubs",
@@ -91,6 +97,21 @@ fn a_service_that_cannot_be_reached_at_the_start_is_told_with_what_is_wrong() {
             )),
         ),
     ]);
+}
+
+/// Somebody who hangs up in the middle of every handshake, and how many times that was.
+fn refuser() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, refused) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let count = refused.clone();
+    std::thread::spawn(move || {
+        while let Ok((mut connection, _)) = listener.accept() {
+            // Its greeting is heard, and answered with the end.
+            let _ = connection.read(&mut [0; 64]);
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    (address, refused)
 }
 
 /// TLS for `localhost` with a certificate that signs itself.
@@ -110,11 +131,12 @@ fn a_service_that_goes_away_in_mid_run_takes_nothing_with_it() {
         ("Event Hubs is down for good", work(|| down_for_good("event_hubs"))),
         ("Cosmos DB is down for good", work(|| down_for_good("cosmos_db"))),
         ("the second of three hubs is down for good", work(second_of_three)),
+        ("TLS handshakes are refused for a while", work(tls_refused_for_a_while)),
     ];
     all(cases);
 }
 
-fn address(emulator: &Emulator, service: &str) -> SocketAddr {
+pub(crate) fn address(emulator: &Emulator, service: &str) -> SocketAddr {
     let port = match service {
         "event_hubs" => u16::try_from(emulator.ready["event_hubs"]["port"].as_u64().unwrap()).unwrap(),
         _ => {
@@ -125,34 +147,34 @@ fn address(emulator: &Emulator, service: &str) -> SocketAddr {
     ([127, 0, 0, 1], port).into()
 }
 
-fn sender(emulator: &Emulator) -> &str {
+pub(crate) fn sender(emulator: &Emulator) -> &str {
     emulator.ready["event_hubs"]["connection_strings"]["Sender"].as_str().unwrap()
 }
 
 /// Packets are dropped from some moment on, with the connections open; those that are opened afterwards hang, too.
 fn black_hole(service: &str) -> Result<(), String> {
     let stage = Stage::new();
-    let emulator = stage.emulator(&[]);
+    let mut emulator = stage.emulator(&[]);
     let other = if service == "event_hubs" { "cosmos_db" } else { "event_hubs" };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let target = address(&emulator, service);
     let proxy = runtime.block_on(Proxy::to(target));
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut command = stage.run(&["--rate", "60"]);
-    command.args(SHORT).args(["--limit", "300"].iter().skip(2));
+    command.args(SHORT);
     let port = proxy.port();
-    match service {
-        "event_hubs" => {
-            let through = sender(&emulator).replace(&format!(":{}", target.port()), &format!(":{port}"));
-            command.env("EVENT_HUB_1_CONNECTION_STRING", through)
-        }
-        _ => command.env("COSMOS_DB_ENDPOINT", format!("http://127.0.0.1:{port}/")),
+    let (key, through) = match service {
+        "event_hubs" => (HUB, sender(&emulator).replace(&format!(":{}", target.port()), &format!(":{port}"))),
+        _ => (ENDPOINT, format!("http://127.0.0.1:{port}/")),
     };
+    command.env(key, &through);
     let mut run = stage.start(&mut command);
     run.wait_for_output("\"type\":\"start\"");
     proxy.redirect(silent.local_addr().unwrap());
     proxy.swallow();
     let ended = run.end_within(SHORT_LIMIT + GRACE)?;
+    proxy.redirect(target);
+    prove(&stage, &mut emulator, &ended, &[], &[(key, &through)])?;
     let (stored, _) = emulator.end();
     expect(ended.code == Some(1), "exit code 1", &ended)?;
     expect(ended.count(other, "succeeded") == 300, "all stored at the other service", &ended)?;
@@ -164,20 +186,21 @@ fn black_hole(service: &str) -> Result<(), String> {
 /// One emulator for each service; one of them is killed, and the other must go on at full speed.
 fn down_for_good(service: &str) -> Result<(), String> {
     let (stage, elsewhere) = (Stage::new(), Stage::new());
-    let good = stage.emulator(&[]);
+    let mut good = stage.emulator(&[]);
     let mut bad = elsewhere.emulator(&[]);
     let mut command = stage.run(&SHORT);
     let other = if service == "event_hubs" {
-        command.env("EVENT_HUB_1_CONNECTION_STRING", sender(&bad));
+        command.env(HUB, sender(&bad));
         "cosmos_db"
     } else {
-        command.env("COSMOS_DB_ENDPOINT", bad.ready["cosmos_db"]["endpoint"].as_str().unwrap());
+        command.env(ENDPOINT, bad.ready["cosmos_db"]["endpoint"].as_str().unwrap());
         "event_hubs"
     };
     let mut run = stage.start(&mut command);
     run.wait_for_output("\"type\":\"start\"");
     bad.kill();
     let ended = run.end_within(SHORT_LIMIT + GRACE)?;
+    prove(&stage, &mut good, &ended, &[service], &[])?;
     let (stored, _) = good.end();
     expect(ended.code == Some(1) || ended.count(service, "succeeded") == 300, "exit code 1", &ended)?;
     expect(ended.count(other, "succeeded") == 300, "all stored at the other service", &ended)?;
@@ -192,21 +215,48 @@ fn down_for_good(service: &str) -> Result<(), String> {
     reconcile(&ended, service, None)
 }
 
+/// Connections end, and those that are to take their place do not get past the handshake, until they do again.
+fn tls_refused_for_a_while() -> Result<(), String> {
+    let stage = Stage::new();
+    let mut emulator = stage.emulator(&["--https"]);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let target = address(&emulator, "cosmos_db");
+    let proxy = runtime.block_on(Proxy::to(target));
+    let (refusing, refused) = refuser();
+    let through = format!("https://127.0.0.1:{}/", proxy.port());
+    let mut command =
+        stage.run(&["--rate", "100", "--limit", "300", "--seconds-to-run", "30", "--drain-timeout", "5s"]);
+    let mut run = stage.start(command.env(ENDPOINT, &through));
+    run.wait_for_output("\"type\":\"start\"");
+    proxy.redirect(refusing);
+    proxy.cut_all();
+    run.wait_until(|_| refused.load(Ordering::Relaxed) > 2, "handshakes that are refused");
+    proxy.redirect(target);
+    let ended = run.end_within(Duration::from_secs(35) + GRACE)?;
+    prove(&stage, &mut emulator, &ended, &[], &[(ENDPOINT, &through)])?;
+    let (stored, _) = emulator.end();
+    expect(ended.code == Some(0), "exit code 0", &ended)?;
+    expect(ended.count("cosmos_db", "succeeded") == 300, "all stored", &ended)?;
+    reconcile(&ended, "event_hubs", stored["event_hubs"]["events"].as_u64())?;
+    reconcile(&ended, "cosmos_db", stored["cosmos_db"]["documents"].as_u64())
+}
+
 fn second_of_three() -> Result<(), String> {
     let (stage, elsewhere) = (Stage::new(), Stage::new());
-    let good = stage.emulator(&["--hub", "first", "third"]);
+    let mut good = stage.emulator(&["--hub", "first", "third"]);
     let mut bad = elsewhere.emulator(&[]);
     let hub = |name: &str| sender(&good).replace("EntityPath=first", &format!("EntityPath={name}"));
     let mut command = stage.run(&["--rate", "100"]);
     command
         .args(SHORT)
-        .env("EVENT_HUB_1_CONNECTION_STRING", hub("first"))
+        .env(HUB, hub("first"))
         .env("EVENT_HUB_2_CONNECTION_STRING", sender(&bad))
         .env("EVENT_HUB_3_CONNECTION_STRING", hub("third"));
     let mut run = stage.start(&mut command);
     run.wait_for_output("\"type\":\"start\"");
     bad.kill();
     let ended = run.end_within(SHORT_LIMIT + GRACE)?;
+    prove(&stage, &mut good, &ended, &["event_hubs"], &[])?;
     let (stored, _) = good.end();
     expect(ended.code == Some(1), "exit code 1", &ended)?;
     expect(ended.count("cosmos_db", "succeeded") == 300, "all stored in Cosmos DB", &ended)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::case::{Work, all};
 use crate::common::signal;
+use crate::proof::prove;
 use crate::secrets::Marks;
 use crate::stage::{Ended, GRACE, Running, Stage, reconcile};
 
@@ -43,10 +44,11 @@ fn sending(stage: &Stage, flags: &[&str]) -> Running {
 
 fn stopped_once(name: &str) -> Result<(), String> {
     let stage = Stage::new();
-    let emulator = stage.emulator(&["--fault", "delay=100ms:100%"]);
+    let mut emulator = stage.emulator(&["--fault", "delay=100ms:100%"]);
     let run = sending(&stage, &["--drain-timeout", "5s"]);
     signal(run.process.id(), name);
     let ended = run.end_within(Duration::from_secs(5) + GRACE)?;
+    prove(&stage, &mut emulator, &ended, &[], &[])?;
     let (stored, _) = emulator.end();
     expect(130, &ended)?;
     if ended.summary["stop_reason"] != "interrupted" || !ended.stderr.contains("Press Ctrl-C again") {
@@ -63,7 +65,7 @@ fn stopped_once(name: &str) -> Result<(), String> {
 
 fn stopped_while_silent(times: usize) -> Result<(), String> {
     let stage = Stage::new();
-    let emulator = stage.emulator(&["--fault", "never:@20+"]);
+    let mut emulator = stage.emulator(&["--fault", "never:@20+"]);
     // The second Ctrl-C must not wait for the drain time-out, the first must not wait longer.
     let drain = if times == 1 { 1 } else { 50 };
     let mut run = sending(&stage, &["--drain-timeout", &format!("{drain}s")]);
@@ -74,6 +76,7 @@ fn stopped_while_silent(times: usize) -> Result<(), String> {
         signal(run.process.id(), "INT");
     }
     let ended = run.end_within(Duration::from_secs(if times == 1 { drain } else { 0 }) + GRACE)?;
+    prove(&stage, &mut emulator, &ended, &[], &[])?;
     let (stored, _) = emulator.end();
     expect(130, &ended)?;
     reconcile(&ended, "event_hubs", stored["event_hubs"]["events"].as_u64())?;
@@ -100,14 +103,13 @@ fn stopped_at_the_start(name: &str) -> Result<(), String> {
 /// As in `txgen run | head -1`.
 fn nobody_reads() -> Result<(), String> {
     let stage = Stage::new();
-    let emulator = stage.emulator(&[]);
+    let mut emulator = stage.emulator(&[]);
     let mut command = stage.run(&["--limit", "5000", "--seconds-to-run", "60", "--drain-timeout", "5s"]);
     let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap());
     lines.read_line(&mut String::new()).unwrap();
     drop(lines);
     let status = process.wait().unwrap();
-    let (stored, _) = emulator.end();
     let ended = Ended {
         code: status.code(),
         stdout: String::new(),
@@ -116,6 +118,8 @@ fn nobody_reads() -> Result<(), String> {
         took: Duration::ZERO,
     };
     expect(1, &ended)?;
+    prove(&stage, &mut emulator, &ended, &[], &[])?;
+    let (stored, _) = emulator.end();
     if ended.summary["stop_reason"] != "output_closed" {
         return Err(format!("ran on: {}", ended.summary));
     }

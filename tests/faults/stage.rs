@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::common;
 use crate::common::emulator::Emulator;
+use crate::proof::LETTERS;
 
 /// How long a run may take beyond its time limit and its drain time-out.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
@@ -57,8 +58,8 @@ impl Stage {
     /// `txgen run` with these flags.
     pub(crate) fn run(&self, flags: &[&str]) -> Command {
         let mut command = common::txgen(self.path());
-        command.args(["run", "--output", "json", "--summary-file", "summary.json", "--data"]);
-        command.arg(common::shipped_data()).args(flags);
+        command.args(["run", "--output", "json", "--summary-file", "summary.json", "--dead-letters", LETTERS]);
+        command.arg("--data").arg(common::shipped_data()).args(flags);
         command
     }
 

@@ -18,6 +18,7 @@ pub(crate) struct Proxy {
     target: Arc<Mutex<SocketAddr>>,
     swallow: Arc<Mutex<CancellationToken>>,
     cuts: Arc<Cuts>,
+    cut: Arc<Mutex<CancellationToken>>,
     _stop: tokio_util::sync::DropGuard,
 }
 
@@ -47,25 +48,28 @@ impl Proxy {
         let target = Arc::new(Mutex::new(target));
         let swallow = Arc::new(Mutex::new(CancellationToken::new()));
         let cuts = Arc::new(Cuts::default());
+        let cut = Arc::new(Mutex::new(CancellationToken::new()));
         let stop = CancellationToken::new();
         let accept = {
-            let (target, swallow, cuts) = (target.clone(), swallow.clone(), cuts.clone());
+            let (target, swallow) = (target.clone(), swallow.clone());
+            let (cuts, cut) = (cuts.clone(), cut.clone());
             async move {
                 while let Ok((near, _)) = listener.accept().await {
                     let target = *target.lock().unwrap_or_else(PoisonError::into_inner);
                     // A target that is away looks from here as if it hung up.
                     let Ok(far) = TcpStream::connect(target).await else { continue };
                     let swallow = swallow.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    // All end when that is asked for, and one without the others.
+                    let cut = cut.lock().unwrap_or_else(PoisonError::into_inner).child_token();
                     let (near_read, near_write) = near.into_split();
                     let (far_read, far_write) = far.into_split();
-                    let cut = CancellationToken::new();
                     tokio::spawn(pump(near_read, far_write, swallow.clone(), cut.clone(), None));
                     tokio::spawn(pump(far_read, near_write, swallow, cut, Some(cuts.clone())));
                 }
             }
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(accept));
-        Self { port, target, swallow, cuts, _stop: stop.drop_guard() }
+        Self { port, target, swallow, cuts, cut, _stop: stop.drop_guard() }
     }
 
     /// The port that it listens on.
@@ -93,6 +97,12 @@ impl Proxy {
     pub(crate) fn swallow(&self) {
         std::mem::take(&mut *self.swallow.lock().unwrap_or_else(PoisonError::into_inner)).cancel();
     }
+
+    /// Open connections end; new ones work.
+    #[allow(dead_code, reason = "not every test binary cuts")]
+    pub(crate) fn cut_all(&self) {
+        std::mem::take(&mut *self.cut.lock().unwrap_or_else(PoisonError::into_inner)).cancel();
+    }
 }
 
 async fn pump(
@@ -110,7 +120,7 @@ async fn pump(
             () = cut.cancelled() => return,
             () = swallow.cancelled() => {
                 // Neither reads nor ends: as a host does that lost its power.
-                std::future::pending::<()>().await;
+                cut.cancelled().await;
                 return;
             }
         };
