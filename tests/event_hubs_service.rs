@@ -531,6 +531,26 @@ async fn tokens_are_renewed_before_they_expire_and_nobody_notices() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_refused_once_on_the_way_back_fails_nothing() {
+    let faults = vec!["refused-token:@3".parse().unwrap()];
+    let emulator = emulator(EventHubsEmulatorOptions { faults, ..EventHubsEmulatorOptions::default() }).await;
+    let hub = hub(&emulator, "Sender", "transactions");
+    let settings =
+        EventHubsSettings { connections: NonZeroUsize::MIN, ..settings(EventHubClient::Pipelined, vec![hub]) };
+    let service = connect(&settings, &Options::default()).await;
+    let transactions = transactions(5);
+    let cut = async {
+        while emulator.faults().iter().all(|(_, happened)| *happened == 0) {
+            tokio::task::yield_now().await;
+        }
+        // Whoever comes back now has to show a token first.
+        emulator.drop_connections();
+    };
+    let ((failures, _), ()) = tokio::join!(send_all(&service, &transactions), cut);
+    assert_eq!(failures, vec![]);
+}
+
+#[tokio::test]
 async fn a_renewal_that_stays_refused_is_told_by_the_transactions_that_it_fails() {
     let emulator = emulator(EventHubsEmulatorOptions::default()).await;
     let tokens = Arc::new(Tokens { life: 2, at_most: 1, asked: AtomicUsize::new(0) });

@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use super::super::backoff::Backoff;
+use super::super::condition::Retry;
 use super::super::patience::Patience;
 use super::super::setback::Setback;
 use super::super::tokens::{Pass, TokenSource};
@@ -28,6 +29,10 @@ use crate::service::FailureKind;
 
 /// The largest frame that txgen takes: answers are small.
 const MAX_FRAME_SIZE: u32 = 64 * 1024;
+
+/// Refusals after which a credential that was good before is taken to be good no longer. One alone happens: a token that
+/// expired on its way, a namespace that is being moved.
+const BELIEVED: u32 = 3;
 
 /// A hub, and how to get there: what all its connections have in common.
 pub(super) struct Target {
@@ -173,6 +178,7 @@ impl Keeper {
 
     async fn reopen(&self) -> Option<Open> {
         let mut backoff = Backoff::when_lost();
+        let mut refusals = 0;
         loop {
             let wait = backoff.next(&mut rand::rng());
             let open = async {
@@ -186,7 +192,8 @@ impl Keeper {
                 }
                 Err(setback) => {
                     warn!(hub = self.target.hub, %setback, "the connection was not opened again");
-                    self.pool.tell(setback);
+                    refusals += u32::from(setback.kind == FailureKind::Unauthorized);
+                    self.pool.tell(if refusals < BELIEVED { doubted(setback) } else { setback });
                 }
             }
         }
@@ -203,6 +210,14 @@ impl Keeper {
         let end = served.run(&pass).await;
         served.end(end.is_none()).await;
         end
+    }
+}
+
+/// A refusal that is not believed yet: whoever waits for a connection goes on waiting.
+fn doubted(setback: Setback) -> Setback {
+    match setback.kind {
+        FailureKind::Unauthorized => Setback { retry: Retry::Resend, ..setback },
+        _ => setback,
     }
 }
 
