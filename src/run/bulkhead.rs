@@ -20,6 +20,9 @@ use crate::service::{Attempts, Failure, FailureKind, Service, ServiceName, Turbu
 use crate::stats::Outcome;
 use crate::transaction::Transaction;
 
+/// One in so many of the requests in flight may wait ready for a place: a fraction of a millisecond's worth.
+const AHEAD: usize = 16;
+
 /// A transaction on its way to one service.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -98,10 +101,13 @@ impl Bulkhead {
         (self.start)(job);
     }
 
-    /// Whether a request would start at once.
+    /// Whether a request would start at once, or as soon as one of the few before it has: those few keep a place in
+    /// flight from standing empty between a settlement and the next request.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.inner.state().in_flight < self.inner.max_in_flight
+        let max_in_flight = self.inner.max_in_flight;
+        let state = self.inner.state();
+        state.in_flight + state.queue.len() < max_in_flight + max_in_flight / AHEAD
     }
 
     /// Requests queued or in flight.

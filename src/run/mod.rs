@@ -1,8 +1,8 @@
 //! The job: transactions from the feed to the services at the right pace, until the data ends or somebody stops it.
 //!
 //! Without a rate the fan-out follows the *faster* service: the next transaction is requested as soon as one service
-//! could start it at once, so that the faster one runs at full speed with hardly a queue, while the slower one's pending
-//! grows, which is what there is to see. With a rate it keeps an absolute schedule ([`pacer`]).
+//! could start it at once or has next to nothing waiting, so that the faster one runs at full speed with hardly a queue,
+//! while the slower one's pending grows, which is what there is to see. With a rate it keeps an absolute schedule ([`pacer`]).
 
 pub mod bulkhead;
 pub mod feed;
@@ -200,7 +200,7 @@ impl Run {
     }
 
     /// Whether a transaction may be requested now: never past `max_pending`, and without a schedule only when one
-    /// service could start it at once.
+    /// service has room for it.
     fn has_room(&self, on_schedule: bool) -> bool {
         let max_pending = self.settings.max_pending.get();
         self.bulkheads.iter().all(|bulkhead| bulkhead.pending() < max_pending)

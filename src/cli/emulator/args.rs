@@ -44,7 +44,7 @@ pub(in crate::cli) struct EmulatorArgs {
     /// delay=DURATION, half (the answer breaks off), never (there is no answer), expired-token, gone (the event hub or
     /// container is deleted); at Event Hubs also server-busy, reject (for good), refused-token, detach,
     /// detach-quietly, end-session, no-credit=DURATION; at Cosmos DB also 429, 500, 503, 408. With SERVICE, event_hubs or
-    /// cosmos_db, it happens there alone.
+    /// cosmos_db, it happens there alone. SIGUSR1 ends all of it.
     #[arg(long, value_name = "FAULT")]
     pub(super) fault: Vec<FaultRule>,
     /// Write an appsettings.json with which `txgen run` writes to the emulators
