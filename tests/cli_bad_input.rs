@@ -184,6 +184,13 @@ fn wrong_flags_and_environment_variables_are_told_with_what_is_allowed() {
             COSMOS,
             "error: COSMOS_DB_ENDPOINT (environment): `https://a/b` must be the account's address alone, as in https://ACCOUNT.documents.azure.com:443/",
         ),
+        // What looks like a key or a connection string, and got into the wrong place, is not shown.
+        (
+            "SECONDS_TO_LEAD",
+            "SharedAccessKey=c2VjcmV0c2VjcmV0",
+            &["--emulator"],
+            "error: SECONDS_TO_LEAD (environment): must be seconds from 0 to 31536000, or a duration such as 90s, 10m or 2h",
+        ),
     ];
     let directory = tempfile::tempdir().unwrap();
     let of_flags = flags.iter().filter_map(|(arguments, expected)| {

@@ -138,10 +138,11 @@ impl Layers<'_> {
     }
 }
 
-/// A bad value as an error may show it; `None` where it may be, or hold, a secret.
+/// A bad value as an error may show it; `None` where it may be, or hold, a secret: keys and connection strings get into
+/// the wrong setting, and both have signs that no good value of another one has.
 fn shown(key: Key, text: &str) -> Option<String> {
     const LONGEST: usize = 60;
-    if key.is_secret() || (key == Key::CosmosDbEndpoint && text.contains(['=', ';', '@'])) {
+    if key.is_secret() || text.contains(['=', ';', '@']) {
         return None;
     }
     let visible: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
