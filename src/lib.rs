@@ -17,6 +17,7 @@
 //! | [`report`] | figures in, text and JSON out; pure |
 //! | [`live`] | a run while it goes on: its progress lines and its full-screen view; pure |
 //! | `partitioning` | where Cosmos DB puts a partition key; pure |
+//! | `likeness` | which name a mistyped one is most like; pure |
 //! | [`emulator`] | local Event Hubs and Cosmos DB that speak the real protocols |
 //! | [`data`] | made-up data like the real data, and the profile of a CSV |
 //! | [`cli`] | the commands: the only place that prints, apart from `main` |
@@ -30,6 +31,7 @@ pub mod emulator;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod identity;
+pub(crate) mod likeness;
 pub mod live;
 pub(crate) mod partitioning;
 pub mod private_file;

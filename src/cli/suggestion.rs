@@ -6,6 +6,8 @@ use std::ffi::OsString;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
+use crate::likeness;
+
 /// How alike two names must be, from 0 to 1: one letter in three may be wrong.
 const ALIKE: f64 = 0.6;
 
@@ -31,13 +33,8 @@ fn parent_of<'a>(wrong: &str, root: &'a Command, arguments: &[OsString]) -> &'a 
 /// The subcommand that is most like this, if one is.
 fn nearest(wrong: &str, parent: &Command) -> Option<String> {
     let wrong = wrong.to_lowercase();
-    parent
-        .get_subcommands()
-        .filter(|command| !command.is_hide_set())
-        .map(|command| (command.get_name(), strsim::normalized_damerau_levenshtein(command.get_name(), &wrong)))
-        .filter(|(_, likeness)| *likeness >= ALIKE)
-        .max_by(|(_, one), (_, other)| one.total_cmp(other))
-        .map(|(name, _)| name.to_owned())
+    let names = parent.get_subcommands().filter(|command| !command.is_hide_set()).map(Command::get_name);
+    likeness::nearest(names, ALIKE, |name| strsim::normalized_damerau_levenshtein(name, &wrong)).map(str::to_owned)
 }
 
 #[cfg(test)]

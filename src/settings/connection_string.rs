@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use azure_core::credentials::Secret;
 use url::Url;
 
+use crate::likeness;
 use crate::shared_access::Token;
 
 /// The event hub that a connection string without EntityPath means.
@@ -186,13 +187,9 @@ fn expected() -> &'static str {
 
 /// The name itself is not shown: where a `;` is missing it may be a piece of a key.
 fn unknown_part(number: usize, name: &str) -> String {
-    let nearest = Parts::KNOWN
-        .into_iter()
-        .map(|known| (known, strsim::jaro_winkler(&known.to_ascii_lowercase(), &name.to_ascii_lowercase())))
-        .filter(|(_, likeness)| *likeness > 0.85)
-        .max_by(|a, b| a.1.total_cmp(&b.1));
-    match nearest {
-        Some((known, _)) => format!("part {number} has an unknown name; did you mean {known}?"),
+    let name = name.to_ascii_lowercase();
+    match likeness::nearest(Parts::KNOWN, 0.85, |known| strsim::jaro_winkler(&known.to_ascii_lowercase(), &name)) {
+        Some(known) => format!("part {number} has an unknown name; did you mean {known}?"),
         None => format!("part {number} has an unknown name; known are {}", Parts::KNOWN.join(", ")),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::likeness;
+
 /// A key, written alike in `appsettings.json` and in the environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
@@ -137,14 +139,7 @@ impl Key {
 
     fn alike(name: &str, least: f64) -> Option<Self> {
         let name = name.to_ascii_uppercase().replace(['-', ' ', '.', ':'], "_");
-        // Of equally near ones the last is taken: reversed, that is the first event hub.
-        Self::ALL
-            .into_iter()
-            .rev()
-            .map(|key| (key, strsim::normalized_damerau_levenshtein(key.name(), &name)))
-            .filter(|(_, likeness)| *likeness >= least)
-            .max_by(|a, b| a.1.total_cmp(&b.1))
-            .map(|(key, _)| key)
+        likeness::nearest(Self::ALL, least, |key| strsim::normalized_damerau_levenshtein(key.name(), &name))
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::likeness;
 use crate::service::{FailureKind, ServiceName};
 use crate::stats::{Latencies, Summary};
 use crate::transaction::COLUMNS;
@@ -90,8 +91,7 @@ impl Figure {
     /// The right name that a wrong one resembles most.
     pub(super) fn nearest(name: &str) -> String {
         let likeness = |candidate: &String| strsim::normalized_damerau_levenshtein(candidate, name);
-        let nearest = all_names().into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        nearest.unwrap_or_default()
+        likeness::nearest(all_names(), 0.0, likeness).unwrap_or_default()
     }
 
     pub(super) fn service(&self) -> Option<ServiceName> {

@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::likeness;
+
 /// How a column is read and what it becomes in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -200,13 +202,8 @@ fn nearest<'a>(missing: &str, names: &[&'a str]) -> Option<&'a str> {
     const NEAR_ENOUGH: f64 = 0.85;
     let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
     let wanted = plain(missing);
-    names
-        .iter()
-        .filter(|name| !is_known(name))
-        .map(|name| (strsim::jaro_winkler(&wanted, &plain(name)), *name))
-        .filter(|(likeness, _)| *likeness >= NEAR_ENOUGH)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, name)| name)
+    let unknown = names.iter().copied().filter(|name| !is_known(name));
+    likeness::nearest(unknown, NEAR_ENOUGH, |name| strsim::jaro_winkler(&wanted, &plain(name)))
 }
 
 #[cfg(test)]
