@@ -10,6 +10,7 @@ mod documents;
 mod dry_run;
 mod emulator;
 mod facts;
+mod live_lines;
 mod logging;
 mod man;
 mod metrics;

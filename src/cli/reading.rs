@@ -6,18 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use super::console;
+use super::live_lines::{FRAME, LiveLines};
 use super::output::tell;
 use crate::report::single_line;
 
-/// Between two looks on a terminal, and between two lines elsewhere.
-const FRAME: Duration = Duration::from_millis(250);
+/// Between two lines where there is no terminal.
 const SELDOM: Duration = Duration::from_secs(10);
-/// The width of a terminal that does not tell its own.
-const WIDTH: u16 = 80;
 /// Cells that stay free at the line's end: a line that wraps cannot be taken away again.
 const FREE: usize = 2;
 
@@ -45,10 +42,11 @@ impl Step {
 }
 
 /// The step that is being taken, and how far it is.
-#[derive(Debug, Default)]
 struct Shown {
     read: Arc<AtomicU64>,
     step: Mutex<Step>,
+    /// What is on the terminal, until it is done.
+    terminal: Mutex<Option<LiveLines>>,
 }
 
 impl Shown {
@@ -56,10 +54,11 @@ impl Shown {
         self.step.lock().unwrap_or_else(PoisonError::into_inner).line(self.read.load(Ordering::Relaxed))
     }
 
-    /// What of it fits on the terminal, which may have another size each time.
-    fn fitting_line(&self) -> String {
-        let width = ratatui::crossterm::terminal::size().map_or(WIDTH, |(columns, _)| columns);
-        cut(&self.line(), width.into())
+    /// Shows what of it fits on the terminal, if there is one.
+    fn draw(&self) {
+        if let Some(lines) = &mut *self.terminal.lock().unwrap_or_else(PoisonError::into_inner) {
+            lines.show([cut(&self.line(), LiveLines::width())]);
+        }
     }
 }
 
@@ -71,56 +70,34 @@ fn cut(line: &str, width: usize) -> String {
 pub(super) struct Progress {
     shown: Arc<Shown>,
     ticker: JoinHandle<()>,
-    drawn: Option<Drawn>,
-}
-
-/// What is on the terminal.
-struct Drawn {
-    all: MultiProgress,
-    blank: ProgressBar,
-    bar: ProgressBar,
 }
 
 impl Progress {
     /// Begins with this step.
     pub(super) fn start(step: Step) -> Self {
-        let shown = Arc::new(Shown { step: Mutex::new(step), ..Shown::default() });
-        let drawn = (std::io::stderr().is_terminal() && !console::is_dumb()).then(|| {
-            let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-            console::begin_progress(all.clone());
-            let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-            // As below a run's blocks: the terminal echoes `^C` after the line, which moves it up by one, and a blank one
-            // then stays behind in its place. It is not empty, for indicatif draws no empty lines.
-            let blank = all.add(ProgressBar::no_length().with_style(style.clone()));
-            blank.set_message(" ");
-            let bar = all.add(ProgressBar::no_length().with_style(style));
-            Drawn { all, blank, bar }
-        });
-        let (told, bar) = (shown.clone(), drawn.as_ref().map(|drawn| drawn.bar.clone()));
+        let on_terminal = std::io::stderr().is_terminal() && !console::is_dumb();
+        let terminal = Mutex::new(on_terminal.then(LiveLines::begin));
+        let shown = Arc::new(Shown { read: Arc::default(), step: Mutex::new(step), terminal });
+        let told = shown.clone();
         let ticker = tokio::spawn(async move {
             loop {
-                match &bar {
-                    Some(bar) => {
-                        bar.set_message(told.fitting_line());
-                        tokio::time::sleep(FRAME).await;
-                    }
-                    None => {
-                        tokio::time::sleep(SELDOM).await;
-                        tell(&told.line());
-                    }
+                if on_terminal {
+                    told.draw();
+                    tokio::time::sleep(FRAME).await;
+                } else {
+                    tokio::time::sleep(SELDOM).await;
+                    tell(&told.line());
                 }
             }
         });
-        Self { shown, ticker, drawn }
+        Self { shown, ticker }
     }
 
     /// The next step begins.
     pub(super) fn next(&self, step: Step) {
         *self.shown.step.lock().unwrap_or_else(PoisonError::into_inner) = step;
         self.count(0);
-        if let Some(Drawn { bar, .. }) = &self.drawn {
-            bar.set_message(self.shown.fitting_line());
-        }
+        self.shown.draw();
     }
 
     /// So many are read.
@@ -137,13 +114,8 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.ticker.abort();
-        if let Some(Drawn { all, blank, bar }) = &self.drawn {
-            // A bar that is finished is not drawn again, should the ticker be at it just now.
-            bar.finish_and_clear();
-            blank.finish_and_clear();
-            let _ = all.clear();
-            console::end_progress();
-        }
+        // Taken away here, where the ticker, should it be at it just now, cannot draw again.
+        drop(self.shown.terminal.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
