@@ -22,6 +22,10 @@ const STREAMS_PER_CONNECTION: usize = 16;
 /// The most HTTP/2 connections that Azure's client allows.
 const MOST_CONNECTIONS: usize = 256;
 
+/// The bounds that Azure's client sets to the connections kept without a request.
+const FEWEST_IDLE: usize = 10;
+const MOST_IDLE: usize = 64_000;
+
 /// Azure's client did not come to be.
 #[derive(Debug)]
 pub(super) enum BuildError {
@@ -62,7 +66,10 @@ fn connection_pool(settings: &CosmosDbSettings) -> Result<ConnectionPoolOptions,
         // Behind txgen's own time-out, so that there is one place where a request times out.
         .with_max_dataplane_request_timeout(ATTEMPT_TIMEOUT + Duration::from_secs(2))
         .with_max_metadata_request_timeout(ATTEMPT_TIMEOUT)
-        .with_max_http2_connections_per_endpoint(connections);
+        .with_max_http2_connections_per_endpoint(connections)
+        // Each request is in flight on one connection at most. More come to be, because a new one is opened while a request
+        // waits for one in use; without this limit up to 10,000 of them are kept.
+        .with_max_idle_connections_per_endpoint(settings.max_in_flight.get().clamp(FEWEST_IDLE, MOST_IDLE));
     if is_loopback(&settings.endpoint) {
         // Emulators speak HTTP/1.1, or do so better, and sign their own certificates.
         pool = pool
@@ -103,4 +110,21 @@ fn throttling(retries: u32, wait: Duration) -> ThrottlingRetryOptions {
     options.max_retry_count = Some(retries);
     options.max_retry_wait_time = Some(wait);
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::service::cosmos::refusal::tests::settings;
+
+    #[test]
+    fn as_many_connections_are_kept_as_requests_may_be_in_flight_within_the_bounds_of_azures_client() {
+        for (in_flight, kept) in [(1, 10), (10, 10), (128, 128), (10_000, 10_000), (1_000_000, 64_000)] {
+            let settings = CosmosDbSettings { max_in_flight: NonZeroUsize::new(in_flight).unwrap(), ..settings(true) };
+            let pool = connection_pool(&settings).unwrap();
+            assert_eq!(pool.max_idle_connections_per_endpoint(), kept, "{in_flight} in flight");
+        }
+    }
 }

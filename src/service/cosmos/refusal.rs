@@ -140,12 +140,12 @@ fn command(step: Step, settings: &CosmosDbSettings) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use azure_core::credentials::Secret;
 
     use super::*;
 
-    fn settings(key: bool) -> CosmosDbSettings {
+    pub(crate) fn settings(key: bool) -> CosmosDbSettings {
         CosmosDbSettings {
             endpoint: "https://woodgrove.documents.azure.com/".parse().unwrap(),
             auth_key: key.then(|| Secret::new("c2VjcmV0")),
