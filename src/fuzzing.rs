@@ -2,8 +2,6 @@
 //! and panics when a promise is broken. Built for fuzzers (`cfg(fuzzing)`, see `fuzz/README.md`), and for the test that
 //! takes the kept corpora through again.
 
-pub use crate::emulator::cosmos::fuzzing::{queries as cosmos_queries, requests as cosmos_requests};
-pub use crate::emulator::event_hubs::fuzzing::connection as amqp_connection;
 pub use crate::report::fuzzing::{report_merge, summary};
 pub use crate::settings::fuzzing::{connection_string, json_with_comments, settings};
 pub use crate::source::fuzzing::csv;
@@ -25,21 +23,6 @@ mod tests {
             inputs += 1;
         }
         assert!(inputs > 0, "{} is empty", folder.display());
-    }
-
-    #[test]
-    fn amqp_frames_of_the_corpus_do_no_harm() {
-        replay("amqp_connection", super::amqp_connection);
-    }
-
-    #[test]
-    fn cosmos_db_requests_of_the_corpus_do_no_harm() {
-        replay("cosmos_requests", super::cosmos_requests);
-    }
-
-    #[test]
-    fn cosmos_db_queries_of_the_corpus_do_no_harm() {
-        replay("cosmos_queries", super::cosmos_queries);
     }
 
     #[test]

@@ -27,20 +27,17 @@
 pub mod cli;
 pub mod data;
 pub mod dead_letters;
-pub mod emulator;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod identity;
 pub(crate) mod likeness;
 pub mod live;
-pub(crate) mod partitioning;
 pub mod private_file;
 pub mod report;
 pub mod run;
 pub mod service;
 pub mod settings;
 pub mod shard;
-pub mod shared_access;
 pub mod source;
 pub mod stats;
 pub mod threshold;

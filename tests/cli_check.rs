@@ -11,8 +11,8 @@ use std::process::{Command, Output};
 use common::{stderr, stdout};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use txgen::emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
-use txgen::emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
+use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
+use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
 /// Both local services, and a directory whose appsettings.json leads to them.
 struct Services {

@@ -10,8 +10,8 @@ use std::process::{Command, Output};
 
 use common::{json_lines, stderr, stdout};
 use serde_json::{Value, json};
-use txgen::emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
-use txgen::emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
+use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
+use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
 fn dry_run(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = common::txgen(directory);

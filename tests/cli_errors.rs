@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use common::{stderr, stdout};
-use txgen::emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
-use txgen::emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
+use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
+use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
 /// A base64 key that is nobody's, and easy to find in an output.
 const WRONG_KEY: &str =

@@ -12,8 +12,8 @@ use std::process::Command;
 use common::{stderr, stdout};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use support::bridge;
-use txgen::emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
-use txgen::emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
+use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
+use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
 /// What a signature or a token looks like on the wire: in `Authorization`, in a CBS token.
 const MARKS: [&str; 5] = ["sig=", "sig%3d", "sharedaccesssignature", "type%3dmaster", "bearer "];

@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 
 use common::{json_lines, read_json, stderr, stdout};
 use serde_json::Value;
-use txgen::emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
-use txgen::emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
+use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
+use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
 fn run(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = common::txgen(directory);

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use common::{stderr, stdout};
 use serde_json::Value;
-use txgen::emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
-use txgen::emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 use txgen::identity::RunId;
 use txgen::service::ServiceName;
 use txgen::stats::{Latencies, Summary};
+use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
+use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
 const SHARDS: u32 = 4;
 

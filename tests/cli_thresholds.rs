@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 use common::{read_json, stderr, stdout};
 use serde_json::{Value, json};
-use txgen::emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
+use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
 
 fn run(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = common::txgen(directory);

@@ -4,7 +4,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)] // tests, helpers included
 
-#[path = "emulator_cosmos/client.rs"]
+#[path = "../crates/txgen-emulator/tests/emulator_cosmos/client.rs"]
 #[allow(dead_code, reason = "another test's client, of which this one needs a part")]
 mod client;
 mod common;

@@ -19,12 +19,12 @@ use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
-use txgen::emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
 use txgen::identity::RunId;
 use txgen::service::cosmos::{CosmosDb, DefaultTtl, Scope, Throughput};
 use txgen::service::{Attempts, ConnectError, Failure, FailureKind, Receipt, Service as _, Turbulence};
 use txgen::settings::CosmosDbSettings;
 use txgen::transaction::Transaction;
+use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
 use url::Url;
 
 async fn emulator() -> CosmosEmulator {

@@ -22,12 +22,12 @@ use futures_util::stream::FuturesUnordered;
 use support::proxy::Proxy;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use txgen::emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 use txgen::identity::RunId;
 use txgen::service::event_hubs::{EventHubs, Options, Patience};
 use txgen::service::{Attempts, Failure, FailureKind, Service as _, Turbulence};
 use txgen::settings::{ConnectionString, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential};
 use txgen::transaction::Transaction;
+use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
 /// Runs each of these with both clients.
 macro_rules! with_both_clients {
@@ -86,7 +86,7 @@ async fn emulator(options: EventHubsEmulatorOptions) -> EventHubsEmulator {
 
 fn hub(emulator: &EventHubsEmulator, policy: &str, name: &str) -> ConnectionString {
     let text = emulator.connection_string(policy, name).unwrap();
-    ConnectionString::parse("EVENT_HUB_1_CONNECTION_STRING", text.secret()).unwrap()
+    ConnectionString::parse(text.secret()).unwrap()
 }
 
 fn settings(client: EventHubClient, hubs: Vec<ConnectionString>) -> EventHubsSettings {
@@ -231,7 +231,7 @@ async fn a_cancelled_connect_ends_at_once(client: EventHubClient) {
         "Endpoint=sb://{};SharedAccessKeyName=Sender;SharedAccessKey=a2V5;UseDevelopmentEmulator=true",
         silent.local_addr().unwrap()
     );
-    let hub = ConnectionString::parse("EVENT_HUB_1_CONNECTION_STRING", &text).unwrap();
+    let hub = ConnectionString::parse(&text).unwrap();
     let cancel = CancellationToken::new();
     let settings = settings(client, vec![hub]);
     let connect = EventHubs::connect(&settings, cancel.clone());
@@ -361,7 +361,7 @@ async fn a_host_that_never_answers_is_given_up_in_time() {
         "Endpoint=sb://{};SharedAccessKeyName=Sender;SharedAccessKey=a2V5;UseDevelopmentEmulator=true",
         silent.local_addr().unwrap()
     );
-    let hub = ConnectionString::parse("EVENT_HUB_1_CONNECTION_STRING", &text).unwrap();
+    let hub = ConnectionString::parse(&text).unwrap();
     let options = patience(Patience { connect: Duration::from_millis(100), ..Patience::default() });
     let error = refusal(&settings(EventHubClient::Pipelined, vec![hub]), &options).await;
     assert!(error.contains("100ms"), "{error}");

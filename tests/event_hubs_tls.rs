@@ -25,12 +25,12 @@ use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage, Sub
 use openssl::x509::{X509, X509Builder, X509NameBuilder};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
-use txgen::emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 use txgen::identity::RunId;
 use txgen::service::event_hubs::EventHubs;
 use txgen::service::{Attempts, ConnectError, Service as _, Turbulence};
 use txgen::settings::{ConnectionString, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential};
 use txgen::transaction::Transaction;
+use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
 const PORT: &str = "TXGEN_TEST_PORT";
 const KEY: &str = "TXGEN_TEST_KEY";
@@ -106,7 +106,7 @@ async fn connect(port: u16, key: Secret, transport: EventHubTransport) -> Result
 
 fn sender_key(emulator: &EventHubsEmulator) -> Secret {
     let text = emulator.connection_string("Sender", "transactions").unwrap();
-    let hub = ConnectionString::parse("EVENT_HUB_1_CONNECTION_STRING", text.secret()).unwrap();
+    let hub = ConnectionString::parse(text.secret()).unwrap();
     let HubCredential::SharedAccessKey { key, .. } = hub.credential else { panic!("a key") };
     key
 }

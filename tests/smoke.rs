@@ -14,8 +14,8 @@ use azure_data_cosmos::options::{BinaryEncodingOptions, Region};
 use azure_data_cosmos::{AccountEndpoint, AccountReference, CosmosClient, RoutingStrategy};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
-use txgen::emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
 use txgen::identity::RunId;
+use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
 
 const DOCUMENTS: u64 = 2000;
 /// The workshop's 60 days.

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| txgen::fuzzing::amqp_connection(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| txgen_emulator::fuzzing::amqp_connection(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| txgen::fuzzing::cosmos_requests(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| txgen_emulator::fuzzing::cosmos_requests(data));

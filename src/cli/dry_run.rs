@@ -13,9 +13,9 @@ use super::run::RunArgs;
 use super::{CliError, FAILED};
 use crate::identity::RunId;
 use crate::report::dry_run::{ContainerPlace, DryRun, HubPlace};
-use crate::settings::connection_string::DEFAULT_HUB;
 use crate::settings::{ConnectionString, Loaded, Preset};
 use crate::source::{RowError, Source};
+use txgen_azure::event_hubs::connection_string::DEFAULT_HUB;
 
 /// Rejected rows that are told one by one.
 const REJECTED_TOLD: u64 = 20;

@@ -15,11 +15,11 @@ use anyhow::{Context as _, anyhow};
 use super::output::tell;
 use super::signals::{Relief, Signals};
 use super::{CliError, FAILED};
-use crate::emulator::cosmos::CosmosEmulator;
-use crate::emulator::event_hubs::EventHubsEmulator;
 pub(super) use args::EmulatorArgs;
 use args::OutputFormat;
 use settings_out::SettingsOut;
+use txgen_emulator::cosmos::CosmosEmulator;
+use txgen_emulator::event_hubs::EventHubsEmulator;
 use words::{Ready, Summary};
 
 /// Serves until it is told to end.

@@ -21,7 +21,6 @@ use super::sharing::SharingArgs;
 use super::watch::{self, RowCount, WatchArgs, Watching};
 use super::{CliError, FAILED, INTERRUPTED, dry_run, signals};
 use crate::dead_letters::Keeper;
-use crate::emulator::Emulators;
 use crate::identity::RunId;
 use crate::report::counted;
 use crate::report::opening::{CosmosDbOpening, HubOpening, Opening};
@@ -37,6 +36,8 @@ use crate::settings::{
 };
 use crate::source::{RowError, Source, SourceOptions};
 use crate::stats::{DataFile, Stats, StopReason, Summary};
+use txgen_azure::event_hubs::connection_string::DEFAULT_HUB;
+use txgen_emulator::Emulators;
 
 /// The data that ships with txgen.
 pub(super) const DEFAULT_DATA: &str = "data/Untagged_Transactions.csv";
@@ -104,7 +105,7 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
     let listener = signals::listen(stop.clone(), tell).context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
     // The data and the files to write are opened before anything is sent or provisioned: a wrong path fails first.
     let emulators = if args.emulator { Some(start_emulators().await?) } else { None };
-    let mut loaded = load_settings(&args, emulators.as_ref().map(Emulators::preset))?;
+    let mut loaded = load_settings(&args, emulators.as_ref().map(preset))?;
     args.criteria.check(&loaded.settings)?;
     args.sharing.cut(&mut loaded.settings.run);
     dead_letters::complete(&args.data).await?;
@@ -170,6 +171,19 @@ async fn rehearse(args: RunArgs, run_id: RunId, count: u64) -> Result<ExitCode, 
     tokio::task::spawn_blocking(move || dry_run::execute(&args, run_id, &loaded, source, count))
         .await
         .map_err(|_| CliError::failed(anyhow::anyhow!("the thread that reads the data ended unexpectedly")))?
+}
+
+/// The settings with which a run reaches the local services.
+fn preset(emulators: &Emulators) -> Preset {
+    Preset {
+        event_hub_connection_strings: emulators
+            .event_hubs()
+            .connection_string("Sender", DEFAULT_HUB)
+            .into_iter()
+            .collect(),
+        cosmos_endpoint: emulators.cosmos_db().endpoint().to_string(),
+        cosmos_auth_key: emulators.cosmos_db().key().clone(),
+    }
 }
 
 async fn start_emulators() -> Result<Emulators, CliError> {

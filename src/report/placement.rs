@@ -4,8 +4,8 @@
 //! of them. So a stream that favours a key cannot use all that is provisioned. The service's own hash places the keys;
 //! the borders between the partitions are assumed to be even, which they are as long as none has been split or merged.
 
-use crate::partitioning::partition_key::PartitionKey;
-use crate::partitioning::partitions::Partitions;
+use txgen_azure::cosmos::partition_key::PartitionKey;
+use txgen_azure::cosmos::partitions::Partitions;
 
 /// RU/s for each physical partition at most.
 const RU_PER_PARTITION: u32 = 10_000;

@@ -5,16 +5,15 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::connection_string::ConnectionString;
 use super::file::AppSettings;
 use super::flags::RunFlags;
 use super::load;
+use txgen_azure::event_hubs::connection_string::ConnectionString;
 
 /// What stands between the file and the environment: a line of its own.
 const ENVIRONMENT: &str = "\n%%\n";
 /// So many characters of a key in a row would be told apart from a word.
 const TELLING: usize = 16;
-const NAME: &str = "EVENT_HUB_1_CONNECTION_STRING";
 
 /// A whole appsettings.json, and below a line `%%` environment variables, one `NAME=VALUE` a line. Whatever is wrong is
 /// told in lines of text without secrets.
@@ -58,7 +57,7 @@ pub fn json_with_comments(data: &[u8]) {
 /// A connection string: neither what is told of a wrong one nor how a right one is shown has its key.
 pub fn connection_string(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    match ConnectionString::parse(NAME, text) {
+    match ConnectionString::parse(text) {
         Ok(parsed) => {
             assert!(!parsed.host.is_empty() && !parsed.hub.is_empty(), "{parsed}");
             assert_eq!(parsed.port.filter(|port| *port == 0), None, "{parsed}");

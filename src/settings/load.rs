@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::connection_string::{DEFAULT_HUB, HubCredential};
 use super::file::AppSettings;
 use super::layers::{Layers, Preset, Provenance};
 use super::value::{self, Checked};
@@ -13,6 +12,7 @@ use super::{
     ConnectionString, CosmosDbSettings, EventHubClient, EventHubTransport, EventHubsSettings, Key, RunFlags,
     RunSettings, Settings, SettingsFile,
 };
+use txgen_azure::event_hubs::connection_string::{DEFAULT_HUB, HubCredential};
 
 /// Settings that are good to run with.
 #[derive(Clone, Debug)]
@@ -269,7 +269,7 @@ impl Layers<'_> {
 
 /// The key's name is not in the problem: the caller tells it together with the origin.
 pub(super) fn connection_string(text: &str) -> Checked<ConnectionString> {
-    ConnectionString::parse("", text).map_err(|invalid| invalid.problem)
+    ConnectionString::parse(text).map_err(|invalid| invalid.problem)
 }
 
 /// In days at most, as people write it: humantime would make 60 days `1month 29days 13h…`.

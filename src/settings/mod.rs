@@ -3,7 +3,6 @@
 //! Past this module nothing asks where a value came from or whether it is good. Secrets are secrets by type, so that no
 //! log, error or debug text can show them.
 
-pub mod connection_string;
 mod file;
 mod flags;
 #[cfg(any(test, fuzzing))]
@@ -21,13 +20,13 @@ use std::time::Duration;
 use azure_core::credentials::Secret;
 use url::Url;
 
-pub use connection_string::{ConnectionString, HubCredential};
 pub use file::{Place, SettingsFile};
 pub use flags::RunFlags;
 pub use key::Key;
 pub use layers::{Origin, Preset, Provenance};
 pub use listen::{Listener, listeners};
 pub use load::{Loaded, SettingsError, load};
+pub use txgen_azure::event_hubs::{ConnectionString, HubCredential};
 pub(crate) use value::is_loopback;
 
 /// Everything a run needs to know, validated.

@@ -15,7 +15,7 @@ mod common;
 mod bridge;
 mod case;
 #[allow(dead_code, reason = "the emulator's own tests use the rest")]
-#[path = "../emulator_cosmos/client.rs"]
+#[path = "../../crates/txgen-emulator/tests/emulator_cosmos/client.rs"]
 mod client;
 mod clock;
 mod cosmos_db;

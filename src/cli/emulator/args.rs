@@ -13,10 +13,10 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
 use sha2::{Digest as _, Sha256};
 
-use crate::emulator::cosmos::CosmosEmulatorOptions;
-use crate::emulator::event_hubs::{EventHubsEmulatorOptions, Policy};
-use crate::emulator::faults::FaultRule;
-use crate::settings::connection_string::DEFAULT_HUB;
+use txgen_azure::event_hubs::connection_string::DEFAULT_HUB;
+use txgen_emulator::cosmos::CosmosEmulatorOptions;
+use txgen_emulator::event_hubs::{EventHubsEmulatorOptions, Policy};
+use txgen_emulator::faults::FaultRule;
 
 /// The longest name of an event hub. Source:
 /// <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsofteventhub>.

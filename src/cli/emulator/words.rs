@@ -4,10 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::args::{EmulatorArgs, OutputFormat, POLICIES, PolicyName};
 use super::settings_out::Settings;
-use crate::emulator::cosmos::{CosmosCounts, CosmosEmulator};
-use crate::emulator::event_hubs::{EventHubsCounts, EventHubsEmulator};
-use crate::emulator::faults::FaultRule;
 use crate::service::ServiceName;
+use txgen_emulator::cosmos::{CosmosCounts, CosmosEmulator};
+use txgen_emulator::event_hubs::{EventHubsCounts, EventHubsEmulator};
+use txgen_emulator::faults::FaultRule;
 
 const NAME: anstyle::Style = anstyle::Style::new().bold();
 

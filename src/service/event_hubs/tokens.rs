@@ -9,7 +9,7 @@ use rand::{Rng, RngExt as _};
 
 use super::setback::Setback;
 use crate::service::FailureKind;
-use crate::shared_access;
+use txgen_azure::event_hubs::shared_access;
 
 /// The scope of Microsoft Entra ID's tokens for Event Hubs.
 const SCOPE: &str = "https://eventhubs.azure.net/.default";

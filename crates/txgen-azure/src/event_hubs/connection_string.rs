@@ -1,0 +1,502 @@
+//! Event Hubs connection strings: one text that says which event hub, and how to reach and to enter it.
+//!
+//! Format: <https://learn.microsoft.com/azure/event-hubs/event-hubs-get-connection-string>. The portal shows many texts
+//! that look alike, so what is wrong with one is told by its part, and never by its value: any part may hold the key.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use azure_core::credentials::Secret;
+use url::Url;
+
+use super::shared_access::Token;
+
+/// The event hub that a connection string without EntityPath means.
+pub const DEFAULT_HUB: &str = "transactions";
+
+/// What is said of an emulator on another machine: what is sent there could be read on the way.
+const NOT_HERE: &str = "UseDevelopmentEmulator=true means no TLS, which is for emulators on this machine alone: leave it \
+                        out, or let Endpoint be localhost or 127.0.0.1, with a port that is forwarded to the emulator";
+
+/// Parts that older tools write and that say nothing about which event hub is meant.
+const IGNORED: [&str; 5] = ["TransportType", "OperationTimeout", "StsEndpoint", "RuntimePort", "ManagementPort"];
+
+/// One event hub, and how to reach and to enter it.
+#[derive(Clone, Debug)]
+pub struct ConnectionString {
+    /// Host name of the namespace, in lower case.
+    pub host: String,
+    /// The port that the endpoint names, if it names one.
+    pub port: Option<u16>,
+    /// The event hub: EntityPath, or `transactions`.
+    pub hub: String,
+    /// Whether the connection string had no EntityPath.
+    pub hub_is_default: bool,
+    /// `UseDevelopmentEmulator=true`: plain AMQP, 5672 where no port is given.
+    pub development_emulator: bool,
+    /// How to enter.
+    pub credential: HubCredential,
+}
+
+/// How to enter an event hub.
+#[derive(Clone, Debug)]
+pub enum HubCredential {
+    /// A policy's key, with which txgen signs its own tokens and renews them.
+    SharedAccessKey {
+        /// The policy's name.
+        policy: String,
+        /// Its key.
+        key: Secret,
+    },
+    /// A token that somebody else signed; it cannot be renewed.
+    SharedAccessSignature(Secret),
+    /// Microsoft Entra ID.
+    EntraId,
+}
+
+/// A text that is not a connection string of an event hub.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct InvalidConnectionString {
+    /// Which part is wrong and what it should be, on one line, without any value that may be secret.
+    pub problem: String,
+}
+
+impl ConnectionString {
+    /// Reads `Endpoint=sb://NAMESPACE/;SharedAccessKeyName=…;SharedAccessKey=…;EntityPath=…`. Names match whatever their
+    /// case, in any order.
+    ///
+    /// # Errors
+    /// [`InvalidConnectionString`], which names the part that is wrong, and shows neither keys nor signatures.
+    pub fn parse(text: &str) -> Result<Self, InvalidConnectionString> {
+        read(text).map_err(|problem| InvalidConnectionString { problem })
+    }
+
+    /// The host name of the namespace, such as `NAMESPACE.servicebus.windows.net`.
+    #[must_use]
+    pub fn fully_qualified_namespace(&self) -> &str {
+        &self.host
+    }
+
+    /// Where AMQP over TCP is spoken, as `host:port`: the endpoint's own port, else 5671 with TLS and 5672 without.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let port = self.port.unwrap_or(if self.uses_tls() { 5671 } else { 5672 });
+        format!("{}:{port}", self.host)
+    }
+
+    /// Whether the connection is encrypted: always, but to a development emulator.
+    #[must_use]
+    pub fn uses_tls(&self) -> bool {
+        !self.development_emulator
+    }
+
+    /// What tokens are for: `sb://HOST/HUB`, with the endpoint's port where it names one.
+    #[must_use]
+    pub fn resource(&self) -> String {
+        match self.port {
+            Some(port) => format!("sb://{}:{port}/{}", self.host, self.hub),
+            None => format!("sb://{}/{}", self.host, self.hub),
+        }
+    }
+}
+
+/// The connection string without its secrets.
+impl fmt::Display for ConnectionString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint=sb://{}", self.host)?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        f.write_str("/;")?;
+        match &self.credential {
+            HubCredential::SharedAccessKey { policy, .. } => {
+                write!(f, "SharedAccessKeyName={policy};SharedAccessKey=(hidden);")?;
+            }
+            HubCredential::SharedAccessSignature(_) => f.write_str("SharedAccessSignature=(hidden);")?,
+            HubCredential::EntraId => {}
+        }
+        if self.development_emulator {
+            f.write_str("UseDevelopmentEmulator=true;")?;
+        }
+        write!(f, "EntityPath={}", self.hub)
+    }
+}
+
+/// The parts of a connection string, each there once or not at all.
+#[derive(Default)]
+struct Parts<'a> {
+    endpoint: Option<&'a str>,
+    policy: Option<&'a str>,
+    key: Option<&'a str>,
+    signature: Option<&'a str>,
+    entity_path: Option<&'a str>,
+    development_emulator: Option<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    const KNOWN: [&'static str; 6] = [
+        "Endpoint",
+        "SharedAccessKeyName",
+        "SharedAccessKey",
+        "SharedAccessSignature",
+        "EntityPath",
+        "UseDevelopmentEmulator",
+    ];
+
+    /// The place of the part with this name, and the name as it is documented.
+    fn place(&mut self, name: &str) -> Option<(&mut Option<&'a str>, &'static str)> {
+        let known = Self::KNOWN.into_iter().find(|known| known.eq_ignore_ascii_case(name))?;
+        let place = match known {
+            "Endpoint" => &mut self.endpoint,
+            "SharedAccessKeyName" => &mut self.policy,
+            "SharedAccessKey" => &mut self.key,
+            "SharedAccessSignature" => &mut self.signature,
+            "EntityPath" => &mut self.entity_path,
+            _ => &mut self.development_emulator,
+        };
+        Some((place, known))
+    }
+
+    fn split(text: &'a str) -> Result<Self, String> {
+        let mut parts = Self::default();
+        for (i, part) in text.split(';').map(str::trim).enumerate().filter(|(_, part)| !part.is_empty()) {
+            let number = i + 1;
+            let Some((name, value)) = part.split_once('=') else {
+                return Err(format!("part {number} has no `=`; {}", expected()));
+            };
+            let (name, value) = (name.trim(), value.trim());
+            match parts.place(name) {
+                Some((Some(_), known)) => return Err(format!("{known} is there twice")),
+                Some((_, known)) if value.is_empty() => return Err(format!("{known} is empty")),
+                Some((place, _)) => *place = Some(value),
+                None if IGNORED.iter().any(|ignored| ignored.eq_ignore_ascii_case(name)) => {}
+                None => return Err(unknown_part(number, name)),
+            }
+        }
+        Ok(parts)
+    }
+}
+
+fn expected() -> &'static str {
+    "expected is Endpoint=sb://NAMESPACE.servicebus.windows.net/;SharedAccessKeyName=…;SharedAccessKey=…;EntityPath=…"
+}
+
+/// The name itself is not shown: where a `;` is missing it may be a piece of a key.
+fn unknown_part(number: usize, name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    let likeness = |known: &&str| strsim::jaro_winkler(&known.to_ascii_lowercase(), &name);
+    let nearest = Parts::KNOWN.into_iter().map(|known| (likeness(&known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest.filter(|(likeness, _)| *likeness >= 0.85) {
+        Some((_, known)) => format!("part {number} has an unknown name; did you mean {known}?"),
+        None => format!("part {number} has an unknown name; known are {}", Parts::KNOWN.join(", ")),
+    }
+}
+
+fn read(text: &str) -> Result<ConnectionString, String> {
+    if let Some(problem) = text_of_another_kind(text) {
+        return Err(problem);
+    }
+    let parts = Parts::split(text)?;
+    let development_emulator = match parts.development_emulator {
+        None => false,
+        Some(value) if value.eq_ignore_ascii_case("true") => true,
+        Some(value) if value.eq_ignore_ascii_case("false") => false,
+        Some(_) => return Err("UseDevelopmentEmulator must be true or false".to_owned()),
+    };
+    let (host, port) = endpoint(parts.endpoint)?;
+    if development_emulator && !is_this_machine(&host) {
+        return Err(NOT_HERE.to_owned());
+    }
+    let credential = credential(&parts)?;
+    let hub = parts.entity_path.map(hub).transpose()?;
+    Ok(ConnectionString {
+        host,
+        port,
+        hub_is_default: hub.is_none(),
+        hub: hub.unwrap_or_else(|| DEFAULT_HUB.to_owned()),
+        development_emulator,
+        credential,
+    })
+}
+
+/// Texts that are pasted into the wrong place, told by what they begin with.
+fn text_of_another_kind(text: &str) -> Option<String> {
+    let lower = text.trim().to_ascii_lowercase();
+    let has = |name: &str| lower.split(';').any(|part| part.trim().starts_with(name));
+    if lower.starts_with('"') || lower.starts_with('\'') {
+        Some("begins with a quotation mark; write the connection string without quotation marks around it".to_owned())
+    } else if has("accountendpoint=") {
+        Some(
+            "is a connection string of Cosmos DB; its AccountEndpoint goes to COSMOS_DB_ENDPOINT, its AccountKey to \
+             COSMOS_DB_AUTH_KEY"
+                .to_owned(),
+        )
+    } else if has("accountname=") || has("defaultendpointsprotocol=") {
+        Some(format!("is a connection string of a storage account; {}", expected()))
+    } else if has("hostname=") {
+        Some(format!("is a connection string of an IoT hub; {}", expected()))
+    } else if ["sb://", "https://", "http://", "amqps://", "amqp://"].iter().any(|scheme| lower.starts_with(scheme)) {
+        Some(format!("is an address alone; {}", expected()))
+    } else if !lower.contains(';') && !has("endpoint=") {
+        Some(format!("is not a connection string (a key alone?); {}", expected()))
+    } else {
+        None
+    }
+}
+
+fn endpoint(endpoint: Option<&str>) -> Result<(String, Option<u16>), String> {
+    let endpoint = endpoint.ok_or_else(|| format!("Endpoint is missing; {}", expected()))?;
+    let not_sb = || "Endpoint must begin with sb://, as in Endpoint=sb://NAMESPACE.servicebus.windows.net/".to_owned();
+    let bad_host = || {
+        "Endpoint must be sb://HOST/ or sb://HOST:PORT/, as in Endpoint=sb://NAMESPACE.servicebus.windows.net/"
+            .to_owned()
+    };
+    if !endpoint.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sb://")) {
+        return Err(not_sb());
+    }
+    let url = Url::parse(endpoint).map_err(|_| bad_host())?;
+    if !matches!(url.path(), "" | "/") {
+        return Err("Endpoint goes on behind the host name; is a `;` missing there?".to_owned());
+    }
+    let bare =
+        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let host = url.host_str().unwrap_or_default();
+    if !bare || !is_host(host) || url.port() == Some(0) {
+        return Err(bad_host());
+    }
+    Ok((host.to_ascii_lowercase(), url.port()))
+}
+
+/// Whether what is sent to this host stays on this machine. 0.0.0.0 and [::] lead to it, too.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback() || address.is_unspecified())
+}
+
+/// Whether this is a host name or an IP address, the latter in brackets if it has colons.
+fn is_host(host: &str) -> bool {
+    host.starts_with('[')
+        || (!host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')))
+}
+
+fn credential(parts: &Parts<'_>) -> Result<HubCredential, String> {
+    match (parts.policy, parts.key, parts.signature) {
+        (Some(policy), Some(key), None) => {
+            Ok(HubCredential::SharedAccessKey { policy: policy.to_owned(), key: Secret::new(key.to_owned()) })
+        }
+        (None, None, Some(signature)) if Token::parse(signature).is_some() => {
+            Ok(HubCredential::SharedAccessSignature(Secret::new(signature.to_owned())))
+        }
+        (None, None, Some(_)) => {
+            Err("SharedAccessSignature must be `SharedAccessSignature sr=…&sig=…&se=…&skn=…`".to_owned())
+        }
+        (None, None, None) => Ok(HubCredential::EntraId),
+        (Some(_), None, None) => Err("SharedAccessKeyName is there without SharedAccessKey".to_owned()),
+        (None, Some(_), None) => Err("SharedAccessKey is there without SharedAccessKeyName".to_owned()),
+        (_, _, Some(_)) => Err("SharedAccessSignature and a shared access key exclude each other".to_owned()),
+    }
+}
+
+/// Rules for names: <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>.
+fn hub(name: &str) -> Result<String, String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    let ends = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
+    let bytes = name.as_bytes();
+    if bytes.len() <= 256
+        && ends(bytes.first().copied())
+        && ends(bytes.last().copied())
+        && bytes.iter().copied().all(allowed)
+    {
+        Ok(name.to_owned())
+    } else {
+        Err("EntityPath must be the name of an event hub: 1 to 256 letters, digits, `.`, `-` and `_`, of which the \
+             first and the last are letters or digits"
+            .to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> ConnectionString {
+        ConnectionString::parse(text).unwrap()
+    }
+
+    fn problem(text: &str) -> String {
+        ConnectionString::parse(text).unwrap_err().problem
+    }
+
+    #[test]
+    fn the_portals_connection_string_names_namespace_hub_policy_and_key() {
+        let parsed = parse(
+            "Endpoint=sb://Woodgrove.servicebus.windows.net/;SharedAccessKeyName=Sender;SharedAccessKey=a+b/c=d==;EntityPath=payments",
+        );
+        assert_eq!(parsed.fully_qualified_namespace(), "woodgrove.servicebus.windows.net");
+        assert_eq!(parsed.address(), "woodgrove.servicebus.windows.net:5671");
+        assert_eq!(parsed.resource(), "sb://woodgrove.servicebus.windows.net/payments");
+        assert!(parsed.uses_tls() && !parsed.hub_is_default);
+        let HubCredential::SharedAccessKey { policy, key } = &parsed.credential else { panic!("a key was given") };
+        assert_eq!((policy.as_str(), key.secret()), ("Sender", "a+b/c=d=="));
+    }
+
+    #[test]
+    fn without_entity_path_it_means_the_hub_transactions() {
+        let parsed = parse("Endpoint=sb://ns.servicebus.windows.net/");
+        assert_eq!(parsed.hub, "transactions");
+        assert!(parsed.hub_is_default);
+    }
+
+    #[test]
+    fn without_a_key_it_means_entra_id() {
+        let parsed = parse("Endpoint=sb://ns.servicebus.windows.net/;EntityPath=transactions");
+        assert!(matches!(parsed.credential, HubCredential::EntraId));
+    }
+
+    #[test]
+    fn a_development_emulator_is_plain_amqp_on_5672_or_the_endpoints_own_port() {
+        let plain =
+            parse("Endpoint=sb://localhost;SharedAccessKeyName=R;SharedAccessKey=k;UseDevelopmentEmulator=true;");
+        assert_eq!((plain.address().as_str(), plain.uses_tls()), ("localhost:5672", false));
+        let port = parse("endpoint=SB://127.0.0.1:5999/;usedevelopmentemulator=TRUE;entitypath=h");
+        assert_eq!((port.address().as_str(), port.resource().as_str()), ("127.0.0.1:5999", "sb://127.0.0.1:5999/h"));
+        assert_eq!(parse("Endpoint=sb://[::1]:5999/;UseDevelopmentEmulator=true").address(), "[::1]:5999");
+    }
+
+    #[test]
+    fn a_signature_is_taken_as_it_is() {
+        let signature = "SharedAccessSignature sr=sb%3A%2F%2Fns%2Fh&sig=YWJj&se=1700000000&skn=Sender";
+        let parsed = parse(&format!("Endpoint=sb://ns/;SharedAccessSignature={signature}"));
+        let HubCredential::SharedAccessSignature(secret) = &parsed.credential else { panic!("a signature was given") };
+        assert_eq!(secret.secret(), signature);
+    }
+
+    #[test]
+    fn what_is_shown_of_it_has_no_secrets() {
+        let parsed = parse("Endpoint=sb://ns:9093/;SharedAccessKeyName=Sender;SharedAccessKey=c2VjcmV0;EntityPath=h");
+        assert_eq!(
+            parsed.to_string(),
+            "Endpoint=sb://ns:9093/;SharedAccessKeyName=Sender;SharedAccessKey=(hidden);EntityPath=h"
+        );
+        assert!(!format!("{parsed:?}").contains("c2VjcmV0"));
+    }
+
+    #[test]
+    fn errors_point_at_the_wrong_part_and_never_show_a_value() {
+        let host =
+            "Endpoint must be sb://HOST/ or sb://HOST:PORT/, as in Endpoint=sb://NAMESPACE.servicebus.windows.net/";
+        let known = "SharedAccessKeyName, SharedAccessKey, SharedAccessSignature, EntityPath, UseDevelopmentEmulator";
+        let hub = "EntityPath must be the name of an event hub: 1 to 256 letters, digits, `.`, `-` and `_`, of which the first and the last are letters or digits";
+        let expected = expected();
+        for (text, message) in [
+            ("SharedAccessKeyName=S;SharedAccessKey=c2VjcmV0;", format!("Endpoint is missing; {expected}")),
+            (
+                "Endpoint=https://ns/;SharedAccessKeyName=S;SharedAccessKey=c2VjcmV0",
+                "Endpoint must begin with sb://, as in Endpoint=sb://NAMESPACE.servicebus.windows.net/".to_owned(),
+            ),
+            ("Endpoint=sb:///;EntityPath=h", host.to_owned()),
+            ("Endpoint=sb://n s/;EntityPath=h", host.to_owned()),
+            ("Endpoint=sb://ns:70000/;EntityPath=h", host.to_owned()),
+            ("Endpoint=sb://c2VjcmV0@ns/;EntityPath=h", host.to_owned()),
+            (
+                "Endpoint=sb://ns/SharedAccessKeyName=S;SharedAccessKey=c2VjcmV0",
+                "Endpoint goes on behind the host name; is a `;` missing there?".to_owned(),
+            ),
+            (
+                "Endpoint=sb://ns/;SharedAccessKeyName=S",
+                "SharedAccessKeyName is there without SharedAccessKey".to_owned(),
+            ),
+            (
+                "Endpoint=sb://ns/;SharedAccessKey=c2VjcmV0",
+                "SharedAccessKey is there without SharedAccessKeyName".to_owned(),
+            ),
+            ("Endpoint=sb://ns/;SharedAccessKeyName=S;SharedAccessKey=", "SharedAccessKey is empty".to_owned()),
+            ("Endpoint=sb://ns/;EntityPath=a;entitypath=b", "EntityPath is there twice".to_owned()),
+            ("Endpoint=sb://ns/;EntityPath=a/b", hub.to_owned()),
+            ("Endpoint=sb://ns/;EntityPath=.a", hub.to_owned()),
+            (
+                "Endpoint=sb://ns/;SharedAccessSignature=c2VjcmV0",
+                "SharedAccessSignature must be `SharedAccessSignature sr=…&sig=…&se=…&skn=…`".to_owned(),
+            ),
+            (
+                "Endpoint=sb://ns/;SharedAccessKeyName=S;SharedAccessKey=c2VjcmV0;SharedAccessSignature=c2VjcmV0",
+                "SharedAccessSignature and a shared access key exclude each other".to_owned(),
+            ),
+            (
+                "Endpoint=sb://ns.servicebus.windows.net/;UseDevelopmentEmulator=true",
+                "UseDevelopmentEmulator=true means no TLS, which is for emulators on this machine alone: leave it out, or \
+                 let Endpoint be localhost or 127.0.0.1, with a port that is forwarded to the emulator"
+                    .to_owned(),
+            ),
+            (
+                "Endpoint=sb://ns/;UseDevelopmentEmulator=yes",
+                "UseDevelopmentEmulator must be true or false".to_owned(),
+            ),
+            (
+                "Endpoint=sb://ns/;SharedAccesKeyName=S;SharedAccessKey=c2VjcmV0",
+                "part 2 has an unknown name; did you mean SharedAccessKeyName?".to_owned(),
+            ),
+            (
+                "Endpoint=sb://ns/;c2VjcmV0==",
+                format!("part 2 has an unknown name; known are Endpoint, {known}"),
+            ),
+            ("Endpoint=sb://ns/;c2VjcmV0", format!("part 2 has no `=`; {expected}")),
+            ("c2VjcmV0==", format!("is not a connection string (a key alone?); {expected}")),
+            ("sb://ns.servicebus.windows.net/", format!("is an address alone; {expected}")),
+            (
+                "AccountEndpoint=https://a/;AccountKey=c2VjcmV0",
+                "is a connection string of Cosmos DB; its AccountEndpoint goes to COSMOS_DB_ENDPOINT, its AccountKey to COSMOS_DB_AUTH_KEY"
+                    .to_owned(),
+            ),
+            (
+                "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=c2VjcmV0",
+                format!("is a connection string of a storage account; {expected}"),
+            ),
+            (
+                "HostName=a;SharedAccessKeyName=S;SharedAccessKey=c2VjcmV0",
+                format!("is a connection string of an IoT hub; {expected}"),
+            ),
+            (
+                "\"Endpoint=sb://ns/\"",
+                "begins with a quotation mark; write the connection string without quotation marks around it".to_owned(),
+            ),
+        ] {
+            assert_eq!(problem(text), message, "for {text}");
+            assert!(!problem(text).contains("c2VjcmV0"), "the key is shown for {text}");
+        }
+    }
+
+    #[test]
+    fn parts_that_older_tools_write_are_passed_over() {
+        assert_eq!(parse("Endpoint=sb://ns/;TransportType=Amqp;OperationTimeout=00:01:00;EntityPath=h").hub, "h");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in ".*") {
+            let _ = ConnectionString::parse(&text);
+        }
+
+        #[test]
+        fn no_text_of_known_parts_panics(
+            parts in prop::collection::vec(("(?i)(endpoint|sharedaccesskeyname|sharedaccesskey|entitypath|x)", "(sb://)?.{0,12}"), 0..5)
+        ) {
+            let text: Vec<_> = parts.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let _ = ConnectionString::parse(&text.join(";"));
+        }
+
+        #[test]
+        fn what_is_shown_of_one_parses_to_the_same_place(
+            host in "[a-z][a-z0-9.-]{0,20}", port in prop::option::of(1_u16..), hub in "[a-zA-Z0-9]([a-zA-Z0-9._-]{0,20}[a-z0-9])?",
+        ) {
+            let port_text = port.map(|port| format!(":{port}")).unwrap_or_default();
+            let first = parse(&format!("Endpoint=sb://{host}{port_text};SharedAccessKeyName=P;SharedAccessKey=k;EntityPath={hub}"));
+            let second = parse(&first.to_string());
+            prop_assert_eq!((&first.host, first.port, &first.hub), (&second.host, second.port, &second.hub));
+            prop_assert_eq!((first.host, first.port, first.hub), (host, port, hub));
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What all connections share: the hubs, the policies, the limits and the counters.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use super::options::EventHubsEmulatorOptions;
+use super::store::{self, Hub};
+use super::throttle::Throttle;
+use super::wire::message::EventParts;
+use super::wire::performative::AmqpError;
+use crate::faults::FaultPlan;
+use txgen_azure::ServiceName;
+
+/// Parts of messages that are not whole yet, over all connections, take at most so many bytes.
+pub(super) const MAX_PARTIAL_BYTES: usize = 256 * 1024 * 1024;
+
+/// A moment on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// For time-outs.
+    pub(super) instant: Instant,
+    /// For events and tokens: milliseconds since 1970-01-01 UTC.
+    pub(super) unix_ms: i64,
+}
+
+impl Now {
+    /// This moment.
+    pub(super) fn read() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { instant: Instant::now(), unix_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX) }
+    }
+
+    /// Seconds since 1970-01-01 UTC.
+    pub(super) fn unix_seconds(self) -> u64 {
+        u64::try_from(self.unix_ms / 1000).unwrap_or(0)
+    }
+}
+
+/// What the service says to a delivery that is one too many.
+pub(super) fn busy() -> AmqpError {
+    AmqpError::new(
+        "com.microsoft:server-busy",
+        "The request was terminated because the entity is being throttled. Error code : 50002. Please wait 4 seconds and \
+         try again.",
+    )
+}
+
+/// One Event Hubs namespace.
+#[derive(Debug)]
+pub(super) struct Namespace {
+    /// What it was started with; the address is the one that it got.
+    pub(super) options: EventHubsEmulatorOptions,
+    hubs: Vec<Arc<Hub>>,
+    throttle: Option<Mutex<Throttle>>,
+    /// Trouble that was asked for.
+    pub(super) faults: FaultPlan,
+    /// How many of the next tokens are to be refused, because a fault said so.
+    pub(super) tokens_to_refuse: AtomicU64,
+    /// Bytes of memory that the events which are stored take.
+    stored_bytes: AtomicU64,
+    /// Bytes of messages that are not whole yet.
+    pub(super) partial_bytes: AtomicUsize,
+    /// Connections that are open.
+    pub(super) open_connections: AtomicUsize,
+    /// Connections that ever were accepted.
+    pub(super) connections: AtomicU64,
+}
+
+impl Namespace {
+    /// An empty namespace.
+    pub(super) fn new(options: EventHubsEmulatorOptions, now: Now) -> Self {
+        let mut groups = vec!["$Default".to_owned()];
+        groups.extend(options.consumer_groups.iter().cloned());
+        let hub = |name: &String| Arc::new(Hub::new(name, options.partitions, &groups, now.unix_ms));
+        Self {
+            hubs: options.hubs.iter().map(hub).collect(),
+            throttle: options.throughput_units.map(|units| Mutex::new(Throttle::new(units))),
+            faults: FaultPlan::new(&options.faults, ServiceName::EventHubs),
+            tokens_to_refuse: AtomicU64::new(0),
+            stored_bytes: AtomicU64::new(0),
+            partial_bytes: AtomicUsize::new(0),
+            open_connections: AtomicUsize::new(0),
+            connections: AtomicU64::new(0),
+            options,
+        }
+    }
+
+    /// A hub by its name, whatever the case.
+    pub(super) fn hub(&self, name: &str) -> Option<&Arc<Hub>> {
+        self.hubs.iter().find(|hub| hub.name.eq_ignore_ascii_case(name) && !hub.is_deleted())
+    }
+
+    /// Whether the token that comes now is to be refused on purpose.
+    pub(super) fn refuses_token(&self) -> bool {
+        let one_less = |left: u64| left.checked_sub(1);
+        self.tokens_to_refuse.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+    }
+
+    /// All hubs.
+    pub(super) fn hubs(&self) -> &[Arc<Hub>] {
+        &self.hubs
+    }
+
+    /// The host and port that it listens on.
+    pub(super) fn host(&self) -> String {
+        self.options.listen.to_string()
+    }
+
+    /// What the service says about an entity that is not there.
+    pub(super) fn not_found(&self, path: &str) -> String {
+        format!("The messaging entity 'sb://{}/{path}' could not be found.", self.host())
+    }
+
+    /// Stores events that arrived in one delivery of `size` bytes, or says why the service would not.
+    ///
+    /// # Errors
+    /// The condition and description with which the delivery is to be rejected.
+    pub(super) fn store(
+        &self,
+        hub: &Hub,
+        partition: Option<u32>,
+        key: Option<&str>,
+        events: &[EventParts<'_>],
+        size: usize,
+        now: Now,
+    ) -> Result<(), AmqpError> {
+        let size = size as u64;
+        if let Some(throttle) = &self.throttle {
+            let mut throttle = throttle.lock().unwrap_or_else(PoisonError::into_inner);
+            if !throttle.admit(events.len() as u64, size, now.unix_ms) {
+                hub.throttled.fetch_add(1, Ordering::Relaxed);
+                return Err(busy());
+            }
+        }
+        if let Some(limit) = self.options.memory_limit
+            && self.stored_bytes.load(Ordering::Relaxed) + size + store::OVERHEAD * events.len() as u64 > limit
+        {
+            hub.rejected.fetch_add(1, Ordering::Relaxed);
+            return Err(AmqpError::new(
+                "amqp:resource-limit-exceeded",
+                format!("The emulator holds as many bytes of events as it may ({limit}); see its memory limit."),
+            ));
+        }
+        let taken = hub.append(partition, key, events, now.unix_ms);
+        self.stored_bytes.fetch_add(taken, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Drops the events that are older than the retention, if there is one.
+    pub(super) fn expire(&self, now: Now) {
+        let Some(retention) = self.options.retention else { return };
+        let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+        let before = now.unix_ms.saturating_sub(retention);
+        let freed: u64 = self.hubs.iter().map(|hub| hub.expire(before)).sum();
+        self.stored_bytes.fetch_sub(freed, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn namespace(options: EventHubsEmulatorOptions) -> (Namespace, Now) {
+        let now = Now { instant: Instant::now(), unix_ms: 1_000_000 };
+        (Namespace::new(options, now), now)
+    }
+
+    fn store(namespace: &Namespace, now: Now) -> Result<(), AmqpError> {
+        let message = [0; 1_000];
+        let event = EventParts { message: &message, ..EventParts::default() };
+        namespace.store(&namespace.hubs()[0], None, None, &[event], message.len(), now)
+    }
+
+    #[test]
+    fn beyond_the_memory_limit_events_are_refused_and_what_expires_makes_room() {
+        let retention = Some(Duration::from_secs(60));
+        let options = EventHubsEmulatorOptions { memory_limit: Some(10_000), retention, ..Default::default() };
+        let (namespace, now) = namespace(options);
+        let stored = (0..20).take_while(|_| store(&namespace, now).is_ok()).count();
+        assert_eq!(stored, 9);
+        assert_eq!(store(&namespace, now).unwrap_err().condition, "amqp:resource-limit-exceeded");
+        assert_eq!(namespace.hubs()[0].rejected.load(Ordering::Relaxed), 2);
+
+        let in_time = Now { unix_ms: now.unix_ms + 60_000, ..now };
+        namespace.expire(in_time);
+        assert!(store(&namespace, in_time).is_err());
+        let later = Now { unix_ms: now.unix_ms + 60_001, ..now };
+        namespace.expire(later);
+        assert!(store(&namespace, later).is_ok());
+    }
+
+    #[test]
+    fn without_retention_nothing_expires() {
+        let (namespace, now) = namespace(EventHubsEmulatorOptions { partitions: 1, ..Default::default() });
+        store(&namespace, now).unwrap();
+        namespace.expire(Now { unix_ms: i64::MAX, ..now });
+        assert_eq!(namespace.hubs()[0].partitions()[0].events().len(), 1);
+    }
+
+    #[test]
+    fn a_hub_is_found_whatever_the_case() {
+        let (namespace, _) = namespace(EventHubsEmulatorOptions::default());
+        assert!(namespace.hub("Transactions").is_some());
+        assert!(namespace.hub("transaction").is_none());
+    }
+}

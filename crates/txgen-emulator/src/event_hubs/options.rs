@@ -1,0 +1,95 @@
+//! What the emulator is started with.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use azure_core::credentials::Secret;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::faults::FaultRule;
+
+/// How the local Event Hubs behaves. [`Default`] is what the workshop provisions: one hub `transactions` with 10
+/// partitions, on a free loopback port, without latency or limits.
+#[derive(Clone, Debug)]
+pub struct EventHubsEmulatorOptions {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The event hubs. Names are compared without regard to case, as by the service.
+    pub hubs: Vec<String>,
+    /// Partitions of each hub; 0 counts as 1.
+    pub partitions: u32,
+    /// Consumer groups of each hub, beside `$Default`.
+    pub consumer_groups: Vec<String>,
+    /// How long an accepted event waits for its disposition. Deliveries do not wait for each other.
+    pub latency: Duration,
+    /// Who may enter, and what they may do.
+    pub policies: Vec<Policy>,
+    /// Take any bearer token (CBS token type `jwt`) for a Microsoft Entra ID token with every right, unless it has expired.
+    /// There is nobody to check one with on a developer's machine, and Azure's Rust client can do nothing but Entra ID.
+    pub accept_entra_tokens: bool,
+    /// Deliveries that a sender may have unsettled on one link; Event Hubs grants about 300.
+    pub credit: u32,
+    /// Ingress of the namespace in throughput units: each 1,000,000 bytes and 1,000 events a second, beyond which
+    /// deliveries are rejected with `com.microsoft:server-busy`. `None` is unlimited.
+    pub throughput_units: Option<u32>,
+    /// Events are dropped when they are older; `None` keeps them.
+    pub retention: Option<Duration>,
+    /// Bytes of events beyond which deliveries are rejected with `amqp:resource-limit-exceeded`; `None` is unlimited.
+    pub memory_limit: Option<u64>,
+    /// A connection on which nothing is heard for so long is closed.
+    pub idle_time_out: Duration,
+    /// Connections beyond this number are closed at once.
+    pub max_connections: usize,
+    /// What goes wrong on purpose. Rules that do not concern Event Hubs are left out.
+    pub faults: Vec<FaultRule>,
+}
+
+impl Default for EventHubsEmulatorOptions {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            hubs: vec!["transactions".to_owned()],
+            partitions: 10,
+            consumer_groups: Vec::new(),
+            latency: Duration::ZERO,
+            policies: vec![
+                Policy { manage: true, ..Policy::with_random_key("RootManageSharedAccessKey") },
+                Policy { send: true, ..Policy::with_random_key("Sender") },
+                Policy { listen: true, ..Policy::with_random_key("Listener") },
+            ],
+            accept_entra_tokens: true,
+            credit: 300,
+            throughput_units: None,
+            retention: None,
+            memory_limit: None,
+            idle_time_out: Duration::from_secs(240),
+            max_connections: 5_000,
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// A shared access policy.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Its name, `SharedAccessKeyName` of a connection string.
+    pub name: String,
+    /// Its key, `SharedAccessKey` of a connection string.
+    pub key: Secret,
+    /// Whether it may send.
+    pub send: bool,
+    /// Whether it may receive.
+    pub listen: bool,
+    /// Whether it may do everything.
+    pub manage: bool,
+}
+
+impl Policy {
+    /// A policy without any right, with a key of 32 random bytes.
+    #[must_use]
+    pub fn with_random_key(name: impl Into<String>) -> Self {
+        let key = Secret::new(STANDARD.encode(rand::random::<[u8; 32]>()));
+        Self { name: name.into(), key, send: false, listen: false, manage: false }
+    }
+}
