@@ -11,13 +11,14 @@ use std::process::Command;
 const DIGITS: usize = 9;
 
 /// What goes into the binary.
-const SOURCES: [&str; 4] = ["src", "build.rs", "Cargo.toml", "Cargo.lock"];
+const SOURCES: [&str; 5] = ["src", "crates", "build.rs", "Cargo.toml", "Cargo.lock"];
 
 /// What `cargo package` notes in a tarball.
 const VCS_INFO: &str = ".cargo_vcs_info.json";
 
 fn main() {
-    for source in SOURCES {
+    // A crate's tarball has no `crates`.
+    for source in SOURCES.into_iter().filter(|source| Path::new(source).exists()) {
         println!("cargo::rerun-if-changed={source}");
     }
     let version = std::env::var("CARGO_PKG_VERSION").unwrap_or_default();

@@ -169,7 +169,8 @@ impl CliError {
 }
 
 #[cfg(test)]
-#[path = "../../tests/support/terminal.rs"]
+#[path = "../../tests/it/support/terminal.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the tests of the built binary use the rest")]
 mod terminal;
 
 #[cfg(test)]

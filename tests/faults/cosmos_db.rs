@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::case::{Case, End, GIVEN_UP, HEALED, play};
-use crate::client::Client;
 use crate::proof::prove;
 use crate::stage::{GRACE, Stage, reconcile};
+use crate::support::client::Client;
 
 pub(crate) const CASES: &[Case] = &[
     Case { name: "connection closed politely", emulator: &["--fault", "cosmos_db:close:@50"], ..HEALED },

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::common;
 use crate::stage::{Ended, GRACE, Stage};
+use crate::support;
 
 /// A device that is always full.
 const FULL: &str = "/dev/full";
 
 fn limited(stage: &Stage, flags: &[&str]) -> Result<Ended, String> {
-    let mut command = common::txgen(stage.path());
+    let mut command = support::txgen(stage.path());
     command.args(["run", "--limit", "50", "--seconds-to-run", "20", "--drain-timeout", "2s", "--data"]);
-    command.arg(common::shipped_data()).args(flags);
+    command.arg(support::shipped_data()).args(flags);
     stage.start(&mut command).end_within(Duration::from_secs(22) + GRACE)
 }
 
@@ -47,9 +47,9 @@ fn a_full_disk_under_the_dead_letters_is_told_and_the_totals_are_printed_all_the
     let mut command = std::process::Command::new("bash");
     command.current_dir(stage.path()).args(["-c", r#"ulimit -f 4; trap "" XFSZ; exec "$@""#, "bash"]);
     command.arg(env!("CARGO_BIN_EXE_txgen")).args(["run", "--limit", "200", "--seconds-to-run", "20", "--quiet"]);
-    command.args(["--drain-timeout", "2s", "--dead-letters", "letters", "--data"]).arg(common::shipped_data());
+    command.args(["--drain-timeout", "2s", "--dead-letters", "letters", "--data"]).arg(support::shipped_data());
     let output = command.output().unwrap();
-    let (said, figures) = (common::stderr(&output), common::stdout(&output));
+    let (said, figures) = (support::stderr(&output), support::stdout(&output));
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("dead letters could not be written") && said.contains("File too large"), "{said}");
     assert!(figures.contains("200 transactions requested"), "{figures}");

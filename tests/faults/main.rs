@@ -8,15 +8,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)] // tests, helpers included
 
-#[path = "../common/mod.rs"]
-mod common;
-
-#[path = "../support/bridge.rs"]
-mod bridge;
 mod case;
 #[allow(dead_code, reason = "the emulator's own tests use the rest")]
-#[path = "../../crates/txgen-emulator/tests/emulator_cosmos/client.rs"]
-mod client;
 mod clock;
 mod cosmos_db;
 mod event_hubs;
@@ -25,8 +18,8 @@ mod files;
 mod names;
 mod network;
 mod proof;
-#[path = "../support/proxy.rs"]
-mod proxy;
 mod secrets;
 mod signals;
 mod stage;
+#[path = "../it/support/mod.rs"]
+mod support;

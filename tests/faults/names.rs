@@ -11,9 +11,9 @@ use std::time::Duration;
 use crate::case::{Named, all};
 use crate::network::{ENDPOINT, HUB, address, expect, sender, work};
 use crate::proof::prove;
-use crate::proxy::Proxy;
 use crate::secrets::Marks;
 use crate::stage::{GRACE, Running, Stage, reconcile};
+use crate::support::proxy::Proxy;
 
 /// What `/etc/hosts` holds while all is well.
 const KNOWN: &str = "127.0.0.1 localhost\n";

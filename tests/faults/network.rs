@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::bridge;
 use crate::case::{Named, Work, all};
-use crate::common::emulator::Emulator;
 use crate::proof::prove;
-use crate::proxy::Proxy;
 use crate::secrets::Marks;
 use crate::stage::{Ended, GRACE, Stage, reconcile};
+use crate::support::bridge;
+use crate::support::emulator::Emulator;
+use crate::support::proxy::Proxy;
 
 pub(crate) const HUB: &str = "EVENT_HUB_1_CONNECTION_STRING";
 pub(crate) const ENDPOINT: &str = "COSMOS_DB_ENDPOINT";

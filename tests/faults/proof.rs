@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common;
-use crate::common::emulator::Emulator;
 use crate::stage::{Ended, Stage};
+use crate::support;
+use crate::support::emulator::Emulator;
 
 /// The folder that runs keep their dead letters in.
 pub(crate) const LETTERS: &str = "letters";
@@ -79,7 +79,7 @@ fn verify(
     letters: &BTreeMap<&str, BTreeMap<u64, Letter>>,
     environment: &[(&str, &str)],
 ) -> Result<Value, String> {
-    let mut command = common::txgen(stage.path());
+    let mut command = support::txgen(stage.path());
     command.args(["verify", "--summary", "summary.json", "--output", "json", "--first", MOST_TOLD]);
     if letters.len() == 1 {
         let only = if letters.contains_key("event_hubs") { "event-hubs" } else { "cosmos-db" };
@@ -88,7 +88,7 @@ fn verify(
     let output = command.envs(environment.iter().copied()).output().unwrap();
     std::fs::write(stage.path().join("verify.stdout"), &output.stdout).unwrap();
     std::fs::write(stage.path().join("verify.stderr"), &output.stderr).unwrap();
-    let told = || format!("{}{}", common::stdout(&output), common::stderr(&output));
+    let told = || format!("{}{}", support::stdout(&output), support::stderr(&output));
     let found: Value =
         serde_json::from_slice(&output.stdout).map_err(|_| format!("verify tells no findings: {}", told()))?;
     let code = if found["ok"] == true { 0 } else { 1 };

@@ -9,9 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::case::{Case, play_with};
-use crate::common;
-use crate::common::emulator::Emulator;
 use crate::stage::{GRACE, Running, Stage};
+use crate::support;
+use crate::support::emulator::Emulator;
 
 /// So much of a secret in a row is a leak.
 const TELLING: usize = 16;
@@ -102,7 +102,7 @@ const MARK: &str = "TUFSS0VEU0VDUkVUTUFSS0VEU0VDUkVUTUFSS0VEU0VDUkVUTUFSS0VEU0VD
 
 /// A command with everything logged and every backtrace told.
 fn talkative(stage: &Stage, arguments: &[&str]) -> Command {
-    let mut command = common::txgen(stage.path());
+    let mut command = support::txgen(stage.path());
     command.args(arguments).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "1").env("RUST_LIB_BACKTRACE", "1");
     command.stdin(Stdio::null());
     command
@@ -140,7 +140,7 @@ fn no_command_shows_a_secret_that_is_wrong_not_even_in_its_finest_log() {
     let unreadable = format!("Endpoint=sb://127.0.0.1:9;SharedAccessKey={MARK};EntityPath=a;EntityPath=b");
     std::fs::remove_file(stage.path().join("appsettings.json")).unwrap();
     std::fs::write(stage.path().join("broken.json"), format!("{{\"COSMOS_DB_AUTH_KEY\": \"{MARK}\", {MARK}")).unwrap();
-    let data = common::shipped_data();
+    let data = support::shipped_data();
     let data = data.to_str().unwrap();
     // The exit codes with a key that is refused, nobody at that address, a signature, and a string that cannot be read.
     let commands: &[(&[&str], [i32; 4])] = &[
@@ -181,7 +181,7 @@ fn no_command_shows_a_secret_that_lets_it_in_not_even_in_its_finest_log() {
     emulator.args(["--output", "json", "--settings-out", "appsettings.json"]);
     let emulator = Emulator::of(&mut emulator);
     let marks = Marks::of_settings(stage.path());
-    let data = common::shipped_data();
+    let data = support::shipped_data();
     let data = data.to_str().unwrap();
     let run = |more: &[&'static str]| -> Vec<&str> {
         [&["run", "--data", data, "--drain-timeout", "5s", "--limit", "60"], more].concat()
@@ -229,7 +229,7 @@ fn no_command_shows_a_secret_that_lets_it_in_not_even_in_its_finest_log() {
 /// What a run serves as metrics while it goes on.
 fn scraped(stage: &Stage, marks: &Marks) -> Result<(), String> {
     let mut command = talkative(stage, &["run", "--rate", "100", "--loop", "--metrics", "127.0.0.1:0"]);
-    command.args(["--output", "json", "--data"]).arg(common::shipped_data());
+    command.args(["--output", "json", "--data"]).arg(support::shipped_data());
     let mut run = stage.start(&mut command);
     run.wait_for_output("\"type\":\"start\"");
     let told = stage.path().join("stderr");
@@ -244,7 +244,7 @@ fn scraped(stage: &Stage, marks: &Marks) -> Result<(), String> {
     assert!(metrics.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&metrics));
     marks.check("the metrics", &metrics)?;
     marks.check("the process list", run.command_line().as_bytes())?;
-    common::signal(run.process.id(), "INT");
+    support::signal(run.process.id(), "INT");
     let ended = run.end_within(GRACE)?;
     if ended.code == Some(130) { Ok(()) } else { Err(format!("the run with metrics ends with {:?}", ended.code)) }
 }

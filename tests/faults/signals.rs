@@ -6,10 +6,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::case::{Work, all};
-use crate::common::signal;
 use crate::proof::prove;
 use crate::secrets::Marks;
 use crate::stage::{Ended, GRACE, Running, Stage, reconcile};
+use crate::support::signal;
 
 /// A run without an end of its own.
 const ENDLESS: [&str; 6] = ["--loop", "--seconds-to-run", "60", "--rate", "200", "--output=json"];
@@ -114,7 +114,7 @@ fn nobody_reads() -> Result<(), String> {
         code: status.code(),
         stdout: String::new(),
         stderr: String::new(),
-        summary: crate::common::read_json(&stage.path().join("summary.json")),
+        summary: crate::support::read_json(&stage.path().join("summary.json")),
         took: Duration::ZERO,
     };
     expect(1, &ended)?;

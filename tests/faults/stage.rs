@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common;
-use crate::common::emulator::Emulator;
 use crate::proof::LETTERS;
+use crate::support;
+use crate::support::emulator::Emulator;
 
 /// How long a run may take beyond its time limit and its drain time-out.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
@@ -57,9 +57,9 @@ impl Stage {
 
     /// `txgen run` with these flags.
     pub(crate) fn run(&self, flags: &[&str]) -> Command {
-        let mut command = common::txgen(self.path());
+        let mut command = support::txgen(self.path());
         command.args(["run", "--output", "json", "--summary-file", "summary.json", "--dead-letters", LETTERS]);
-        command.arg("--data").arg(common::shipped_data()).args(flags);
+        command.arg("--data").arg(support::shipped_data()).args(flags);
         command
     }
 

@@ -1,0 +1,359 @@
+//! The Cosmos DB service against the emulator, over sockets: what it finds and makes, what it waits out, and what it
+//! says when it cannot go on.
+
+// Clippy's leave for tests covers test functions, not the helpers beside them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use azure_core::credentials::Secret;
+use azure_data_cosmos::models::{ContainerProperties, ThroughputProperties, TimeToLive};
+use azure_data_cosmos::options::{BinaryEncodingOptions, ConnectionPoolOptions, CreateContainerOptions};
+use azure_data_cosmos::{
+    AccountEndpoint, AccountReference, ContainerClient, CosmosClient, CosmosRuntime, DatabaseClient, RoutingStrategy,
+};
+use futures_util::future::join_all;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use txgen::identity::RunId;
+use txgen::service::cosmos::{CosmosDb, DefaultTtl, Scope, Throughput};
+use txgen::service::{Attempts, ConnectError, Failure, FailureKind, Receipt, Service as _, Turbulence};
+use txgen::settings::CosmosDbSettings;
+use txgen::transaction::Transaction;
+use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
+use url::Url;
+
+async fn emulator() -> CosmosEmulator {
+    CosmosEmulator::start(CosmosEmulatorOptions::default()).await.unwrap()
+}
+
+fn settings_of(emulator: &CosmosEmulator) -> CosmosDbSettings {
+    settings_at(emulator.endpoint(), emulator.key().clone())
+}
+
+fn settings_at(endpoint: Url, key: Secret) -> CosmosDbSettings {
+    CosmosDbSettings {
+        endpoint,
+        auth_key: Some(key),
+        database: CosmosDbSettings::DEFAULT_DATABASE.to_owned(),
+        container: CosmosDbSettings::DEFAULT_CONTAINER.to_owned(),
+        throughput: CosmosDbSettings::DEFAULT_THROUGHPUT,
+        max_in_flight: CosmosDbSettings::DEFAULT_MAX_IN_FLIGHT,
+        throttle_wait: CosmosDbSettings::DEFAULT_THROTTLE_WAIT,
+    }
+}
+
+fn url_of(address: SocketAddr) -> Url {
+    Url::parse(&format!("http://{address}/")).unwrap()
+}
+
+async fn connect(settings: &CosmosDbSettings) -> Result<CosmosDb, ConnectError> {
+    CosmosDb::connect(settings, CancellationToken::new()).await
+}
+
+/// What connecting says when it fails.
+async fn refusal(settings: &CosmosDbSettings) -> String {
+    connect(settings).await.map(|_| ()).unwrap_err().to_string()
+}
+
+fn transaction(run: RunId, row: u64) -> Transaction {
+    let id = run.transaction_id(row);
+    let body = format!(r#"{{"id":"{id}","transactionAmountUSD":12.50,"ipCountryCode":"us","ttl":60}}"#);
+    Transaction::new(row, id, "us".into(), body.into())
+}
+
+async fn send(cosmos: &CosmosDb, transaction: &Transaction, turbulence: &Turbulence) -> Result<Receipt, Failure> {
+    let attempts = Attempts::new(turbulence);
+    let settled = cosmos.send(transaction, &attempts).await;
+    assert!(!attempts.is_outstanding(), "a settled transaction has no answer outstanding");
+    settled
+}
+
+/// Sends this many transactions at once.
+async fn send_all(cosmos: &CosmosDb, count: u64, turbulence: &Turbulence) -> Vec<Result<Receipt, Failure>> {
+    let run = RunId::random();
+    let transactions: Vec<_> = (1..=count).map(|row| transaction(run, row)).collect();
+    join_all(transactions.iter().map(|transaction| send(cosmos, transaction, turbulence))).await
+}
+
+/// Azure's client as anybody else would use it.
+async fn somebody_else(emulator: &CosmosEmulator) -> CosmosClient {
+    let endpoint = AccountEndpoint::from(emulator.endpoint());
+    let account = AccountReference::with_authentication_key(endpoint, emulator.key().clone());
+    // The emulator speaks HTTP/1.1.
+    let pool = ConnectionPoolOptions::builder().with_is_http2_allowed(false).build().unwrap();
+    let runtime = CosmosRuntime::builder().with_connection_pool(pool).build().await.unwrap();
+    CosmosClient::builder()
+        .with_runtime(runtime)
+        .with_binary_encoding_options(BinaryEncodingOptions::new().with_enabled(false))
+        .build(account, RoutingStrategy::PreferredRegions(Vec::new()))
+        .await
+        .unwrap()
+}
+
+/// The container as somebody else reaches it.
+async fn container_of(emulator: &CosmosEmulator) -> ContainerClient {
+    let client = somebody_else(emulator).await;
+    client.database_client("Woodgrove").container_client("transactions", None).await.unwrap()
+}
+
+/// A database without throughput, as somebody else might have made it.
+async fn database_of_somebody_else(emulator: &CosmosEmulator) -> DatabaseClient {
+    let client = somebody_else(emulator).await;
+    client.create_database("Woodgrove", None).await.unwrap();
+    client.database_client("Woodgrove")
+}
+
+#[tokio::test]
+async fn the_first_run_creates_database_and_container_and_the_second_finds_them() {
+    let emulator = emulator().await;
+    let first = connect(&settings_of(&emulator)).await.unwrap().provision().clone();
+    assert!(first.created_database && first.created_container);
+    assert_eq!(first.throughput, Throughput::Manual { request_units_per_second: 15_000, scope: Scope::Database });
+    assert_eq!((first.default_ttl, first.physical_partitions), (DefaultTtl::NoDefault, Some(2)));
+    assert_eq!(first.transport.map(|transport| transport.to_string()).as_deref(), Some("gateway, HTTP/1.1"));
+    assert_eq!(first.warnings, Vec::<String>::new());
+
+    let second = connect(&CosmosDbSettings { throughput: 400, ..settings_of(&emulator) }).await.unwrap();
+    assert!(!second.provision().created_database && !second.provision().created_container);
+    assert_eq!(second.provision().throughput, first.throughput);
+}
+
+#[tokio::test]
+async fn documents_arrive_as_they_are_and_are_charged_for() {
+    let emulator = emulator().await;
+    let cosmos = connect(&settings_of(&emulator)).await.unwrap();
+    let sent = transaction(RunId::random(), 1);
+    let receipt = send(&cosmos, &sent, &Turbulence::default()).await.unwrap();
+    assert!(receipt.request_units > 5.0, "{receipt:?}");
+    assert_eq!(emulator.counts().created, 1);
+
+    let answer = container_of(&emulator).await.read_item("us", &sent.id.to_string(), None).await.unwrap();
+    let read: serde_json::Value = answer.into_model().unwrap();
+    let expected: serde_json::Value = serde_json::from_slice(&sent.body).unwrap();
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&read[name], value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_there_is_a_conflict() {
+    let emulator = emulator().await;
+    let cosmos = connect(&settings_of(&emulator)).await.unwrap();
+    let (transaction, turbulence) = (transaction(RunId::random(), 1), Turbulence::default());
+    send(&cosmos, &transaction, &turbulence).await.unwrap();
+    let failure = send(&cosmos, &transaction, &turbulence).await.unwrap_err();
+    assert_eq!((failure.kind, failure.status.as_deref()), (FailureKind::Conflict, Some("409")));
+    assert!(!failure.ambiguous);
+}
+
+#[tokio::test]
+async fn throttling_is_waited_out_and_counted() {
+    let emulator = emulator().await;
+    let cosmos = connect(&CosmosDbSettings { throughput: 400, ..settings_of(&emulator) }).await.unwrap();
+    let turbulence = Turbulence::default();
+    let settled = send_all(&cosmos, 80, &turbulence).await;
+    assert_eq!(settled.iter().filter(|settled| settled.is_ok()).count(), 80);
+    assert!(turbulence.throttled() > 0);
+    assert_eq!((turbulence.ambiguous(), turbulence.resent()), (0, 0));
+    assert_eq!(turbulence.throttled(), emulator.counts().throttled);
+}
+
+#[tokio::test]
+async fn throttling_past_the_throttle_wait_is_a_failure() {
+    let emulator = emulator().await;
+    let settings = CosmosDbSettings { throughput: 400, throttle_wait: Duration::ZERO, ..settings_of(&emulator) };
+    let cosmos = connect(&settings).await.unwrap();
+    let turbulence = Turbulence::default();
+    let failures: Vec<_> = send_all(&cosmos, 100, &turbulence).await.into_iter().filter_map(Result::err).collect();
+    assert!(!failures.is_empty());
+    assert!(failures.iter().all(|failure| failure.kind == FailureKind::Throttled && !failure.ambiguous));
+    assert_eq!(turbulence.throttled(), failures.len() as u64);
+}
+
+#[tokio::test]
+async fn a_transaction_whose_answer_is_lost_is_sent_again_and_stored_once() {
+    let emulator = emulator().await;
+    let trouble = Troublemaker::start(&emulator).await;
+    let cosmos = connect(&settings_at(trouble.endpoint.clone(), emulator.key().clone())).await.unwrap();
+    let turbulence = Turbulence::default();
+    trouble.lose_answers(2);
+    send(&cosmos, &transaction(RunId::random(), 1), &turbulence).await.unwrap();
+    assert_eq!((turbulence.ambiguous(), turbulence.resent(), turbulence.throttled()), (2, 2, 0));
+    assert_eq!(emulator.counts().created, 1);
+}
+
+#[tokio::test]
+async fn a_container_that_is_gone_fails_the_transaction_as_not_found() {
+    let emulator = emulator().await;
+    let cosmos = connect(&settings_of(&emulator)).await.unwrap();
+    container_of(&emulator).await.delete(None).await.unwrap();
+    let failure = send(&cosmos, &transaction(RunId::random(), 1), &Turbulence::default()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::NotFound, "{failure}");
+}
+
+#[tokio::test]
+async fn a_service_that_is_gone_is_a_connection_failure_after_all_repeats() {
+    let emulator = emulator().await;
+    let cosmos = connect(&settings_of(&emulator)).await.unwrap();
+    drop(emulator);
+    // Nothing answers any more: only the waits between the repeats are left, and they need not be sat out.
+    tokio::time::pause();
+    let turbulence = Turbulence::default();
+    let failure = send(&cosmos, &transaction(RunId::random(), 1), &turbulence).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Connection, "{failure}");
+    assert_eq!(turbulence.resent(), 8);
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_told_with_the_remedy_and_without_the_key() {
+    let emulator = emulator().await;
+    let settings = settings_at(emulator.endpoint(), Secret::new("d3Jvbmc="));
+    assert_eq!(
+        refusal(&settings).await,
+        format!(
+            "Cosmos DB: {}: refused COSMOS_DB_AUTH_KEY (401); copy PRIMARY KEY of this account (Keys > Read-write \
+             Keys) again",
+            emulator.endpoint()
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_port_where_nothing_listens_is_told_as_such() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let refusal = refusal(&settings_at(url_of(closed), Secret::new("a2V5"))).await;
+    assert!(refusal.starts_with(&format!("Cosmos DB: http://{closed}/: cannot be reached (")), "{refusal}");
+    assert!(refusal.ends_with("); check COSMOS_DB_ENDPOINT, the account's firewall and the network"), "{refusal}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_never_answers_is_given_up_in_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let start = tokio::time::Instant::now();
+    let refusal = refusal(&settings_at(url_of(silent.local_addr().unwrap()), Secret::new("a2V5"))).await;
+    assert!(refusal.contains("check COSMOS_DB_ENDPOINT"), "{refusal}");
+    assert!(start.elapsed() <= Duration::from_secs(15), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_of_another_kind_is_told_as_such() {
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = other.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = other.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello").await;
+        }
+    });
+    assert_eq!(
+        refusal(&settings_at(url_of(address), Secret::new("a2V5"))).await,
+        format!("Cosmos DB: http://{address}/: does not answer like Cosmos DB; check COSMOS_DB_ENDPOINT")
+    );
+}
+
+#[tokio::test]
+async fn connecting_hears_cancellation() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let settings = settings_at(url_of(silent.local_addr().unwrap()), Secret::new("a2V5"));
+    let refused = CosmosDb::connect(&settings, cancel).await.map(|_| ()).unwrap_err();
+    assert_eq!(refused.to_string(), "Cosmos DB: interrupted while connecting");
+}
+
+#[tokio::test]
+async fn a_container_with_another_partition_key_is_refused() {
+    let emulator = emulator().await;
+    let database = database_of_somebody_else(&emulator).await;
+    database.create_container(ContainerProperties::new("transactions", "/id".into()), None).await.unwrap();
+    let refusal = refusal(&settings_of(&emulator)).await;
+    assert!(refusal.contains("container transactions has the partition key /id, but transactions need"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_container_with_its_own_throughput_and_without_time_to_live_is_seen_as_it_is() {
+    let emulator = emulator().await;
+    let database = database_of_somebody_else(&emulator).await;
+    let options = CreateContainerOptions::default().with_throughput(ThroughputProperties::autoscale(4_000, None));
+    let properties = ContainerProperties::new("transactions", "/ipCountryCode".into());
+    assert_eq!(properties.default_ttl, TimeToLive::Forever);
+    database.create_container(properties, Some(options)).await.unwrap();
+
+    let cosmos = connect(&settings_of(&emulator)).await.unwrap();
+    let provision = cosmos.provision();
+    assert!(!provision.created_database && !provision.created_container);
+    let own = Throughput::Autoscale { max_request_units_per_second: 4_000, scope: Scope::Container };
+    assert_eq!((provision.throughput, provision.default_ttl), (own, DefaultTtl::Off));
+    assert_eq!(provision.warnings.len(), 1);
+}
+
+/// A proxy in front of the emulator that can lose the answers to creates, after the emulator has stored the documents.
+struct Troublemaker {
+    endpoint: Url,
+    to_lose: Arc<AtomicUsize>,
+}
+
+impl Troublemaker {
+    async fn start(emulator: &CosmosEmulator) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let upstream = emulator.endpoint().socket_addrs(|| None).unwrap()[0];
+        let to_lose = Arc::new(AtomicUsize::new(0));
+        let shared = Arc::clone(&to_lose);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let to_lose = Arc::clone(&shared);
+                tokio::spawn(async move { forward(client, upstream, address, &to_lose).await });
+            }
+        });
+        Self { endpoint: url_of(address), to_lose }
+    }
+
+    fn lose_answers(&self, count: usize) {
+        self.to_lose.store(count, Ordering::SeqCst);
+    }
+}
+
+/// Forwards one connection until either side ends it, or an answer is to be lost.
+async fn forward(mut client: TcpStream, upstream: SocketAddr, own: SocketAddr, to_lose: &AtomicUsize) {
+    let Ok(mut server) = TcpStream::connect(upstream).await else { return };
+    let (mut request, mut answer) = (vec![0; 65_536], vec![0; 65_536]);
+    let mut is_create = false;
+    loop {
+        tokio::select! {
+            read = client.read(&mut request) => {
+                let Ok(length @ 1..) = read else { return };
+                if request.starts_with(b"POST ") {
+                    let line = request[..length].split(|byte| *byte == b'\r').next().unwrap_or_default();
+                    is_create = String::from_utf8_lossy(line).contains("/docs");
+                }
+                if server.write_all(&request[..length]).await.is_err() { return }
+            }
+            read = server.read(&mut answer) => {
+                let Ok(length @ 1..) = read else { return };
+                let one_less = |left: usize| left.checked_sub(1);
+                if is_create && to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+                    return;
+                }
+                // The account document names the emulator's own port, and clients follow it.
+                replace(&mut answer[..length], &upstream.to_string(), &own.to_string());
+                if client.write_all(&answer[..length]).await.is_err() { return }
+            }
+        }
+    }
+}
+
+/// Both have the same length, so that the answer keeps its own.
+fn replace(bytes: &mut [u8], from: &str, to: &str) {
+    assert_eq!(from.len(), to.len());
+    for start in 0..(bytes.len() + 1).saturating_sub(from.len()) {
+        if bytes[start..].starts_with(from.as_bytes()) {
+            bytes[start..start + to.len()].copy_from_slice(to.as_bytes());
+        }
+    }
+}

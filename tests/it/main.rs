@@ -1,0 +1,42 @@
+//! txgen from outside: the built binary as a user runs it, and the services over sockets, against the local services.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    reason = "a test that cannot go on fails"
+)]
+
+mod support;
+
+mod bad_input;
+mod check;
+mod cosmos_service;
+mod dry_run;
+#[cfg(unix)]
+mod emulator;
+mod errors;
+mod event_hubs_service;
+mod event_hubs_tls;
+mod habits;
+#[cfg(unix)]
+mod live;
+mod log_secrets;
+#[cfg(unix)]
+mod metrics;
+#[cfg(unix)]
+mod recovery;
+mod report;
+mod run;
+#[cfg(unix)]
+mod schemas;
+mod shards;
+mod smoke;
+mod thresholds;
+#[cfg(unix)]
+mod verify;
+#[cfg(unix)]
+mod verify_findings;
+#[cfg(unix)]
+mod verify_reading;
