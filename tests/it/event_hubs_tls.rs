@@ -117,7 +117,7 @@ async fn send_over(transport: &str) {
         let (path, key, transport) = (trusted.path().to_owned(), sender_key(&emulator), transport.to_owned());
         move || {
             std::process::Command::new(std::env::current_exe().unwrap())
-                .args(["--ignored", "--exact", "as_another_process", "--nocapture"])
+                .args(["--ignored", "--exact", "event_hubs_tls::as_another_process", "--nocapture"])
                 .env("SSL_CERT_FILE", path)
                 .env(PORT, port.to_string())
                 .env(KEY, key.secret())
