@@ -6,7 +6,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`settings`] | what the user asked for: flags, environment, `appsettings.json`, defaults |
-//! | [`source`], [`transaction`], [`identity`] | CSV rows in, transactions with an id and their JSON out |
+//! | [`source`], [`transaction`], [`identity`] | CSV rows in, transactions with an id and their JSON out; the profile of a CSV |
 //! | [`shard`] | which rows are whose, when several processes share a run |
 //! | [`run`] | the pace, the bulkheads, stopping |
 //! | [`service`] | one request per transaction to Event Hubs ([`service::event_hubs`]) or Cosmos DB ([`service::cosmos`]) |
@@ -19,7 +19,7 @@
 //! | `partitioning` | where Cosmos DB puts a partition key; pure |
 //! | `likeness` | which name a mistyped one is most like; pure |
 //! | [`emulator`] | local Event Hubs and Cosmos DB that speak the real protocols |
-//! | [`data`] | made-up data like the real data, and the profile of a CSV |
+//! | [`data`] | made-up data like the real data |
 //! | [`cli`] | the commands: the only place that prints, apart from `main` |
 //!
 //! Nothing below `main` exits the process.

@@ -10,6 +10,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{CliError, FAILED};
 use crate::data;
+use crate::source::input::default_data;
+use crate::source::profile::profile;
 
 /// What to do with data.
 #[derive(Debug, Subcommand)]
@@ -44,8 +46,8 @@ pub(super) struct GenerateArgs {
     txgen data check                             the data that ships with txgen\n  \
     txgen data check my.csv --output json        for scripts; exit code 1 when a row cannot be read")]
 pub(super) struct CheckArgs {
-    /// The CSV file
-    #[arg(value_name = "FILE", default_value = super::run::DEFAULT_DATA)]
+    /// The CSV file [default: data/Untagged_Transactions.csv, or the same data made in memory where it is not there]
+    #[arg(value_name = "FILE", default_value = default_data(), hide_default_value = true)]
     file: PathBuf,
     /// How to show it
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
@@ -96,7 +98,7 @@ fn generate(args: &GenerateArgs) -> Result<ExitCode, CliError> {
 }
 
 fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
-    let profile = data::profile(&args.file).map_err(CliError::usage)?;
+    let profile = profile(&args.file).map_err(CliError::usage)?;
     let text = match args.output {
         ProfileFormat::Text => profile.to_string(),
         ProfileFormat::Json => serde_json::to_string(&profile).map_err(CliError::failed)? + "\n",

@@ -14,7 +14,7 @@ use crate::report::counted;
 use crate::service::ServiceName;
 use crate::settings::RunSettings;
 use crate::shard::Shard;
-use crate::source::Source;
+use crate::source::{Source, input};
 use crate::stats::DataFile;
 
 /// Where transactions go that were not stored.
@@ -82,8 +82,9 @@ pub(super) struct Planned<'a> {
 /// Starts to keep the dead letters of a run.
 pub(super) fn keep(folder: Folder, planned: Planned<'_>, facts: &Facts, source: &Source) -> Result<Keeper, CliError> {
     // The full path, for whoever replays may be somewhere else.
-    let path = planned.data.canonicalize().unwrap_or_else(|_| planned.data.to_owned());
-    let bytes = path.metadata().ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
+    let path = if input::is_built_in(planned.data) { None } else { planned.data.canonicalize().ok() };
+    let path = path.unwrap_or_else(|| planned.data.to_owned());
+    let bytes = input::size(&path).ok().flatten();
     let data = DataFile { file: path.display().to_string(), bytes, sha256: None };
     let service = |(name, target): &(ServiceName, _)| {
         (*name, PlannedService { target: Some(Clone::clone(target)), ..PlannedService::default() })

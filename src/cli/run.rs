@@ -34,13 +34,11 @@ use crate::service::{ConnectError, Service as _, ServiceName, Turbulence};
 use crate::settings::{
     CosmosDbSettings, EventHubClient, EventHubTransport, Loaded, Origin, Preset, Provenance, RunFlags, Settings,
 };
+use crate::source::input::default_data;
 use crate::source::{RowError, Source, SourceOptions};
 use crate::stats::{DataFile, Stats, StopReason, Summary};
 use txgen_azure::event_hubs::connection_string::DEFAULT_HUB;
 use txgen_emulator::Emulators;
-
-/// The data that ships with txgen.
-pub(super) const DEFAULT_DATA: &str = "data/Untagged_Transactions.csv";
 
 /// What `txgen run` takes.
 #[derive(Debug, Args)]
@@ -53,8 +51,9 @@ pub(super) struct RunArgs {
     /// Read the settings from this file [default: ./appsettings.json, if it is there]
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// Read the transactions from this CSV file
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_DATA)]
+    /// Read the transactions from this CSV file [default: data/Untagged_Transactions.csv, or the same data made in memory
+    /// where it is not there]
+    #[arg(long, value_name = "FILE", default_value = default_data(), hide_default_value = true)]
     pub(super) data: PathBuf,
     /// Bring up local Event Hubs and Cosmos DB in this process, and write to them
     #[arg(long)]

@@ -21,7 +21,7 @@ use crate::service::cosmos::{Document, Reader};
 use crate::service::event_hubs::{self, StoredEvent};
 use crate::service::{ConnectError, ServiceName};
 use crate::settings::{CosmosDbSettings, EventHubTransport, Listener, RunFlags, Settings, SettingsFile, listeners};
-use crate::source::{RowError, Source, SourceOptions, fingerprint};
+use crate::source::{RowError, Source, SourceOptions, fingerprint, input};
 use crate::stats::{Rows, Target};
 use crate::verify::document::Stored;
 use crate::verify::expected::Expected;
@@ -291,7 +291,7 @@ fn expect(subject: &Subject, data: Option<&Path>, counter: &AtomicU64) -> anyhow
 fn check_data(part: &Part, path: &Path) -> anyhow::Result<()> {
     let Some(bytes) = part.data.bytes else { return Ok(()) };
     let found = fingerprint(path, || part.data.sha256.is_some());
-    let now = found.bytes.or_else(|| path.metadata().ok().map(|file| file.len()));
+    let now = found.bytes.or_else(|| input::size(path).ok().flatten());
     let has_changed = now != Some(bytes) || (part.data.sha256.is_some() && found.sha256 != part.data.sha256);
     match now {
         Some(now) if has_changed => Err(anyhow!(

@@ -1,6 +1,5 @@
 //! Looking at a run from outside: what the progress display, the full-screen view and the metrics are drawn from.
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -22,6 +21,7 @@ use crate::run::recorder::{Event, Recorder};
 use crate::service::cosmos::Throughput;
 use crate::settings::RunSettings;
 use crate::shard::Shard;
+use crate::source::input;
 
 /// The flags of `txgen run` that say how it can be watched.
 #[derive(Args, Clone, Copy, Debug)]
@@ -202,10 +202,10 @@ impl Drop for RowCount {
 
 fn count(data: &Path) -> Option<(Arc<LineCount>, u64)> {
     // Whatever is wrong with the file, the run itself reports.
-    let metadata = data.metadata().ok().filter(std::fs::Metadata::is_file)?;
-    let file = File::open(data).ok()?;
+    let size = input::size(data).ok()??;
+    let file = input::open(data).ok()?;
     let count = Arc::new(LineCount::default());
     let counting = Arc::clone(&count);
     tokio::task::spawn_blocking(move || count_lines(file, &counting));
-    Some((count, metadata.len()))
+    Some((count, size))
 }

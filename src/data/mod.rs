@@ -1,4 +1,4 @@
-//! Made-up data that looks like the real data, and the profile of a CSV file.
+//! Made-up data that looks like the real data.
 //!
 //! The real file may not be passed on, and a generator that needs a download first does not run at once: so txgen makes
 //! its data itself, as much as is wanted.
@@ -8,9 +8,7 @@ mod clock;
 mod countries;
 mod generate;
 mod prices;
-mod profile;
 mod random;
 mod regions;
 
 pub use generate::generate;
-pub use profile::{Amounts, KeyCount, Profile, Sizes, profile};

@@ -17,7 +17,7 @@ use crate::identity::RunId;
 use crate::private_file;
 use crate::service::ServiceName;
 use crate::shard::Shard;
-use crate::source::{RowError, Source, SourceOptions, fingerprint};
+use crate::source::{RowError, Source, SourceOptions, fingerprint, input};
 
 const REASON: &str = "unsettled: the run was killed; it may have been stored";
 
@@ -78,7 +78,7 @@ pub fn complete(file: &Path) -> Result<Option<Recovered>, DeadLetterError> {
 fn open_data(plan: &Plan, run: RunId) -> Result<Source, DeadLetterError> {
     let path = Path::new(&plan.data.file);
     let why = format!("the run {} was killed, and what it had not sent is in `{}`", plan.run_id, path.display());
-    let bytes = path.metadata().ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
+    let bytes = input::size(path).ok().flatten();
     if bytes.is_some() && bytes != plan.data.bytes {
         return Err(DeadLetterError::new(format!(
             "{why}, which has changed since: it had {} bytes, and has {} now; put the file back as it was",

@@ -11,6 +11,7 @@ use super::single_line;
 use super::style::{CAUTION, NAME};
 use crate::identity::RunId;
 use crate::shard::Shard;
+use crate::source::input::described;
 use crate::stats::Setting;
 use crate::transaction::Transaction;
 
@@ -72,7 +73,7 @@ impl DryRun {
     }
 
     fn write_lines(&self, text: &mut String) -> std::fmt::Result {
-        line(text, "Data", &self.data)?;
+        line(text, "Data", &described(&self.data))?;
         line(text, "Settings", &self.sources)?;
         for HubPlace { namespace, hub } in &self.event_hubs {
             line(text, "Event Hubs", &format!("{hub} at {namespace}"))?;

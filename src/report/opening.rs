@@ -11,6 +11,7 @@ use super::style::{CAUTION, NAME};
 use crate::identity::RunId;
 use crate::service::cosmos::Throughput;
 use crate::shard::Shard;
+use crate::source::input::described;
 use crate::stats::cost::Cost;
 
 /// A run as it is announced. No secrets get in here.
@@ -98,7 +99,7 @@ impl Opening {
     }
 
     fn write_lines(&self, text: &mut String) -> std::fmt::Result {
-        line(text, "Data", &self.data)?;
+        line(text, "Data", &described(&self.data))?;
         line(text, "Settings", &self.settings)?;
         for hub in &self.event_hubs {
             let partitions = hub.partitions.map(|count| format!(", {count} partitions")).unwrap_or_default();

@@ -1,11 +1,11 @@
 //! What file it was: size and hash, so that two runs can be told to have sent the same data.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+use super::input;
 use crate::stats::DataFile;
 
 /// Bytes that are read at once.
@@ -27,10 +27,10 @@ pub fn fingerprint(path: &Path, go_on: impl Fn() -> bool) -> DataFile {
 }
 
 fn read(path: &Path, go_on: impl Fn() -> bool) -> io::Result<Option<(u64, String)>> {
-    if !path.metadata()?.is_file() {
+    if input::size(path)?.is_none() {
         return Ok(None);
     }
-    let mut file = File::open(path)?;
+    let mut file = input::open(path)?;
     let mut chunk = vec![0; CHUNK];
     let mut hasher = Sha256::new();
     let mut bytes = 0;

@@ -7,11 +7,12 @@ mod error;
 mod fingerprint;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+pub mod input;
+pub mod profile;
 mod replay;
 mod rows;
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -126,7 +127,7 @@ impl Source {
     pub fn open(path: &Path, options: SourceOptions) -> Result<Self, SourceError> {
         let name = path.display().to_string();
         let file = open_file(path, &name)?;
-        Self::start(name, Some(path.to_owned()), Box::new(file), options)
+        Self::start(name, Some(path.to_owned()), file, options)
     }
 
     /// Reads from any stream, which `name` stands for in messages. A stream is read once, whatever
@@ -311,7 +312,7 @@ impl Source {
             return Err(SourceError::NothingToRepeat { name: self.name.clone(), rows });
         }
         let file = open_file(path, &self.name)?;
-        let Opened { rows, columns, separator, header, .. } = read_header(&self.name, Box::new(file))?;
+        let Opened { rows, columns, separator, header, .. } = read_header(&self.name, file)?;
         self.rows = rows;
         if columns != *self.writer.columns() {
             // The file was replaced meanwhile.
@@ -347,16 +348,12 @@ impl fmt::Debug for Source {
     }
 }
 
-fn open_file(path: &Path, name: &str) -> Result<File, SourceError> {
-    let failed = |source: io::Error| match source.kind() {
+fn open_file(path: &Path, name: &str) -> Result<Box<dyn Read + Send>, SourceError> {
+    input::open(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => SourceError::NotFound { name: name.to_owned() },
+        io::ErrorKind::IsADirectory => SourceError::Directory { name: name.to_owned() },
         _ => SourceError::Open { name: name.to_owned(), source },
-    };
-    // Some systems open a directory like a file, and fail at the first read; others fail with an error that misleads.
-    if path.metadata().map_err(failed)?.is_dir() {
-        return Err(SourceError::Directory { name: name.to_owned() });
-    }
-    File::open(path).map_err(failed)
+    })
 }
 
 fn record_writer(columns: Columns, separator: u8, options: SourceOptions) -> RecordWriter {

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use super::{CellReport, Layout, RejectedRow, RowError, Source, SourceError, SourceOptions};
 use crate::identity::RunId;
 use crate::shard::Shard;
-use crate::source::{CellReport, Layout, RejectedRow, RowError, Source, SourceError, SourceOptions};
 use crate::transaction::Transaction;
 
 /// Of the rows that cannot be read, so many are told.
