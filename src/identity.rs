@@ -7,6 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 /// The run part of every id of one run, written as the first three groups of a UUID: `0b5c1f6e-93d2-8a47`.
@@ -74,6 +75,19 @@ impl fmt::Debug for RunId {
     }
 }
 
+impl Serialize for RunId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RunId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
 /// A text that is not a run id.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not a run id; one looks like 0b5c1f6e-93d2-8a47, and any UUID makes one")]
@@ -124,6 +138,14 @@ mod tests {
     fn ids_are_version_8_of_the_rfc_variant() {
         let id = RunId::from_random_bytes([0xff; 16]).transaction_id(1);
         assert_eq!(id.to_string(), "ffffffff-ffff-8fff-8000-000000000001");
+    }
+
+    #[test]
+    fn a_run_id_is_a_string_in_json() {
+        let run: RunId = serde_json::from_str("\"0b5c1f6e-93d2-8a47\"").unwrap();
+        assert_eq!(serde_json::to_string(&run).unwrap(), "\"0b5c1f6e-93d2-8a47\"");
+        let error = serde_json::from_str::<RunId>("\"run 1\"").unwrap_err().to_string();
+        assert!(error.starts_with("`run 1` is not a run id"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::CliError;
 use crate::settings::Settings;
-use crate::stats::{Setting, Summary};
+use crate::stats::{Setting, Summary, Verdict};
 use crate::threshold::{self, Threshold};
 
 /// When a run has failed.
@@ -58,6 +58,6 @@ impl CriteriaArgs {
 }
 
 /// What becomes of these thresholds.
-pub(super) fn verdicts(thresholds: &[Threshold], summary: &Summary) -> Vec<threshold::Verdict> {
+pub(super) fn verdicts(thresholds: &[Threshold], summary: &Summary) -> Vec<Verdict> {
     thresholds.iter().flat_map(|threshold| threshold.judge(summary)).collect()
 }

@@ -89,7 +89,7 @@ pub(super) fn keep(folder: Folder, planned: Planned<'_>, facts: &Facts, source: 
     let service = |(name, target): &(ServiceName, _)| {
         (*name, PlannedService { target: Some(Clone::clone(target)), ..PlannedService::default() })
     };
-    let mut plan = Plan::new(planned.run_id.to_string(), data);
+    let mut plan = Plan::new(planned.run_id, data);
     plan.shard = planned.shard.is_part().then_some(planned.shard);
     plan.ttl_seconds = planned.run.ttl_seconds;
     plan.strict = planned.strict;

@@ -6,7 +6,6 @@ use humantime::format_duration;
 
 use super::run::{RunArgs, Services};
 use crate::service::ServiceName;
-use crate::service::cosmos::Throughput;
 use crate::settings::{Loaded, RunFlags, Settings};
 use crate::shard::Shard;
 use crate::stats::{ContainerTarget, DataFile, HubTarget, Setting, Summary, Target};
@@ -112,11 +111,7 @@ fn targets(settings: &Settings, services: &Services) -> Vec<(ServiceName, Target
             endpoint: cosmos_db.endpoint.to_string(),
             database: cosmos_db.database.clone(),
             container: cosmos_db.container.clone(),
-            provisioned_request_units_per_second: match found.throughput {
-                Throughput::Manual { request_units_per_second, .. } => Some(request_units_per_second),
-                Throughput::Autoscale { max_request_units_per_second, .. } => Some(max_request_units_per_second),
-                Throughput::Serverless | Throughput::Unknown => None,
-            },
+            provisioned_request_units_per_second: found.throughput.provisioned(),
             physical_partitions: found.physical_partitions,
             ttl_seconds: settings.run.ttl_seconds,
         };

@@ -12,33 +12,19 @@ use super::console;
 use super::live_lines::{FRAME, LiveLines};
 use super::output::tell;
 use crate::report::single_line;
+use crate::verify::progress::{Progress, Step};
 
 /// Between two lines where there is no terminal.
 const SELDOM: Duration = Duration::from_secs(10);
 /// Cells that stay free at the line's end: a line that wraps cannot be taken away again.
 const FREE: usize = 2;
 
-/// What is being read.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Step {
-    /// Where from: `Event Hubs`.
-    pub(super) place: String,
-    /// What is counted: `events of the run read`.
-    pub(super) counted: &'static str,
-    /// How many of them there must be, if that is known.
-    pub(super) expected: Option<u64>,
-    /// More about the place, which may be long.
-    pub(super) detail: String,
-}
-
-impl Step {
-    /// What is told of it. What matters comes first, for a narrow terminal cuts off the end.
-    fn line(&self, read: u64) -> String {
-        let Self { place, counted, expected, detail } = self;
-        let expected = expected.map_or_else(String::new, |expected| format!(", {expected} expected"));
-        let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
-        single_line(&format!("{place}: {read} {counted}{expected}{detail}"))
-    }
+/// What is told of a step. What matters comes first, for a narrow terminal cuts off the end.
+fn line(step: &Step, read: u64) -> String {
+    let Step { place, counted, expected, detail } = step;
+    let expected = expected.map_or_else(String::new, |expected| format!(", {expected} expected"));
+    let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+    single_line(&format!("{place}: {read} {counted}{expected}{detail}"))
 }
 
 /// The step that is being taken, and how far it is.
@@ -51,11 +37,15 @@ struct Shown {
 
 impl Shown {
     fn line(&self) -> String {
-        self.step.lock().unwrap_or_else(PoisonError::into_inner).line(self.read.load(Ordering::Relaxed))
+        let step = self.step.lock().unwrap_or_else(PoisonError::into_inner);
+        line(&step, self.read.load(Ordering::Relaxed))
     }
 
     /// Shows what of it fits on the terminal, if there is one.
     fn draw(&self) {
+        if self.step.lock().unwrap_or_else(PoisonError::into_inner).place.is_empty() {
+            return;
+        }
         if let Some(lines) = &mut *self.terminal.lock().unwrap_or_else(PoisonError::into_inner) {
             lines.show([cut(&self.line(), LiveLines::width())]);
         }
@@ -67,17 +57,16 @@ fn cut(line: &str, width: usize) -> String {
 }
 
 /// Tells how far it is until this is dropped.
-pub(super) struct Progress {
+pub(super) struct Reading {
     shown: Arc<Shown>,
     ticker: JoinHandle<()>,
 }
 
-impl Progress {
-    /// Begins with this step.
-    pub(super) fn start(step: Step) -> Self {
+impl Reading {
+    pub(super) fn start() -> Self {
         let on_terminal = std::io::stderr().is_terminal() && !console::is_dumb();
         let terminal = Mutex::new(on_terminal.then(LiveLines::begin));
-        let shown = Arc::new(Shown { read: Arc::default(), step: Mutex::new(step), terminal });
+        let shown = Arc::new(Shown { read: Arc::default(), step: Mutex::default(), terminal });
         let told = shown.clone();
         let ticker = tokio::spawn(async move {
             loop {
@@ -92,26 +81,25 @@ impl Progress {
         });
         Self { shown, ticker }
     }
+}
 
-    /// The next step begins.
-    pub(super) fn next(&self, step: Step) {
+impl Progress for Reading {
+    fn next(&self, step: Step) {
         *self.shown.step.lock().unwrap_or_else(PoisonError::into_inner) = step;
         self.count(0);
         self.shown.draw();
     }
 
-    /// So many are read.
-    pub(super) fn count(&self, read: u64) {
+    fn count(&self, read: u64) {
         self.shown.read.store(read, Ordering::Relaxed);
     }
 
-    /// What counts them, for a thread of its own.
-    pub(super) fn counter(&self) -> Arc<AtomicU64> {
+    fn counter(&self) -> Arc<AtomicU64> {
         self.shown.read.clone()
     }
 }
 
-impl Drop for Progress {
+impl Drop for Reading {
     fn drop(&mut self) {
         self.ticker.abort();
         // Taken away here, where the ticker, should it be at it just now, cannot draw again.
@@ -132,11 +120,11 @@ mod tests {
             detail: "transactions at ns\n.servicebus.windows.net".to_owned(),
         };
         assert_eq!(
-            step.line(1234),
+            line(&step, 1234),
             "Event Hubs: 1234 events of the run read, 20000 expected (transactions at ns\\n.servicebus.windows.net)"
         );
         (step.expected, step.detail) = (None, String::new());
-        assert_eq!(step.line(0), "Event Hubs: 0 events of the run read");
-        assert_eq!((&*cut(&step.line(0), 12), &*cut("x", 80), &*cut("x", 1)), ("Event Hubs", "x", ""));
+        assert_eq!(line(&step, 0), "Event Hubs: 0 events of the run read");
+        assert_eq!((&*cut(&line(&step, 0), 12), &*cut("x", 80), &*cut("x", 1)), ("Event Hubs", "x", ""));
     }
 }

@@ -99,10 +99,10 @@ impl Watching {
 /// What whoever watches a run wants to know of its plan; `throughput` is that of its Cosmos DB.
 pub(super) fn plan(run_id: RunId, settings: &RunSettings, throughput: Option<Throughput>) -> Plan {
     Plan {
-        run_id: run_id.to_string(),
+        run_id,
         lead: settings.lead,
         duration: settings.duration,
-        provisioned: throughput.and_then(provisioned),
+        provisioned: throughput.and_then(Throughput::provisioned),
     }
 }
 
@@ -149,22 +149,13 @@ impl Watch {
     pub(super) fn scrape(&self) -> Option<Scrape> {
         let recorder = self.recorder.upgrade()?;
         Some(Scrape {
-            run_id: self.plan.run_id.clone(),
+            run_id: self.plan.run_id,
             snapshot: recorder.snapshot(Instant::now()),
             expected: self.rows.expected(),
             rejected_rows: recorder.rejected_rows(),
             provisioned: self.plan.provisioned,
             alive_tasks: tokio::runtime::Handle::try_current().ok()?.metrics().num_alive_tasks(),
         })
-    }
-}
-
-/// What may be provisioned, in RU/s.
-fn provisioned(throughput: Throughput) -> Option<u32> {
-    match throughput {
-        Throughput::Manual { request_units_per_second, .. } => Some(request_units_per_second),
-        Throughput::Autoscale { max_request_units_per_second, .. } => Some(max_request_units_per_second),
-        Throughput::Serverless | Throughput::Unknown => None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::identity::RunId;
 use crate::service::ServiceName;
 use crate::shard::Shard;
 use crate::stats::{DataFile, Rows, Setting, Target};
@@ -35,7 +36,7 @@ pub struct Plan {
     kind: Kind,
     version: String,
     /// The run's id.
-    pub run_id: String,
+    pub run_id: RunId,
     /// Which part of the run this is; `null` where one process does it all.
     pub shard: Option<Shard>,
     /// When it started, by the wall clock: RFC 3339.
@@ -74,7 +75,7 @@ pub struct PlannedService {
 impl Plan {
     /// The plan of a run that starts now.
     #[must_use]
-    pub fn new(run_id: String, data: DataFile) -> Self {
+    pub fn new(run_id: RunId, data: DataFile) -> Self {
         Self {
             kind: Kind::DeadLetters,
             version: env!("CARGO_PKG_VERSION").to_owned(),

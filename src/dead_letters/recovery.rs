@@ -25,7 +25,7 @@ const REASON: &str = "unsettled: the run was killed; it may have been stored";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovered {
     /// The run.
-    pub run_id: String,
+    pub run_id: RunId,
     /// The data from which it was added.
     pub data: String,
     /// Dead letters added, by service.
@@ -43,8 +43,7 @@ pub fn complete(file: &Path) -> Result<Option<Recovered>, DeadLetterError> {
     if plan.state != State::Running {
         return Ok(None);
     }
-    let run: RunId =
-        plan.run_id.parse().map_err(|error| DeadLetterError::new(format!("{}: {error}", folder.path().display())))?;
+    let run = plan.run_id;
     let journal = Journal::read(BufReader::new(folder.journal())).map_err(|error| {
         DeadLetterError::io(format!("cannot read the journal of `{}`", folder.path().display()), error)
     })?;

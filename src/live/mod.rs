@@ -14,6 +14,7 @@ use std::time::Duration;
 pub use expected::{Expected, LineCount, count_lines};
 pub use pace::Pace;
 
+use crate::identity::RunId;
 use crate::service::ServiceName;
 use crate::stats::{Counts, ServicePoint, ServiceSnapshot, Snapshot};
 
@@ -21,7 +22,7 @@ use crate::stats::{Counts, ServicePoint, ServiceSnapshot, Snapshot};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The run's id.
-    pub run_id: String,
+    pub run_id: RunId,
     /// How long the run waits before its first transaction.
     pub lead: Duration,
     /// How long it lasts at most: `--seconds-to-run`.

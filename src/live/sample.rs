@@ -14,7 +14,7 @@ pub(crate) fn moment() -> Moment {
 
 pub(crate) fn plan() -> Plan {
     Plan {
-        run_id: "0b5c1f6e-93d2-8a47".into(),
+        run_id: "0b5c1f6e-93d2-8a47".parse().unwrap(),
         lead: Duration::ZERO,
         duration: Some(Duration::from_secs(600)),
         provisioned: Some(15_000),

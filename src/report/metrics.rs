@@ -15,6 +15,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::identity::RunId;
 use crate::live::Expected;
 use crate::service::ServiceName;
 use crate::stats::{Latencies, ServiceSnapshot, Snapshot};
@@ -62,7 +63,7 @@ impl Exposition {
 #[derive(Clone, Debug)]
 pub struct Scrape {
     /// The run's id.
-    pub run_id: String,
+    pub run_id: RunId,
     /// Its figures.
     pub snapshot: Snapshot,
     /// How many transactions there will be.
@@ -109,7 +110,7 @@ impl Scrape {
         families.info(
             "txgen_run",
             "The run: its id begins the id of every transaction",
-            &[("run_id", &*self.run_id)],
+            &[("run_id", &*self.run_id.to_string())],
         )?;
         let elapsed = self.snapshot.elapsed.as_secs_f64();
         families.gauge(
@@ -263,7 +264,7 @@ mod tests {
         let mut snapshot = sample::moment().snapshot;
         snapshot.services[1].failures.insert(FailureKind::TooLarge, 1);
         Scrape {
-            run_id: "0b5c1f6e-93d2-8a47".into(),
+            run_id: "0b5c1f6e-93d2-8a47".parse().unwrap(),
             snapshot,
             expected: Expected::About(20_000),
             rejected_rows: 2,

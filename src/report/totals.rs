@@ -9,8 +9,7 @@ use super::remedy::remedies;
 use super::single_line;
 use super::style::{BAD, CAUTION, GOOD, NAME};
 use crate::service::ServiceName;
-use crate::stats::{Percentiles, RequestUnits, ServiceSummary, StopReason, Summary};
-use crate::threshold::Verdict;
+use crate::stats::{Percentiles, RequestUnits, ServiceSummary, StopReason, Summary, Verdict};
 
 /// Width of the figures' names and of one service's column.
 const NAMES: usize = 26;

@@ -106,6 +106,10 @@ impl AppSettings {
 
     fn take(&mut self, property: &ObjectProp<'_>, line: usize) -> Result<(), String> {
         let name = property.name.as_str();
+        // A remark, where a reader of plain JSON may be another one of the file's.
+        if name.starts_with("//") {
+            return Ok(());
+        }
         let Some(key) = Key::of_name(name) else {
             let hint = Key::nearest(name).map_or("it is ignored".to_owned(), |key| format!("did you mean {key}?"));
             self.warnings.push(format!(

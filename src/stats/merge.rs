@@ -102,29 +102,37 @@ pub fn merge(parts: &[Part], partial: bool) -> Result<Summary, MergeError> {
     let Some(first) = parts.first() else { return Err(MergeError::Nothing) };
 
     let clock = Clock::of(&parts);
-    let mut whole = Summary::clone(first);
-    whole.version = distinct(parts.iter().map(|part| part.version.clone())).join(", ");
-    whole.shard = None;
-    whole.merged = Some(Merged { shards: count, missing });
-    whole.started_at = clock.start;
-    whole.wall_seconds = clock.wall();
-    whole.interrupted = parts.iter().any(|part| part.interrupted);
-    whole.stop_reason = stop_reason(&parts);
-    whole.requested = sum(parts.iter().map(|part| part.requested));
-    whole.first_row = parts.iter().filter_map(|part| part.first_row).min();
-    whole.last_row = parts.iter().filter_map(|part| part.last_row).max();
-    whole.rejected_rows = sum(parts.iter().map(|part| part.rejected_rows));
-    whole.unreadable_cells = sums(parts.iter().map(|part| &part.unreadable_cells));
-    whole.rate = parts.iter().map(|part| part.rate).sum::<Option<f64>>().map(round);
-    whole.lateness_histogram = added(parts.iter().map(|part| (&part.lateness_histogram, part.lateness_ms)));
-    whole.lateness_ms = whole.lateness_histogram.percentiles();
-    whole.settings = settings(&parts);
-    (whole.partition_keys, whole.other_partition_keys) = partition_keys(&parts);
-    whole.services = whole.services.keys().map(|name| (*name, service(&parts, *name, &clock))).collect();
-    whole.series = series(&parts, &clock);
-    // Each shard's were on its own figures.
-    whole.thresholds = Vec::new();
-    Ok(whole)
+    let lateness = added(parts.iter().map(|part| (&part.lateness_histogram, part.lateness_ms)));
+    let (partition_keys, other_partition_keys) = partition_keys(&parts);
+    // Every field is named, so that a new one does not compile until it is merged.
+    Ok(Summary {
+        kind: first.kind,
+        version: distinct(parts.iter().map(|part| part.version.clone())).join(", "),
+        run_id: first.run_id,
+        shard: None,
+        merged: Some(Merged { shards: count, missing }),
+        started_at: clock.start,
+        interrupted: parts.iter().any(|part| part.interrupted),
+        stop_reason: stop_reason(&parts),
+        requested: sum(parts.iter().map(|part| part.requested)),
+        first_row: parts.iter().filter_map(|part| part.first_row).min(),
+        last_row: parts.iter().filter_map(|part| part.last_row).max(),
+        rejected_rows: sum(parts.iter().map(|part| part.rejected_rows)),
+        unreadable_cells: sums(parts.iter().map(|part| &part.unreadable_cells)),
+        wall_seconds: clock.wall(),
+        rate: parts.iter().map(|part| part.rate).sum::<Option<f64>>().map(round),
+        lateness_ms: lateness.percentiles(),
+        lateness_histogram: lateness,
+        // `check_same` has held all shards to one data.
+        data: first.data.clone(),
+        settings: settings(&parts),
+        partition_keys,
+        other_partition_keys,
+        services: first.services.keys().map(|name| (*name, service(&parts, *name, &clock))).collect(),
+        series: series(&parts, &clock),
+        // Each shard's were on its own figures.
+        thresholds: Vec::new(),
+    })
 }
 
 /// How many shards the run has; each part must be another one of them.
@@ -134,7 +142,7 @@ fn check_shards(parts: &[Part]) -> Result<u32, MergeError> {
         let shard = part.summary.shard.ok_or_else(|| MergeError::NoShard(part.name.clone()))?;
         by_shard.entry(shard).or_default().push(part.name.clone());
     }
-    same(parts, "the run", |summary| summary.run_id.clone())?;
+    same(parts, "the run", |summary| summary.run_id.to_string())?;
     let shards = |summary: &Summary| summary.shard.map_or(0, Shard::count);
     same(parts, "the number of shards", |summary| shards(summary).to_string())?;
     let count = parts.first().map(|part| shards(&part.summary)).ok_or(MergeError::Nothing)?;
@@ -331,6 +339,7 @@ fn earliest(moments: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 fn counts(all: impl Iterator<Item = Counts>) -> Counts {
+    // Every field is named, as in the summary.
     all.fold(Counts::default(), |sum, part| Counts {
         requested: sum.requested.saturating_add(part.requested),
         succeeded: sum.succeeded.saturating_add(part.succeeded),
@@ -377,7 +386,8 @@ fn series(parts: &[&Summary], clock: &Clock) -> Series {
     let mut points: Vec<Point> = (0..intervals)
         .map(|index| {
             let (start, end) = (index as f64 * interval, ((index + 1) as f64 * interval).min(wall));
-            Point { elapsed_seconds: round(end), seconds: round(end - start), ..Point::default() }
+            let (requested, services) = (0, BTreeMap::new());
+            Point { elapsed_seconds: round(end), seconds: round(end - start), requested, services }
         })
         .collect();
     for part in parts {
@@ -397,13 +407,25 @@ fn series(parts: &[&Summary], clock: &Clock) -> Series {
 }
 
 fn add_point(sum: &mut Point, point: &Point) {
-    sum.requested = sum.requested.saturating_add(point.requested);
-    for (name, service) in &point.services {
+    // The grid has its own times.
+    let Point { elapsed_seconds: _, seconds: _, requested, services } = point;
+    sum.requested = sum.requested.saturating_add(*requested);
+    for (name, service) in services {
+        // `add_pending` adds what is pending; percentiles cannot be added.
+        let ServicePoint {
+            succeeded,
+            failed,
+            throttled,
+            pending: _,
+            request_units,
+            service_time_ms: _,
+            response_time_ms: _,
+        } = service;
         let sum: &mut ServicePoint = sum.services.entry(*name).or_default();
-        sum.succeeded = sum.succeeded.saturating_add(service.succeeded);
-        sum.failed = sum.failed.saturating_add(service.failed);
-        sum.throttled = sum.throttled.saturating_add(service.throttled);
-        sum.request_units = round(sum.request_units + service.request_units);
+        sum.succeeded = sum.succeeded.saturating_add(*succeeded);
+        sum.failed = sum.failed.saturating_add(*failed);
+        sum.throttled = sum.throttled.saturating_add(*throttled);
+        sum.request_units = round(sum.request_units + request_units);
     }
 }
 

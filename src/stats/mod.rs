@@ -14,6 +14,7 @@ mod series;
 mod service;
 mod snapshot;
 mod summary;
+mod verdict;
 mod window;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use summary::{
     Conclusion, ContainerTarget, DataFile, FailureExample, Histograms, HubTarget, RequestUnits, ServiceSummary,
     Setting, StopReason, Summary, Target,
 };
+pub use verdict::Verdict;
 pub use window::Processing;
 
 use crate::service::{Failure, Receipt, ServiceName, Turbulence};

@@ -9,11 +9,11 @@ use time::OffsetDateTime;
 
 use super::merge::Merged;
 use super::rows::Rows;
+use super::verdict::Verdict;
 use super::{Counts, Latencies, Percentiles, Series, ServiceSnapshot, per_second};
 use crate::identity::RunId;
 use crate::service::{Failure, FailureKind, ServiceName};
 use crate::shard::Shard;
-use crate::threshold::Verdict;
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,11 +56,11 @@ pub struct Conclusion {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     #[serde(rename = "type")]
-    kind: Kind,
+    pub(super) kind: Kind,
     /// The version of txgen that ran.
     pub version: String,
     /// The run's id: the first three groups of every transaction's id.
-    pub run_id: String,
+    pub run_id: RunId,
     /// Which part of the run this is; `null` where one process did it all.
     pub shard: Option<Shard>,
     /// How it was added up of the shards of a run; `null` where it was not.
@@ -109,7 +109,7 @@ pub struct Summary {
 /// What kind of document it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+pub(super) enum Kind {
     Summary,
 }
 
@@ -260,7 +260,7 @@ impl Summary {
         Self {
             kind: Kind::Summary,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            run_id: conclusion.run_id.to_string(),
+            run_id: conclusion.run_id,
             shard: None,
             merged: None,
             started_at: conclusion.started_at,

@@ -11,10 +11,8 @@ pub(crate) mod fuzzing;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use crate::service::ServiceName;
-use crate::stats::Summary;
+use crate::stats::{Summary, Verdict};
 use crate::transaction::{shortened, shortened_to};
 pub use figure::Figure;
 
@@ -117,20 +115,6 @@ impl fmt::Display for Threshold {
             COMPARISONS.iter().find(|(_, comparison)| *comparison == self.comparison).map_or("", |(sign, _)| sign);
         write!(f, "{}{sign}{}", self.figure, self.limit)
     }
-}
-
-/// What became of a threshold: part of the summary.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Verdict {
-    /// The threshold, such as `failed>0`.
-    pub threshold: String,
-    /// The figure that was looked at, such as `cosmos_db.failed`: a figure without a service is looked at in each.
-    pub figure: String,
-    /// Its value; `null` when there is none, as of a latency when nothing was stored.
-    pub value: Option<f64>,
-    /// Whether the run has failed by it. A figure without a value has: nothing shows that it is good.
-    pub crossed: bool,
 }
 
 impl Threshold {

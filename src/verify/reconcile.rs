@@ -54,7 +54,7 @@ pub struct Findings {
     pub present: u64,
     /// Rows that are there once, as they were sent, where they belong.
     pub intact: u64,
-    /// Rows that are not there.
+    /// Rows that are not there, or not at each of the keys that name the hub.
     pub missing: Finding,
     /// Rows that are there more than once without any reason.
     pub duplicated: Finding,
@@ -129,14 +129,12 @@ impl Collected {
 
 /// What is known of one row, in one byte.
 mod seen {
-    /// There at least once.
-    pub(super) const ONCE: u8 = 1;
-    /// There more than once.
-    pub(super) const AGAIN: u8 = 2;
-    pub(super) const DIFFERENT: u8 = 4;
-    pub(super) const TTL_WRONG: u8 = 8;
+    /// How often it is there, up to the number that these bits hold.
+    pub(super) const TIMES: u8 = 7;
+    pub(super) const DIFFERENT: u8 = 8;
+    pub(super) const TTL_WRONG: u8 = 16;
     /// Under another key than its own.
-    pub(super) const WRONG_KEY: u8 = 16;
+    pub(super) const WRONG_KEY: u8 = 32;
 }
 
 /// Takes what is read back from one place.
@@ -145,6 +143,8 @@ pub struct Reconciler<'a> {
     expected: &'a Expected,
     service: ServiceName,
     told: usize,
+    /// How often every row is to be there.
+    copies: u8,
     seen: Vec<u8>,
     read: u64,
     different: Collected,
@@ -163,6 +163,7 @@ impl<'a> Reconciler<'a> {
             expected,
             service,
             told,
+            copies: 1,
             seen: vec![0; expected.end()],
             read: 0,
             different: Collected::new(told),
@@ -173,26 +174,33 @@ impl<'a> Reconciler<'a> {
         }
     }
 
+    /// Every row is to be there this often, at most 3 times: a hub that the settings name so often gets every transaction
+    /// so often.
+    #[must_use]
+    pub fn with_copies(self, copies: u8) -> Self {
+        Self { copies, ..self }
+    }
+
     /// Events or documents of the run that were taken so far.
     #[must_use]
     pub fn read(&self) -> u64 {
         self.read
     }
 
-    /// Whether a row that must be there was not taken so far.
+    /// Whether a row was not taken as often as it must be there.
     #[must_use]
     pub fn lacks_any(&self) -> bool {
         self.lacking().next().is_some()
     }
 
-    /// How many rows that must be there were not taken so far.
+    /// How many rows were not taken as often as they must be there.
     #[must_use]
     pub fn missing(&self) -> u64 {
         self.lacking().count() as u64
     }
 
     fn lacking(&self) -> impl Iterator<Item = u64> {
-        self.expected.rows_of(self.service).filter(|row| self.marks(*row) & seen::ONCE == 0)
+        self.expected.rows_of(self.service).filter(|row| self.marks(*row) & seen::TIMES < self.copies)
     }
 
     /// Takes one.
@@ -205,6 +213,9 @@ impl<'a> Reconciler<'a> {
         };
         let expected = self.expected;
         let mut marks = self.marks(row);
+        if marks & seen::TIMES < seen::TIMES {
+            marks += 1;
+        }
         let mut mark = |mark: u8, applies: bool| {
             let is_new = applies && marks & mark == 0;
             if applies {
@@ -212,9 +223,6 @@ impl<'a> Reconciler<'a> {
             }
             is_new
         };
-        if !mark(seen::ONCE, true) {
-            mark(seen::AGAIN, true);
-        }
         if mark(seen::DIFFERENT, digest != right_digest) {
             self.different.add(row, String::new);
         }
@@ -257,11 +265,12 @@ impl<'a> Reconciler<'a> {
         for row in self.expected.rows_of(self.service) {
             expected += 1;
             let marks = self.marks(row);
-            present += u64::from(marks & seen::ONCE != 0);
-            intact += u64::from(marks == seen::ONCE);
-            if marks & seen::ONCE == 0 {
-                missing.add(row, String::new);
-            } else if marks & seen::AGAIN != 0 {
+            let times = marks & seen::TIMES;
+            present += u64::from(times > 0);
+            intact += u64::from(marks == self.copies);
+            if times < self.copies {
+                missing.add(row, || if times == 0 { String::new() } else { format!("{times} of {}", self.copies) });
+            } else if times > self.copies {
                 // Past the ranges that a summary keeps nobody knows any more.
                 let is_excused = ambiguous.contains(row) || !ambiguous.is_complete();
                 if is_excused { excused.add(row, String::new) } else { duplicated.add(row, String::new) }
@@ -369,6 +378,18 @@ mod tests {
         assert_eq!(rows(&findings.missing), [1, 2, 3, 4, 5, 6, 8, 9, 10, 11]);
         assert_eq!(findings.missing.first[0].id, "0b5c1f6e-93d2-8a47-8000-000000000001");
         assert!(!findings.is_good());
+    }
+
+    #[test]
+    fn a_hub_that_is_named_twice_has_every_row_twice() {
+        let expected = expected();
+        let mut reconciler = Reconciler::new(&expected, ServiceName::EventHubs, 10).with_copies(2);
+        all().chain(all().filter(|item| item.stored.row != 3)).chain([item(4)]).for_each(|item| reconciler.take(&item));
+        assert_eq!(reconciler.missing(), 1);
+        let findings = reconciler.finish("hub".to_owned(), &Rows::default());
+        assert_eq!((findings.expected, findings.present, findings.intact), (19, 19, 17));
+        assert_eq!((rows(&findings.missing), rows(&findings.duplicated)), (vec![3], vec![4]));
+        assert_eq!(findings.missing.first[0].detail, "1 of 2");
     }
 
     #[test]

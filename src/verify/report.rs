@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::reconcile::{Finding, Findings};
+use crate::identity::RunId;
 use crate::report::{counted, single_line};
 use crate::service::ServiceName;
 
@@ -23,7 +24,7 @@ pub struct Verification {
     kind: Kind,
     version: String,
     /// The run.
-    pub run_id: String,
+    pub run_id: RunId,
     /// The data that its rows were held against.
     pub data: Vec<String>,
     /// Whether every row is where it belongs, as it was sent: exit code 0.
@@ -38,7 +39,7 @@ impl Verification {
     /// The result of what was found.
     #[must_use]
     pub fn new(
-        run_id: String,
+        run_id: RunId,
         data: Vec<String>,
         services: BTreeMap<ServiceName, Vec<Findings>>,
         remarks: Vec<String>,

@@ -125,7 +125,7 @@ impl Part {
         };
         Ok(Self {
             name: name.to_owned(),
-            run: summary.run_id.parse().map_err(|error| format!("tells no run: {error}"))?,
+            run: summary.run_id,
             started_at: summary.started_at,
             data: summary.data.clone().ok_or("does not tell which data was sent")?,
             shard,
@@ -161,7 +161,7 @@ impl Part {
         };
         Ok(Self {
             name: name.to_owned(),
-            run: plan.run_id.parse().map_err(|error| format!("tells no run: {error}"))?,
+            run: plan.run_id,
             started_at: plan.started_at,
             data: plan.data.clone(),
             shard: plan.shard.unwrap_or(Shard::WHOLE),

@@ -100,7 +100,7 @@ async fn four_processes_send_every_row_of_the_run_exactly_once_to_both_services(
     // The id is unique within a partition key, and a row has but one: as many documents as rows are the rows.
     assert_eq!(cosmos_db.counts().documents, LIMIT);
 
-    assert_eq!(merged.run_id, run_id.to_string());
+    assert_eq!(merged.run_id, run_id);
     assert_eq!((merged.requested, merged.first_row, merged.last_row), (LIMIT, Some(1), Some(LIMIT)));
     let shards: Vec<Summary> = (0..SHARDS).map(|index| summary(directory.path(), &format!("{index}.json"))).collect();
     for (name, service) in &merged.services {

@@ -5,7 +5,7 @@ use crate::support;
 use std::path::Path;
 
 use crate::support::client::Client;
-use crate::support::verified::{assert_success, counts, emulator, run, txgen, verify, verify_text};
+use crate::support::verified::{assert_success, counts, emulator, run, run_of, txgen, verify, verify_text};
 use serde_json::{Value, json};
 
 const RUN: &str = "0b5c1f6e-93d2-8a47";
@@ -203,4 +203,22 @@ fn a_duplicate_after_an_ambiguous_send_is_told_apart_from_one_without() {
     assert!(text.contains(&format!("  duplicated: row 1, id {}\n", id(1))), "{text}");
     assert!(text.contains("  duplicated after an ambiguous send: row "), "{text}");
     assert!(text.ends_with("\n3 faults found.\n"), "{text}");
+}
+
+#[test]
+fn a_hub_that_the_settings_name_twice_has_every_row_twice_and_that_is_no_fault() {
+    let directory = tempfile::tempdir().unwrap();
+    let _emulator = emulator(directory.path(), &[]);
+    let settings = support::read_json(&directory.path().join("appsettings.json"));
+    let hub = settings["EVENT_HUB_1_CONNECTION_STRING"].as_str().unwrap();
+    let twice = [("EVENT_HUB_1_CONNECTION_STRING", hub), ("EVENT_HUB_2_CONNECTION_STRING", hub)];
+    let arguments = ["--only-event-hubs", "--limit", "30", "--summary-file", "s.json"];
+    assert_success(&run_of(directory.path(), &arguments).envs(twice).output().unwrap());
+    let mut verify = support::txgen(directory.path());
+    let verified = verify.args(["verify", "--summary", "s.json", "--output", "json"]).envs(twice).output().unwrap();
+    assert_success(&verified);
+    let found: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    let hubs = found["services"]["event_hubs"].as_array().unwrap();
+    assert_eq!(hubs.len(), 1, "{found}");
+    assert_eq!(counts(&hubs[0], &["expected", "read", "intact", "duplicated"]), [30, 60, 30, 0]);
 }

@@ -8,8 +8,10 @@ use anyhow::{Context as _, bail};
 
 use crate::private_file;
 
-/// How such a file begins, which tells it from one that a person has written.
-const MARK: &str = "// Written by `txgen emulator`";
+/// How such a file begins, which tells it from one that a person has written: plain JSON, whose first key is a remark. The
+/// second beginning is that of earlier versions.
+const MARKS: [&str; 2] = ["{\n  \"//\": \"Written by `txgen emulator`", "// Written by `txgen emulator`"];
+const REMARK: &str = "Written by `txgen emulator`: the next one writes it anew. The keys open local emulators alone.";
 
 /// What goes into the file.
 pub(super) struct Settings {
@@ -23,20 +25,18 @@ pub(super) struct Settings {
 
 impl Settings {
     fn to_json(&self) -> String {
-        let mut text = format!("{MARK}: the next one writes it anew. The keys open local emulators alone.\n{{\n");
-        let mut add = |key: &str, value: &str| {
-            // A string is written as JSON without fail.
-            text.push_str(&format!("  \"{key}\": {},\n", serde_json::Value::from(value)));
-        };
+        let mut pairs = vec![("//".to_owned(), REMARK)];
         for (number, connection_string) in (1..=3).zip(&self.connection_strings) {
-            add(&format!("EVENT_HUB_{number}_CONNECTION_STRING"), connection_string);
+            pairs.push((format!("EVENT_HUB_{number}_CONNECTION_STRING"), connection_string));
         }
         for (number, connection_string) in (1..=3).zip(&self.listen_connection_strings) {
-            add(&format!("EVENT_HUB_{number}_LISTEN_CONNECTION_STRING"), connection_string);
+            pairs.push((format!("EVENT_HUB_{number}_LISTEN_CONNECTION_STRING"), connection_string));
         }
-        add("COSMOS_DB_ENDPOINT", &self.endpoint);
-        add("COSMOS_DB_AUTH_KEY", &self.key);
-        text + "}\n"
+        pairs.push(("COSMOS_DB_ENDPOINT".to_owned(), &self.endpoint));
+        pairs.push(("COSMOS_DB_AUTH_KEY".to_owned(), &self.key));
+        // A string is written as JSON without fail. In this order, which a map would not keep.
+        let lines = pairs.iter().map(|(key, value)| format!("  \"{key}\": {}", serde_json::Value::from(*value)));
+        format!("{{\n{}\n}}\n", lines.collect::<Vec<_>>().join(",\n"))
     }
 }
 
@@ -51,8 +51,10 @@ impl SettingsOut {
     pub(super) fn new(path: PathBuf) -> anyhow::Result<Self> {
         let name = path.display();
         let mut start = Vec::new();
-        match File::open(&path).and_then(|file| file.take(MARK.len() as u64).read_to_end(&mut start)) {
-            Ok(_) if start == MARK.as_bytes() || start.is_empty() => {}
+        let longest = MARKS.iter().map(|mark| mark.len() as u64).max().unwrap_or_default();
+        let is_own = |start: &[u8]| start.is_empty() || MARKS.iter().any(|mark| start.starts_with(mark.as_bytes()));
+        match File::open(&path).and_then(|file| file.take(longest).read_to_end(&mut start)) {
+            Ok(_) if is_own(&start) => {}
             Ok(_) => bail!(
                 "--settings-out: `{name}` holds settings that `txgen emulator` has not written; move it away, or name \
                  another file and give that to `txgen run --settings`"
@@ -99,6 +101,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("appsettings.json");
         SettingsOut::new(path.clone()).unwrap().write(&settings()).unwrap();
+        let plain: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(plain["COSMOS_DB_AUTH_KEY"], "a2V5", "what any program reads");
         let file = SettingsFile::Required(path);
         let loaded = crate::settings::load(&RunFlags::default(), &file, &|_: &str| None, None).unwrap();
         assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
@@ -127,6 +131,8 @@ mod tests {
         for _ in 0..2 {
             SettingsOut::new(path.clone()).unwrap().write(&settings()).unwrap();
         }
+        std::fs::write(&path, "// Written by `txgen emulator`: an earlier version\n{}").unwrap();
+        SettingsOut::new(path.clone()).unwrap().write(&settings()).unwrap();
         std::fs::write(&path, "{ \"COSMOS_DB_AUTH_KEY\": \"precious\" }").unwrap();
         let Err(error) = SettingsOut::new(path.clone()) else { panic!("refused") };
         assert!(error.to_string().contains("move it away"), "{error}");

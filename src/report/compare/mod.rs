@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::identity::RunId;
 use crate::stats::{Summary, Target};
 pub use noise::Spread;
 
@@ -41,7 +42,7 @@ pub struct Side {
     /// The file that its summary was read from.
     pub file: String,
     /// The run's id.
-    pub run_id: String,
+    pub run_id: RunId,
     /// When it started.
     #[serde(with = "time::serde::rfc3339")]
     pub started_at: OffsetDateTime,
@@ -173,7 +174,7 @@ impl Side {
     fn of(file: &str, summary: &Summary) -> Self {
         Self {
             file: file.to_owned(),
-            run_id: summary.run_id.clone(),
+            run_id: summary.run_id,
             started_at: summary.started_at,
             requested: summary.requested,
             wall_seconds: summary.wall_seconds,

@@ -60,7 +60,7 @@ fn write_side(text: &mut String, letter: &str, side: &Side) -> std::fmt::Result 
         text,
         "{NAME}{letter}{NAME:#}  {}: run {}, started {}, {} requested in {:.2} s",
         single_line(&side.file),
-        single_line(&side.run_id),
+        side.run_id,
         started,
         side.requested,
         side.wall_seconds

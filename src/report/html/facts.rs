@@ -10,7 +10,7 @@ use crate::stats::{Summary, Target};
 /// The run, the data, the services.
 pub(super) fn facts(summary: &Summary) -> Markup {
     let mut facts: Vec<(&str, String)> = vec![
-        ("run", summary.run_id.clone()),
+        ("run", summary.run_id.to_string()),
         ("started", date(summary.started_at)),
         ("took", span(summary.wall_seconds)),
         ("ended", ending(summary.stop_reason).to_owned()),

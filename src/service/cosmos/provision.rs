@@ -50,6 +50,18 @@ pub enum Throughput {
     Unknown,
 }
 
+impl Throughput {
+    /// RU/s that are provisioned, the maximum of autoscale; `None` when serverless or unknown.
+    #[must_use]
+    pub fn provisioned(self) -> Option<u32> {
+        match self {
+            Self::Manual { request_units_per_second, .. } => Some(request_units_per_second),
+            Self::Autoscale { max_request_units_per_second, .. } => Some(max_request_units_per_second),
+            Self::Serverless | Self::Unknown => None,
+        }
+    }
+}
+
 /// Whether containers share their throughput.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {

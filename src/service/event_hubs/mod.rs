@@ -254,8 +254,17 @@ fn check_key(key: &str) -> Result<(), Failure> {
     }
 }
 
-/// Reads back every event of a hub that was enqueued after `since_unix_ms`, in milliseconds since 1970-01-01 UTC, up to
-/// the last one that is there when this begins. `take` is given each of them, in the order of its partition.
+/// From where a hub is read back.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadFrom<'a> {
+    /// The consumer group to read as.
+    pub consumer_group: &'a str,
+    /// Events that were enqueued before this, in milliseconds since 1970-01-01 UTC, are left out.
+    pub since_unix_ms: i64,
+}
+
+/// Reads back every event of a hub that `from` asks for, up to the last one that is there when this begins. `take` is
+/// given each of them, in the order of its partition.
 ///
 /// # Errors
 /// When the hub cannot be reached, or does not let this connection string read; `key_name` is the setting that could hold
@@ -263,18 +272,17 @@ fn check_key(key: &str) -> Result<(), Failure> {
 pub async fn read_back(
     hub: &ConnectionString,
     transport: EventHubTransport,
-    (consumer_group, since_unix_ms): (&str, i64),
+    from: ReadFrom<'_>,
     key_name: &str,
     take: &mut (dyn FnMut(StoredEvent) + Send),
 ) -> Result<(), ConnectError> {
     let options = Options::default();
     let read = async {
         let tokens = token_source(hub, &options)?;
-        let start = (consumer_group, since_unix_ms);
-        pipelined::read_back::read_back(hub, transport, tokens, options.patience, start, take).await
+        pipelined::read_back::read_back(hub, transport, tokens, options.patience, from, take).await
     };
     read.await.map_err(|setback| {
-        let message = explain::unreadable(hub, transport, key_name, consumer_group, &setback);
+        let message = explain::unreadable(hub, transport, key_name, from.consumer_group, &setback);
         ConnectError { service: ServiceName::EventHubs, message }
     })
 }

@@ -234,7 +234,7 @@ fn shards_of_different_runs_data_or_targets_are_refused() {
         refusal(&parts)
     };
     assert_eq!(
-        change(|summary| summary.run_id = "ffffffff-93d2-8a47".to_owned()),
+        change(|summary| summary.run_id = "ffffffff-93d2-8a47".parse().unwrap()),
         format!("these are not shards of one run: the run differs\n  0.json: {RUN}\n  1.json: ffffffff-93d2-8a47")
     );
     assert_eq!(

@@ -24,6 +24,7 @@ use super::connection::{Open, Target};
 use super::dial::Dialer;
 use super::trouble;
 use crate::service::FailureKind;
+use crate::service::event_hubs::ReadFrom;
 use crate::service::event_hubs::address::Address;
 use crate::service::event_hubs::condition::Retry;
 use crate::service::event_hubs::patience::Patience;
@@ -64,14 +65,13 @@ struct Stretch {
     last: i64,
 }
 
-/// Reads every event that was enqueued after `since_unix_ms`, in milliseconds since 1970-01-01 UTC, in the order of its
-/// partition. `take` is given each of them.
+/// Reads every event that `from` asks for, in the order of its partition. `take` is given each of them.
 pub(in crate::service::event_hubs) async fn read_back(
     hub: &ConnectionString,
     transport: EventHubTransport,
     tokens: TokenSource,
     patience: Patience,
-    (consumer_group, since_unix_ms): (&str, i64),
+    ReadFrom { consumer_group, since_unix_ms }: ReadFrom<'_>,
     take: &mut (dyn FnMut(StoredEvent) + Send),
 ) -> Result<(), Setback> {
     let target = Target {
