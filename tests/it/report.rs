@@ -138,7 +138,6 @@ fn what_is_foreign_is_shown_as_text_and_never_runs() {
     let evil = "</title></style><script>alert(1)</script>\"'&\u{1b}[2J";
     summary["partition_keys"] = serde_json::json!({ evil: 50 });
     summary["settings"] = serde_json::json!([{ "key": evil, "value": evil, "source": evil }]);
-    summary["run_id"] = evil.into();
     summary["data"]["file"] = evil.into();
     let service = &mut summary["services"]["cosmos_db"];
     service["target"]["container"]["database"] = evil.into();
