@@ -6,7 +6,7 @@ use std::time::Duration;
 use txgen::cli::{Cli, CliError};
 
 /// Every transaction is allocated on one thread, sent on another and dropped on a third, which this allocator is good at: a
-/// run takes a fifth less CPU than with glibc's (README.md, "Speed").
+/// run takes a fifth less CPU than with glibc's (docs/explanation/performance.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

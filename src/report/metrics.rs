@@ -351,7 +351,7 @@ mod tests {
         let text = exposed(Exposition::Text);
         let families: BTreeSet<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-        let described = named(include_str!("../../README.md"));
+        let described = named(include_str!("../../docs/reference/metrics.md"));
         assert!(families.is_subset(&described), "{:?}", families.difference(&described));
     }
 }

@@ -11,6 +11,7 @@
 mod support;
 
 mod bad_input;
+mod book;
 mod built_in_data;
 mod check;
 mod cosmos_service;

@@ -1,5 +1,4 @@
-//! Local Event Hubs and Cosmos DB that speak the real protocols over sockets, so that any Azure SDK can be tried and
-//! tested without an account and without a container engine.
+#![doc = include_str!("../README.md")]
 
 pub mod cosmos;
 pub mod event_hubs;
@@ -68,3 +67,8 @@ impl fmt::Display for Stored {
         write!(f, "{} events and {} documents", self.events, self.cosmos_db.documents)
     }
 }
+
+// The Rust in the book compiles and runs, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/how-to/test-with-the-emulators.md")]
+struct Book;
