@@ -25,7 +25,7 @@ use crate::settings::{CosmosDbSettings, EventHubsSettings, Key, Loaded, Provenan
 /// What `txgen check` takes.
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Read the settings, connect and look, without sending or creating anything\n\n\
+    long_about = "Check the settings and both services, without sending or creating anything\n\n\
         Says where each value comes from, connects to every event hub and to Cosmos DB, authenticates, and reads what \
         they are like. An event hub says whether txgen may send; Cosmos DB tells that only when something is written.",
     after_help = "Examples:\n  \
@@ -43,7 +43,7 @@ pub(super) struct CheckArgs {
     /// Read the settings from this file [default: ./appsettings.json, if it is there]
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// How to show what was found
+    /// Output format
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     output: CheckFormat,
 

@@ -12,7 +12,7 @@ use crate::threshold::{self, Threshold};
 /// When a run has failed.
 #[derive(Args, Clone, Debug)]
 pub(super) struct CriteriaArgs {
-    /// Fail the run (exit code 1) when a figure of its summary does this; may be given again
+    /// Fail the run (exit code 1) when this holds for a figure of its summary; can be repeated
     ///
     /// FIGURE is a path in the summary, such as failed (of either service), cosmos_db.response_time_ms.p95,
     /// event_hubs.writes_per_second, rejected_rows; the comparisons are < <= > >= == !=. Without a threshold on failed or

@@ -19,7 +19,7 @@ use crate::source::profile::profile;
     txgen data check Untagged_Transactions.csv\n  \
     txgen data generate --rows 200000 -o big.csv")]
 pub(super) enum DataCommand {
-    /// Make a realistic CSV file: the same rows and seed give the same bytes
+    /// Generate a realistic CSV file; the same rows and seed give the same bytes
     Generate(GenerateArgs),
     /// Profile a CSV file: rows, unreadable rows by line, columns, countries
     Check(CheckArgs),
@@ -30,13 +30,13 @@ pub(super) enum DataCommand {
     txgen data generate --rows 1000000 -o big.csv    a million rows, and then: txgen run --data big.csv\n  \
     txgen data generate --seed 7 | head -3           a look at others")]
 pub(super) struct GenerateArgs {
-    /// How many rows
+    /// Number of rows
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     rows: u64,
-    /// Which rows: another seed gives other rows
+    /// Seed of the generator: another one gives other rows
     #[arg(long, value_name = "N", default_value_t = 42)]
     seed: u64,
-    /// Where to write them; - is standard output
+    /// Write to this file; - is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
 }
@@ -49,7 +49,7 @@ pub(super) struct CheckArgs {
     /// The CSV file [default: data/Untagged_Transactions.csv, or the same data made in memory where it is not there]
     #[arg(value_name = "FILE", default_value = default_data(), hide_default_value = true)]
     file: PathBuf,
-    /// How to show it
+    /// Output format
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     output: ProfileFormat,
 }

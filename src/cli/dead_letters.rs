@@ -20,7 +20,7 @@ use crate::stats::DataFile;
 /// Where transactions go that were not stored.
 #[derive(Args, Clone, Debug)]
 pub(super) struct DeadLetterArgs {
-    /// Keep every transaction that failed or was not sent in this folder, as data to send again
+    /// Write every transaction that failed or was not sent to this folder, as data to send again
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     dead_letters: Option<PathBuf>,
 }

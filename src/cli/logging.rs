@@ -28,12 +28,12 @@ static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Log")]
 pub(super) struct LogArgs {
-    /// Log what txgen does to standard error: -vv in detail, -vvv with the libraries below
+    /// Log to standard error: -v steps, -vv details, -vvv the libraries too
     ///
-    /// RUST_LOG says the same more precisely, as in RUST_LOG=txgen=debug,azure_data_cosmos=info; -v wins over it.
+    /// RUST_LOG selects more precisely, as in RUST_LOG=txgen=debug,azure_data_cosmos=info; -v wins over it.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
-    /// How the log, and whatever else goes to standard error, is written
+    /// Format of the log and of everything else on standard error
     #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t, hide_short_help = true)]
     log_format: LogFormat,
 }

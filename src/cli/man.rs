@@ -22,7 +22,7 @@ const SECTION: &str = "1";
     txgen man -o ~/.local/share/man/man1    and then: man txgen, man txgen-run\n  \
     txgen man -o . && man ./txgen-run.1     one look")]
 pub(super) struct ManArgs {
-    /// The directory to write them to, created if it is not there
+    /// Write them to this directory, created if needed
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
 }

@@ -73,18 +73,18 @@ pub struct Cli {
 enum Command {
     /// Send every transaction of a CSV file to Event Hubs and Cosmos DB
     Run(Box<run::RunArgs>),
-    /// Read the settings, connect and look, without sending or creating anything
+    /// Check the settings and both services, without sending or creating anything
     Check(Box<check::CheckArgs>),
     /// Read a run back from both services and reconcile it with its data, row by row
     Verify(Box<verify::VerifyArgs>),
     /// Serve local Event Hubs and Cosmos DB until Ctrl-C
     Emulator(emulator::EmulatorArgs),
-    /// Make or look at CSV files of transactions
+    /// Generate and profile CSV files of transactions
     #[command(subcommand)]
     Data(data::DataCommand),
     /// Draw, merge and compare the summaries of finished runs
     Report(report::ReportArgs),
-    /// Print what a shell needs to complete commands, flags and values
+    /// Print shell completions
     Completions(completions::CompletionsArgs),
     /// Write the man pages
     Man(man::ManArgs),

@@ -45,7 +45,7 @@ use txgen_emulator::Emulators;
 #[command(after_help = "Examples:\n  txgen run --emulator                    try it, without an Azure account\n  \
     txgen run --seconds-to-run 600          both services, as appsettings.json says\n  \
     txgen run --only-cosmos --limit 2000    2,000 documents\n  \
-    txgen run --rate 500 --loop             500 transactions per second, the data again and again\n  \
+    txgen run --rate 500 --loop             500 transactions per second, repeating the data\n  \
     txgen run --dry-run                     what would be sent where, without sending it")]
 pub(super) struct RunArgs {
     /// Read the settings from this file [default: ./appsettings.json, if it is there]
@@ -62,10 +62,10 @@ pub(super) struct RunArgs {
     #[arg(long)]
     pub(super) strict: bool,
 
-    /// How to show the run
+    /// Output format
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, help_heading = "Output")]
     pub(super) output: OutputFormat,
-    /// Show the totals alone
+    /// Print only the totals
     #[arg(long, help_heading = "Output")]
     quiet: bool,
     /// Write the totals to this file as JSON
@@ -75,7 +75,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "3", value_parser = clap::value_parser!(u64).range(1..),
         help_heading = "Output")]
     dry_run: Option<u64>,
-    /// Draw the run as a page into this file: HTML, whole in itself
+    /// Write the run as an HTML page to this file
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     report: Option<PathBuf>,
     #[command(flatten)]

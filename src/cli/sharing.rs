@@ -10,7 +10,7 @@ use crate::shard::Shard;
 /// Which part of which run this process is.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct SharingArgs {
-    /// Take every N-th row alone, as process I of N (from 0 on) that share the run, its --limit and its --rate
+    /// Send only every N-th row, as process I (from 0 on) of N that share the run, its --limit and its --rate
     #[arg(long, value_name = "I/N", help_heading = "One run in several processes", hide_short_help = true)]
     shard: Option<Shard>,
     /// The run's id, the same for all of its processes: 0b5c1f6e-93d2-8a47, or any UUID [default: a random one]

@@ -25,7 +25,7 @@ use crate::verify::subject::{Part, Subject};
         Reads every event since the run's start and every document of the run, and finds rows that are missing, \
         duplicated, different from the data, on the wrong partition, or with the wrong ttl. Duplicates after a send whose \
         answer was lost are told apart from those without. Sends nothing.",
-    after_help = "Reading takes the Listen right, which the policy of a run does not have as a rule. Put the connection \
+    after_help = "Reading takes the Listen right, which the policy of a run usually lacks. Put the connection \
         string of a policy that has it into EVENT_HUB_1_LISTEN_CONNECTION_STRING (_2_, _3_), in the environment or in \
         appsettings.json.\n\n\
         Examples:\n  \
@@ -41,28 +41,28 @@ use crate::verify::subject::{Part, Subject};
         130    interrupted"
 )]
 pub(super) struct VerifyArgs {
-    /// The summary of the run (`txgen run --summary-file`); several tell of the same run: shards, replays
+    /// Summary of the run (`txgen run --summary-file`); several for the shards and replays of one run
     #[arg(long = "summary", value_name = "FILE", required = true, num_args = 1..)]
     summaries: Vec<PathBuf>,
     /// Read the settings from this file [default: ./appsettings.json, if it is there]
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// The data of the run, where it is not where the summary says
+    /// Data of the run, if it is not where the summary says
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    /// Verify Event Hubs or Cosmos DB alone
+    /// Verify only one of the services
     #[arg(long, value_name = "SERVICE", value_enum)]
     only: Option<Only>,
-    /// The consumer group to read event hubs as
+    /// Consumer group to read event hubs with
     #[arg(long, value_name = "NAME", default_value = "$Default")]
     consumer_group: String,
-    /// What carries AMQP
+    /// Transport of AMQP
     #[arg(long, value_name = "TRANSPORT", value_enum, default_value_t)]
     event_hub_transport: EventHubTransport,
-    /// Tell the first N rows of each kind of finding one by one, 10000 at most
+    /// List the first N rows of each kind of finding, 10000 at most
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=10_000))]
     first: u16,
-    /// How to show what was found
+    /// Output format
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     output: VerifyFormat,
 }

@@ -26,13 +26,13 @@ use crate::source::input;
 /// The flags of `txgen run` that say how it can be watched.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct WatchArgs {
-    /// Show the run full-screen while it goes on; q stops it in order
+    /// Show the run full-screen; q stops it
     #[arg(long, help_heading = "Output", conflicts_with_all = ["output", "quiet"])]
     tui: bool,
-    /// Draw no progress lines, which are only drawn on a terminal anyway
+    /// Do not draw progress lines (they are only drawn on a terminal)
     #[arg(long, help_heading = "Output", conflicts_with = "tui", hide_short_help = true)]
     no_progress: bool,
-    /// Serve Prometheus metrics at this address while the run goes on; port 0 takes a free one
+    /// Serve Prometheus metrics at this address during the run; port 0 takes a free one
     #[arg(long, help_heading = "Output", value_name = "ADDRESS", num_args = 0..=1, default_missing_value = metrics::DEFAULT_ADDRESS, value_parser = metrics::parse_address, hide_short_help = true)]
     metrics: Option<SocketAddr>,
 }
@@ -62,7 +62,7 @@ impl WatchArgs {
 pub(super) struct Watching {
     /// What they want to know of its plan.
     pub(super) plan: Plan,
-    /// How many rows it has.
+    /// Number of rows it has.
     pub(super) rows: RowCount,
     /// Where its metrics are served.
     pub(super) metrics: Option<MetricsListener>,

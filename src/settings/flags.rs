@@ -13,10 +13,10 @@ use super::{EventHubClient, EventHubTransport, value};
 /// Secrets have no flags: what is in argv can be read by every process of the machine.
 #[derive(Args, Clone, Debug, Default)]
 pub struct RunFlags {
-    /// Write to Cosmos DB alone
+    /// Write to Cosmos DB only
     #[arg(long, help_heading = "What to write to", conflicts_with = "only_event_hubs")]
     pub only_cosmos: bool,
-    /// Write to Event Hubs alone
+    /// Write to Event Hubs only
     #[arg(long, help_heading = "What to write to")]
     pub only_event_hubs: bool,
 
@@ -70,7 +70,7 @@ pub struct RunFlags {
     /// Which client sends [default: pipelined]
     #[arg(long, value_name = "CLIENT", value_enum, help_heading = "Event Hubs", hide_short_help = true)]
     pub event_hub_client: Option<EventHubClient>,
-    /// What carries AMQP [default: tcp]
+    /// Transport of AMQP [default: tcp]
     #[arg(long, value_name = "TRANSPORT", value_enum, help_heading = "Event Hubs")]
     pub event_hub_transport: Option<EventHubTransport>,
     /// Connections to each event hub, 1 to 8 [default: 2]

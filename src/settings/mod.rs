@@ -47,7 +47,7 @@ pub struct EventHubsSettings {
     pub hubs: Vec<ConnectionString>,
     /// Which client sends.
     pub client: EventHubClient,
-    /// What carries AMQP.
+    /// Transport of AMQP.
     pub transport: EventHubTransport,
     /// Connections to each event hub, 1 to 8.
     pub connections: NonZeroUsize,

@@ -207,7 +207,7 @@ fn there_is_a_man_page_for_every_command_with_its_examples() {
     }
     let run = std::fs::read_to_string(directory.path().join("share/man1/txgen-run.1")).unwrap();
     assert!(run.contains("\ntxgen run \\-\\-emulator                    try it"), "examples keep their columns: {run}");
-    assert!(run.contains("whatever else goes to standard error"), "what -h hides is in the page: {run}");
+    assert!(run.contains("everything else on standard error"), "what -h hides is in the page: {run}");
 }
 
 #[test]

@@ -28,16 +28,16 @@ const MAX_HUB_NAME: usize = 256;
     txgen emulator                                    both services, for any Azure client\n  \
     txgen emulator --settings-out appsettings.json    and then, in another terminal: txgen run\n  \
     txgen emulator --throughput-units 1               Event Hubs throttles as one unit does\n  \
-    txgen emulator --fault 503:1% --fault drop:0.1%   trouble on purpose\n  \
+    txgen emulator --fault 503:1% --fault drop:0.1%   faults on purpose\n  \
     txgen emulator --fault event_hubs:never:100%      an Event Hubs that never answers")]
 pub(in crate::cli) struct EmulatorArgs {
-    /// Listen on this address; other than loopback ones let other machines in
+    /// Listen on this address; one that is not loopback lets other machines in
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = host)]
     pub(super) host: IpAddr,
-    /// Refuse more than this many bytes of events, and of documents, such as 2GB [default: no limit]
+    /// Most bytes of events, and of documents; more are refused. Such as 2GB [default: no limit]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(super) memory_limit: Option<u64>,
-    /// Make trouble on purpose: [SERVICE:]KIND:HOW OFTEN[:seed=N], such as close:1% or cosmos_db:429:5x
+    /// Inject a fault: [SERVICE:]KIND:HOW OFTEN[:seed=N], such as close:1% or cosmos_db:429:5x
     ///
     /// HOW OFTEN is a share of all events and documents (1%), a number of the first ones (5x), or a place counted from 1
     /// (@500, @500-600, @500+). KIND is one of: close (the connection is closed in order), drop (it is cut),
@@ -50,7 +50,7 @@ pub(in crate::cli) struct EmulatorArgs {
     /// Write an appsettings.json with which `txgen run` writes to the emulators
     #[arg(long, value_name = "FILE")]
     pub(super) settings_out: Option<PathBuf>,
-    /// How to show what to paste, and the totals at the end
+    /// Output format
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub(super) output: OutputFormat,
 
@@ -69,10 +69,10 @@ pub(in crate::cli) struct EmulatorArgs {
     #[arg(long = "consumer-group", value_name = "NAME", num_args = 1.., value_parser = hub_name,
         help_heading = "Event Hubs")]
     consumer_groups: Vec<String>,
-    /// Take in no more than so many throughput units: 1 MB and 1,000 events per second each [default: no limit]
+    /// Limit ingress to this many throughput units: 1 MB and 1,000 events per second each [default: no limit]
     #[arg(long, value_name = "N", help_heading = "Event Hubs")]
     throughput_units: Option<NonZeroU32>,
-    /// How long an event waits for its acceptance
+    /// Delay before an event is accepted
     #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = humantime::parse_duration,
         help_heading = "Event Hubs")]
     event_hubs_latency: Duration,
@@ -84,17 +84,17 @@ pub(in crate::cli) struct EmulatorArgs {
     /// HTTP port of Cosmos DB; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 8081, help_heading = "Cosmos DB")]
     cosmos_port: u16,
-    /// How long a request about documents waits for its answer
+    /// Delay before a request about documents is answered
     #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = humantime::parse_duration,
         help_heading = "Cosmos DB")]
     cosmos_latency: Duration,
-    /// Do not hold databases and containers to their RU/s: nothing is answered 429
+    /// Do not enforce RU/s: no request is answered 429
     #[arg(long, help_heading = "Cosmos DB")]
     pub(super) no_throughput_limit: bool,
     /// Speak HTTPS, with a certificate made at the start
     #[arg(long, help_heading = "Cosmos DB")]
     https: bool,
-    /// Where to write that certificate, for clients to trust
+    /// Write that certificate to this file, for clients to trust
     #[arg(long, value_name = "FILE", default_value = "txgen-emulator.pem", help_heading = "Cosmos DB")]
     certificate_out: PathBuf,
 }

@@ -16,16 +16,16 @@ use crate::report::html;
     txgen report compare before.json after.json -o comparison.html\n  \
     txgen report compare before.json after.json --format json | jq '.figures[] | select(.more_than_noise)'")]
 pub(super) struct CompareArgs {
-    /// The summary of the first run: what the second is held against
+    /// Summary of the first run, the baseline
     #[arg(value_name = "A")]
     a: PathBuf,
-    /// The summary of the second run
+    /// Summary of the second run
     #[arg(value_name = "B")]
     b: PathBuf,
     /// Where to write the comparison; - is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// How to write it [default: as the name of the output file ends, otherwise text]
+    /// Output format [default: by the extension of the output file, otherwise text]
     #[arg(long, value_name = "FORMAT", value_enum)]
     format: Option<Format>,
 }

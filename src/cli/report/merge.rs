@@ -24,10 +24,10 @@ pub(super) struct MergeArgs {
     /// Where to write the merged summary as JSON; - is standard output, which otherwise gets the totals
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// Merge what is there, although shards are missing
+    /// Merge even if shards are missing
     #[arg(long)]
     partial: bool,
-    /// Exit with code 1 when a figure of the merged summary does this; may be given again
+    /// Exit with code 1 when this holds for a figure of the merged summary; can be repeated
     #[arg(long, value_name = "FIGURE>NUMBER")]
     fail_on: Vec<Threshold>,
 }

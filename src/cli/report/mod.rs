@@ -31,9 +31,9 @@ pub(super) struct ReportArgs {
 
 #[derive(Debug, Subcommand)]
 enum ReportCommand {
-    /// Hold two runs against each other: what changed, and what is more than noise
+    /// Compare two runs: what changed, and what is more than noise
     Compare(compare::CompareArgs),
-    /// Add up the summaries of the shards of one run
+    /// Merge the summaries of the shards of one run
     Merge(merge::MergeArgs),
 }
 
