@@ -32,6 +32,11 @@ fn put_token(core: &mut Core, request: &Request<'_>) -> Result<(), Denied> {
     let options = &core.namespace.options;
     let now = core.now.unix_seconds();
     let grant = check(&options.policies, options.accept_entra_tokens, token_type, token, audience, now)?;
+    if let Some(hub) = grant.hub()
+        && core.namespace.hub(hub).is_none()
+    {
+        return Err(Denied { status: 404, description: core.namespace.not_found(hub) });
+    }
     if !core.grants.put(grant) {
         return Err(Denied { status: 400, description: "The connection holds too many tokens.".to_owned() });
     }

@@ -58,6 +58,8 @@ pub(super) struct Connection {
     container: String,
     last_heard: Instant,
     last_sent: Instant,
+    /// Since when there is output of which the peer has taken nothing.
+    unread_since: Option<Instant>,
     heartbeat: Option<Duration>,
 }
 
@@ -73,6 +75,7 @@ impl Connection {
             container,
             last_heard: now.instant,
             last_sent: now.instant,
+            unread_since: None,
             heartbeat: None,
         }
     }
@@ -117,9 +120,19 @@ impl Connection {
             }
             _ => {}
         }
-        if !self.core.out.is_empty() && now.instant >= self.last_sent + STALLED {
+        self.note_unread(now.instant);
+        if self.unread_since.is_some_and(|since| now.instant >= since + STALLED) {
             self.core.out.clear();
             self.phase = Phase::Closed;
+        }
+    }
+
+    /// The wait for the peer begins with the output, not with what it was sent before: a connection may be silent for long.
+    fn note_unread(&mut self, now: Instant) {
+        if self.core.out.is_empty() {
+            self.unread_since = None;
+        } else {
+            self.unread_since.get_or_insert(now);
         }
     }
 
@@ -157,7 +170,7 @@ impl Connection {
             _ => self.since + HANDSHAKE,
         };
         let heartbeat = self.heartbeat.map(|every| self.last_sent + every).filter(|_| self.phase == Phase::Opened);
-        let stalled = (!self.core.out.is_empty()).then(|| self.last_sent + STALLED);
+        let stalled = self.unread_since.map(|since| since + STALLED);
         let expiry = self.core.grants.next_expiry().map(|expiry| {
             let seconds = expiry.saturating_sub(self.core.now.unix_seconds());
             // At least a moment ahead, for the two clocks may disagree; at most a day, for an Instant has an end.
@@ -180,6 +193,8 @@ impl Connection {
             self.core.out = bytes::BytesMut::new();
         }
         self.last_sent = now.instant;
+        self.unread_since = None;
+        self.note_unread(now.instant);
     }
 
     /// Whether more input is welcome: not while the peer leaves so much unread.

@@ -75,6 +75,13 @@ pub(super) struct Grant {
     expiry: u64,
 }
 
+impl Grant {
+    /// The hub that it is for, in lower case; `None` for a grant on the whole namespace.
+    pub(super) fn hub(&self) -> Option<&str> {
+        self.path.split('/').next().filter(|name| !name.is_empty() && !name.starts_with('$'))
+    }
+}
+
 /// Whether `path` is `above` or lies below it. Everything lies below the empty path.
 fn covers(above: &str, path: &str) -> bool {
     match path.strip_prefix(above) {

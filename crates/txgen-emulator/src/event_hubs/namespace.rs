@@ -171,7 +171,7 @@ mod tests {
 
     fn store(namespace: &Namespace, now: Now) -> Result<(), AmqpError> {
         let message = [0; 1_000];
-        let event = EventParts { message: &message, ..EventParts::default() };
+        let event = EventParts { message: message[..].into(), ..EventParts::default() };
         namespace.store(&namespace.hubs()[0], None, None, &[event], message.len(), now)
     }
 

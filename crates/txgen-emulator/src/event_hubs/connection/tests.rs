@@ -403,6 +403,24 @@ fn silence_beyond_the_time_out_closes_the_connection() {
 }
 
 #[test]
+fn a_connection_that_was_silent_for_long_is_answered_and_not_cut() {
+    let mut peer = Peer::entered(EventHubsEmulatorOptions::default());
+    peer.say(0, sender(0, "transactions"));
+    peer.transfer(0, &message(None, b"first"));
+    peer.now.instant += STALLED + Duration::from_secs(1);
+    assert!(matches!(peer.transfer(1, &message(None, b"second"))[..], [(0, Said::Disposition(_), _)]));
+    assert_eq!(peer.events(), 2);
+    // What is pending now was made just now.
+    peer.now.instant += STALLED + Duration::from_secs(1);
+    peer.connection.receive(&framed(0, &Said::Transfer(transfer(0, 2)), &message(None, b"third")), peer.now);
+    peer.connection.tick(peer.now);
+    assert!(!peer.connection.is_closed());
+    peer.now.instant += STALLED;
+    peer.connection.tick(peer.now);
+    assert!(peer.connection.is_closed());
+}
+
+#[test]
 fn a_peer_that_wants_heartbeats_gets_one_in_half_of_its_time_out() {
     let open = Open { idle_time_out: Some(10_000), ..Peer::open() };
     let mut peer = Peer::new(EventHubsEmulatorOptions::default()).opened(open);

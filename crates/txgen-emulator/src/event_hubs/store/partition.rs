@@ -79,7 +79,7 @@ impl Partition {
             let mut log = lock(&self.log);
             for event in events {
                 let annotations = (event.annotations.as_slice(), event.annotation_values);
-                taken += log.push(NewEvent { key: event.key.or(key), annotations, message: event.message }, now_ms);
+                taken += log.push(NewEvent { key: event.key.or(key), annotations, message: &event.message }, now_ms);
             }
             self.end.store(log.end(), Ordering::SeqCst);
         }

@@ -1,10 +1,13 @@
 //! Messages (section 3.2): what of an event is kept, and the requests and replies of `$cbs` and `$management`.
 
+use std::borrow::Cow;
+
 use bytes::BytesMut;
 
 use super::Malformed;
 use super::descriptor::{
-    AMQP_VALUE, APPLICATION_PROPERTIES, DATA, DELIVERY_ANNOTATIONS, FOOTER, HEADER, MESSAGE_ANNOTATIONS, PROPERTIES,
+    AMQP_SEQUENCE, AMQP_VALUE, APPLICATION_PROPERTIES, DATA, DELIVERY_ANNOTATIONS, FOOTER, HEADER, MESSAGE_ANNOTATIONS,
+    PROPERTIES,
 };
 use super::value::{Descriptor, Items, Raw, Reader, Value};
 use super::writer::Writer;
@@ -41,7 +44,9 @@ impl<'a> Sections<'a> {
                 "amqp:properties:list" => PROPERTIES,
                 "amqp:application-properties:map" => APPLICATION_PROPERTIES,
                 "amqp:data:binary" => DATA,
+                "amqp:amqp-sequence:list" => AMQP_SEQUENCE,
                 "amqp:amqp-value:*" => AMQP_VALUE,
+                "amqp:footer:map" => FOOTER,
                 _ => return Err(Malformed("unknown section of a message")),
             },
         };
@@ -62,31 +67,48 @@ pub(in super::super) struct EventParts<'a> {
     /// How many values that is: two for each annotation.
     pub(in super::super) annotation_values: u32,
     /// Properties, application properties, body and footer, encoded.
-    pub(in super::super) message: &'a [u8],
+    pub(in super::super) message: Cow<'a, [u8]>,
 }
 
 /// Takes an event apart.
+///
+/// The standard has the sections in the order of their codes. Clients write annotations after the body as well, and the
+/// service takes them: only then is the message put together anew.
 pub(in super::super) fn event(payload: &[u8]) -> Result<EventParts<'_>, Malformed> {
     let mut sections = Sections(Reader::new(payload));
     let mut parts = EventParts::default();
+    let (mut kept, mut last, mut in_order) = (0..0, 0, true);
     loop {
-        let at = sections.0.rest();
+        let start = payload.len() - sections.0.rest().len();
         let Some(section) = sections.next()? else { break };
+        in_order &= section.code >= last;
+        last = section.code;
         match section.code {
             HEADER | DELIVERY_ANNOTATIONS => {}
             MESSAGE_ANNOTATIONS => annotations(section.body, &mut parts)?,
             _ => {
-                parts.message = at;
-                break;
+                let first = if kept.is_empty() { start } else { kept.start };
+                kept = first..payload.len() - sections.0.rest().len();
             }
         }
     }
-    while let Some(section) = sections.next()? {
-        if section.code < PROPERTIES {
-            return Err(Malformed("a message's annotations come after its properties or body"));
+    parts.message = if in_order { Cow::Borrowed(&payload[kept]) } else { Cow::Owned(in_their_order(payload)?) };
+    Ok(parts)
+}
+
+/// The sections from the properties on, in the order of the standard.
+fn in_their_order(payload: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let mut sections = Sections(Reader::new(payload));
+    let mut found = Vec::new();
+    loop {
+        let at = sections.0.rest();
+        let Some(section) = sections.next()? else { break };
+        if section.code >= PROPERTIES {
+            found.push((section.code, &at[..at.len() - sections.0.rest().len()]));
         }
     }
-    Ok(parts)
+    found.sort_by_key(|(code, _)| *code);
+    Ok(found.into_iter().flat_map(|(_, bytes)| bytes).copied().collect())
 }
 
 fn annotations<'a>(body: Raw<'a>, parts: &mut EventParts<'a>) -> Result<(), Malformed> {
@@ -314,8 +336,41 @@ pub(in super::super) mod tests {
         w.binary(b"body");
         let parts = event(&out).unwrap();
         assert_eq!((parts.key, parts.annotation_values), (Some("us"), 2));
-        assert_eq!(parts.message, &out[kept_from..]);
-        assert_eq!(data_body(parts.message), b"body");
+        assert!(matches!(parts.message, Cow::Borrowed(message) if message == &out[kept_from..]));
+        assert_eq!(data_body(&parts.message), b"body");
+    }
+
+    #[test]
+    fn sections_in_any_order_make_the_same_event() {
+        let section = |write: &dyn Fn(&mut Writer<'_>)| {
+            let mut out = BytesMut::new();
+            write(&mut Writer::new(&mut out));
+            out.to_vec()
+        };
+        let annotation = |w: &mut Writer<'_>, name| {
+            w.symbol(name);
+            w.string("us");
+        };
+        let header = section(&|w| w.described_list(HEADER, |w| w.bool(true)));
+        let delivery = section(&|w| w.described_map(DELIVERY_ANNOTATIONS, |w| annotation(w, "d")));
+        let annotations = section(&|w| w.described_map(MESSAGE_ANNOTATIONS, |w| annotation(w, PARTITION_KEY)));
+        let properties = section(&|w| w.described_list(PROPERTIES, |w| w.string("id")));
+        let data = section(&|w| {
+            w.descriptor(DATA);
+            w.binary(b"body");
+        });
+        let message = [&*properties, &*data].concat();
+        for order in [
+            [&header, &delivery, &annotations, &properties, &data],
+            [&header, &annotations, &delivery, &properties, &data],
+            [&header, &annotations, &properties, &data, &delivery],
+            [&properties, &data, &header, &delivery, &annotations],
+            [&data, &delivery, &properties, &annotations, &header],
+        ] {
+            let payload = order.into_iter().flatten().copied().collect::<Vec<_>>();
+            let parts = event(&payload).unwrap();
+            assert_eq!((parts.key, &*parts.message), (Some("us"), &*message));
+        }
     }
 
     #[test]
@@ -332,7 +387,7 @@ pub(in super::super) mod tests {
         }
         let (key, events) = batch(&out).unwrap();
         assert_eq!(key, Some("us"));
-        assert_eq!(events.iter().map(|event| data_body(event.message)).collect::<Vec<_>>(), [b"one", b"two"]);
+        assert_eq!(events.iter().map(|event| data_body(&event.message)).collect::<Vec<_>>(), [b"one", b"two"]);
         assert!(events.iter().all(|event| event.key == Some("us")));
     }
 

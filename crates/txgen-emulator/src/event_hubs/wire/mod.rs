@@ -48,6 +48,7 @@ pub(super) mod descriptor {
     pub(in super::super) const PROPERTIES: u64 = 0x73;
     pub(in super::super) const APPLICATION_PROPERTIES: u64 = 0x74;
     pub(in super::super) const DATA: u64 = 0x75;
+    pub(in super::super) const AMQP_SEQUENCE: u64 = 0x76;
     pub(in super::super) const AMQP_VALUE: u64 = 0x77;
     pub(in super::super) const FOOTER: u64 = 0x78;
 }
