@@ -18,8 +18,8 @@ use super::{CliError, FAILED};
 pub(super) use args::EmulatorArgs;
 use args::OutputFormat;
 use settings_out::SettingsOut;
-use txgen_emulator::cosmos::CosmosEmulator;
-use txgen_emulator::event_hubs::EventHubsEmulator;
+use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
+use txgen_emulator::event_hubs::{CannotListen, EventHubsEmulator, EventHubsEmulatorOptions};
 use words::{Ready, Summary};
 
 /// Serves until it is told to end.
@@ -34,13 +34,13 @@ pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
     if let Some(file) = &settings_out {
         file.write(&ready.settings()).map_err(CliError::usage)?;
     }
-    if let (Some(path), Some(certificate)) = (args.certificate_out(), emulators.cosmos_db.certificate()) {
+    if let (Some(path), Some(certificate)) = (args.certificate_out(), emulators.event_hubs.certificate()) {
         write_certificate(path, certificate).map_err(CliError::usage)?;
     }
     if !args.host.is_loopback() {
         tell(&format!(
             "Warning: {} is not a loopback address. Whoever reaches this machine can use both services: their keys are \
-             the same everywhere, and Event Hubs has no TLS.",
+             the same everywhere.",
             args.host
         ));
     }
@@ -75,10 +75,12 @@ impl Pair {
         let refused = |flag, address: SocketAddr| {
             move |error: io::Error| CliError::usage(anyhow!("{}", cannot_listen(flag, address, &error)))
         };
-        let event_hubs = args.event_hubs();
-        let address = event_hubs.listen;
-        let event_hubs = EventHubsEmulator::start(event_hubs).await.map_err(refused("--event-hubs-port", address))?;
-        let cosmos_db = args.cosmos_db();
+        let certificate = args.certificate().context("cannot make a certificate").map_err(CliError::failed)?;
+        let event_hubs = EventHubsEmulatorOptions { certificate: certificate.clone(), ..args.event_hubs() };
+        let event_hubs = EventHubsEmulator::start(event_hubs)
+            .await
+            .map_err(|CannotListen { address, error }| refused(args.flag_of(address), address)(error))?;
+        let cosmos_db = CosmosEmulatorOptions { certificate, ..args.cosmos_db() };
         let address = cosmos_db.listen;
         let cosmos_db = CosmosEmulator::start(cosmos_db).await.map_err(refused("--cosmos-port", address))?;
         Ok(Self { event_hubs, cosmos_db })

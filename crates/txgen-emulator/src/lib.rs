@@ -5,6 +5,7 @@ pub mod event_hubs;
 pub mod faults;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod tls;
 
 use std::fmt;
 use std::io;

@@ -1,6 +1,7 @@
 //! What `txgen emulator` takes, and the options of the two emulators that follow from it.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use txgen_azure::event_hubs::connection_string::DEFAULT_HUB;
 use txgen_emulator::cosmos::CosmosEmulatorOptions;
 use txgen_emulator::event_hubs::{EventHubsEmulatorOptions, Policy};
 use txgen_emulator::faults::FaultRule;
+use txgen_emulator::tls::Certificate;
 
 /// The longest name of an event hub. Source:
 /// <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsofteventhub>.
@@ -57,6 +59,14 @@ pub(in crate::cli) struct EmulatorArgs {
     /// AMQP port of Event Hubs; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 5672, help_heading = "Event Hubs")]
     event_hubs_port: u16,
+    /// Listen here too, for clients that expect TLS [default without PORT: 5671]
+    ///
+    /// Every port of Event Hubs then takes clients with TLS and without, and over WebSockets. May be given several times.
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "5671", help_heading = "Event Hubs")]
+    event_hubs_tls_port: Vec<u16>,
+    /// Speak Kafka, with TLS and without [default without PORT: 9093]
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "9093", help_heading = "Event Hubs")]
+    kafka_port: Option<u16>,
     /// Event hubs
     #[arg(long = "hub", value_name = "NAME", num_args = 1.., default_value = DEFAULT_HUB, value_parser = hub_name,
         help_heading = "Event Hubs")]
@@ -91,10 +101,10 @@ pub(in crate::cli) struct EmulatorArgs {
     /// Do not enforce RU/s: no request is answered 429
     #[arg(long, help_heading = "Cosmos DB")]
     pub(super) no_throughput_limit: bool,
-    /// Speak HTTPS, with a certificate made at the start
+    /// Speak HTTPS, with a certificate made at the start; Event Hubs then takes clients with TLS too
     #[arg(long, help_heading = "Cosmos DB")]
-    https: bool,
-    /// Write that certificate to this file, for clients to trust
+    pub(super) https: bool,
+    /// Write the certificate of --https, --event-hubs-tls-port and --kafka-port to this file, for clients to trust
     #[arg(long, value_name = "FILE", default_value = "txgen-emulator.pem", help_heading = "Cosmos DB")]
     certificate_out: PathBuf,
 }
@@ -137,21 +147,51 @@ impl EmulatorArgs {
                 bail!("--hub: {hub} is given twice; names are compared without regard to case");
             }
         }
-        if self.event_hubs_port != 0 && self.event_hubs_port == self.cosmos_port {
-            bail!("--cosmos-port: {} is the port of Event Hubs already; choose another one", self.cosmos_port);
+        let mut taken = vec![("--event-hubs-port", self.event_hubs_port)];
+        let more = self.event_hubs_tls_port.iter().map(|port| ("--event-hubs-tls-port", *port));
+        let more = more.chain(self.kafka_port.map(|port| ("--kafka-port", port)));
+        for (flag, port) in more.chain([("--cosmos-port", self.cosmos_port)]) {
+            if let Some((other, _)) = taken.iter().find(|(_, other)| port != 0 && *other == port) {
+                bail!("{flag}: {port} is the port of {other} already; choose another one");
+            }
+            taken.push((flag, port));
         }
         Ok(())
     }
 
-    /// Where the certificate goes, when there is one.
-    pub(super) fn certificate_out(&self) -> Option<&Path> {
-        self.https.then_some(&*self.certificate_out)
+    /// The flag that asked for an address of Event Hubs.
+    pub(super) fn flag_of(&self, address: SocketAddr) -> &'static str {
+        match address.port() {
+            port if port == self.event_hubs_port => "--event-hubs-port",
+            port if Some(port) == self.kafka_port => "--kafka-port",
+            _ => "--event-hubs-tls-port",
+        }
     }
 
-    /// The options of the Event Hubs emulator.
+    /// Whether anything is to speak TLS.
+    fn wants_certificate(&self) -> bool {
+        self.https || self.kafka_port.is_some() || !self.event_hubs_tls_port.is_empty()
+    }
+
+    /// The certificate that both services have, when there is to be one.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(super) fn certificate(&self) -> io::Result<Option<Certificate>> {
+        self.wants_certificate().then(|| Certificate::new(self.host)).transpose()
+    }
+
+    /// Where the certificate goes, when there is one.
+    pub(super) fn certificate_out(&self) -> Option<&Path> {
+        self.wants_certificate().then_some(&*self.certificate_out)
+    }
+
+    /// The options of the Event Hubs emulator, without its certificate.
     pub(super) fn event_hubs(&self) -> EventHubsEmulatorOptions {
         EventHubsEmulatorOptions {
             listen: SocketAddr::new(self.host, self.event_hubs_port),
+            listen_tls: self.event_hubs_tls_port.iter().map(|port| SocketAddr::new(self.host, *port)).collect(),
+            listen_kafka: self.kafka_port.map(|port| SocketAddr::new(self.host, port)),
             hubs: self.hubs.clone(),
             partitions: self.partitions,
             consumer_groups: self.consumer_groups.clone(),
@@ -165,7 +205,7 @@ impl EmulatorArgs {
         }
     }
 
-    /// The options of the Cosmos DB emulator.
+    /// The options of the Cosmos DB emulator, without its certificate.
     pub(super) fn cosmos_db(&self) -> CosmosEmulatorOptions {
         CosmosEmulatorOptions {
             listen: SocketAddr::new(self.host, self.cosmos_port),
@@ -279,10 +319,26 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn ports_for_tls_and_kafka_are_the_services_unless_others_are_named() {
+        let ports = |flags: &[&str]| {
+            let options = parse(flags).unwrap().event_hubs();
+            let tls: Vec<_> = options.listen_tls.iter().map(SocketAddr::port).collect();
+            (tls, options.listen_kafka.map(|address| address.port()))
+        };
+        assert_eq!(ports(&[]), (vec![], None));
+        assert_eq!(ports(&["--event-hubs-tls-port", "--kafka-port"]), (vec![5671], Some(9093)));
+        let flags = ["--event-hubs-tls-port", "8443", "--event-hubs-tls-port", "--kafka-port", "0"];
+        assert_eq!(ports(&flags), (vec![8443, 5671], Some(0)));
+        assert!(parse(&[]).unwrap().certificate_out().is_none());
+        assert!(parse(&["--kafka-port"]).unwrap().certificate_out().is_some());
+    }
+
+    #[test]
     fn flags_that_contradict_each_other_are_told_of() {
         let told = |flags: &[&str]| parse(flags).unwrap().check().unwrap_err().to_string();
         assert!(told(&["--hub", "one", "ONE"]).contains("twice"));
         assert!(told(&["--cosmos-port", "5672"]).contains("already"));
+        assert!(told(&["--kafka-port", "5671", "--event-hubs-tls-port"]).contains("--event-hubs-tls-port already"));
         assert!(parse(&["--cosmos-port", "0", "--event-hubs-port", "0"]).unwrap().check().is_ok());
     }
 

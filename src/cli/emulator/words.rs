@@ -1,5 +1,7 @@
 //! What `txgen emulator` says: what to paste when it is ready, and the totals when it ends.
 
+use std::net::SocketAddr;
+
 use serde_json::{Map, Value, json};
 
 use super::args::{EmulatorArgs, OutputFormat, POLICIES, PolicyName};
@@ -15,6 +17,8 @@ const NAME: anstyle::Style = anstyle::Style::new().bold();
 pub(super) struct Ready {
     address: String,
     port: u16,
+    tls_ports: Vec<u16>,
+    kafka: Option<SocketAddr>,
     hubs: Vec<String>,
     partitions: u32,
     /// Each policy with its connection string for the first hub.
@@ -25,6 +29,7 @@ pub(super) struct Ready {
     listeners: Vec<String>,
     endpoint: String,
     key: String,
+    https: bool,
     certificate: Option<String>,
     settings_out: Option<String>,
 }
@@ -43,6 +48,8 @@ impl Ready {
         Some(Self {
             address: event_hubs.local_addr().to_string(),
             port: event_hubs.local_addr().port(),
+            tls_ports: event_hubs.tls_addrs().iter().map(SocketAddr::port).collect(),
+            kafka: event_hubs.kafka_addr(),
             hubs: args.hubs.clone(),
             partitions: args.partitions,
             connection_strings: POLICIES
@@ -53,6 +60,7 @@ impl Ready {
             listeners: args.hubs.iter().map(|hub| string("Listener", hub)).collect::<Option<_>>()?,
             endpoint: cosmos_db.endpoint().to_string(),
             key: cosmos_db.key().secret().to_owned(),
+            https: args.https,
             certificate,
             settings_out: args.settings_out.as_ref().map(|path| path.display().to_string()),
         })
@@ -83,22 +91,29 @@ impl Ready {
             .map(|(policy, string)| (policy.name.to_owned(), Value::from(string.as_str())))
             .collect();
         let mut cosmos_db = json!({ "endpoint": self.endpoint, "key": self.key });
-        if let Some(path) = &self.certificate {
-            cosmos_db["certificate"] = Value::from(path.as_str());
+        let mut event_hubs = json!({
+            "connection_strings": strings, "port": self.port, "hubs": self.hubs, "partitions": self.partitions,
+        });
+        if !self.tls_ports.is_empty() {
+            event_hubs["tls_ports"] = json!(self.tls_ports);
         }
-        json!({
-            "type": "ready",
-            "event_hubs": {
-                "connection_strings": strings, "port": self.port, "hubs": self.hubs, "partitions": self.partitions,
-            },
-            "cosmos_db": cosmos_db,
-        })
+        if let Some(kafka) = self.kafka {
+            event_hubs["kafka_port"] = kafka.port().into();
+        }
+        if let Some(path) = &self.certificate {
+            event_hubs["certificate"] = Value::from(path.as_str());
+            if self.https {
+                cosmos_db["certificate"] = Value::from(path.as_str());
+            }
+        }
+        json!({ "type": "ready", "event_hubs": event_hubs, "cosmos_db": cosmos_db })
     }
 
     fn to_text(&self) -> String {
         let mut text = format!(
-            "{NAME}Event Hubs{NAME:#} on {}, AMQP 1.0 without TLS: {}, {} partitions each\n",
+            "{NAME}Event Hubs{NAME:#} on {}, AMQP 1.0 {}: {}, {} partitions each\n",
             self.address,
+            if self.certificate.is_some() { "with TLS and without" } else { "without TLS" },
             self.hubs.join(", "),
             self.partitions
         );
@@ -108,13 +123,26 @@ impl Ready {
         if self.hubs.len() > 1 {
             text.push_str("  For another hub, put its name behind EntityPath=.\n");
         }
+        if let Some(kafka) = self.kafka {
+            text.push_str(&format!(
+                "  Kafka on {kafka}: SASL_PLAINTEXT or SASL_SSL, mechanism PLAIN, user $ConnectionString, and for a password\n  \
+                 one of these.\n"
+            ));
+        }
+        if !self.tls_ports.is_empty() {
+            let ports: Vec<_> = self.tls_ports.iter().map(u16::to_string).collect();
+            text.push_str(&format!(
+                "  For TLS, leave UseDevelopmentEmulator=true out; also on port {}.\n",
+                ports.join(", ")
+            ));
+        }
         text.push_str(&format!(
             "\n{NAME}Cosmos DB{NAME:#}\n  Endpoint:\n    {}\n  Key:\n    {}\n",
             self.endpoint, self.key
         ));
         if let Some(path) = &self.certificate {
             text.push_str(&format!(
-                "  Its certificate is made anew at each start and is in {path}. To trust it: SSL_CERT_FILE={path} for Rust,\n  \
+                "\nThe certificate is made anew at each start and is in {path}. To trust it: SSL_CERT_FILE={path} for Rust,\n\
                  REQUESTS_CA_BUNDLE={path} and SSL_CERT_FILE={path} for Python, NODE_EXTRA_CA_CERTS={path} for JavaScript.\n"
             ));
         }

@@ -24,7 +24,6 @@ mod routes;
 mod server;
 mod store;
 mod throughput;
-mod tls;
 mod trouble;
 
 use std::fmt;
@@ -38,10 +37,10 @@ use azure_core::credentials::Secret;
 use bytes::Bytes;
 use url::Url;
 
+use crate::tls::Certificate;
 use auth::Gate;
 use catalog::{Account, Limits};
 use server::Server;
-use tls::Tls;
 
 use txgen_azure::cosmos::{partition_key, partitions};
 
@@ -58,8 +57,10 @@ pub const WELL_KNOWN_KEY: &str =
 pub struct CosmosEmulatorOptions {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Whether to speak HTTPS, with a certificate made at the start.
+    /// Whether to speak HTTPS.
     pub https: bool,
+    /// The certificate for HTTPS; `None` makes one.
+    pub certificate: Option<Certificate>,
     /// The account key, base64.
     pub key: Secret,
     /// Added to every answer about documents.
@@ -81,6 +82,7 @@ impl Default for CosmosEmulatorOptions {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             https: false,
+            certificate: None,
             key: Secret::new(WELL_KNOWN_KEY),
             latency: Duration::ZERO,
             enforce_throughput: true,
@@ -117,7 +119,7 @@ pub struct CosmosEmulator {
     faults: Arc<FaultPlan>,
     endpoint: Url,
     key: Secret,
-    certificate: Option<String>,
+    certificate: Option<Certificate>,
 }
 
 impl CosmosEmulator {
@@ -133,8 +135,12 @@ impl CosmosEmulator {
         let limits = Limits { throughput: options.enforce_throughput, memory: options.memory_limit };
         let account = Arc::new(Account::new(gate, limits, scheme));
         let faults = Arc::new(FaultPlan::new(&options.faults, ServiceName::CosmosDb));
-        let tls = if options.https { Some(Tls::new(options.listen.ip())?) } else { None };
-        let (acceptor, certificate) = tls.map(|tls| (tls.acceptor, tls.certificate)).unzip();
+        let certificate = match (options.https, options.certificate) {
+            (true, Some(certificate)) => Some(certificate),
+            (true, None) => Some(Certificate::new(options.listen.ip())?),
+            (false, _) => None,
+        };
+        let acceptor = certificate.as_ref().map(|certificate| certificate.acceptor(&["h2", "http/1.1"]));
         let (shared, trouble) = (Arc::clone(&account), Arc::clone(&faults));
         let server = Server::start(options.listen, shared, options.latency, trouble, acceptor).await?;
         let mut reachable = server.address;
@@ -160,7 +166,7 @@ impl CosmosEmulator {
     /// With HTTPS, the certificate that its clients have to trust, as PEM.
     #[must_use]
     pub fn certificate(&self) -> Option<&str> {
-        self.certificate.as_deref()
+        self.certificate.as_ref().map(Certificate::pem)
     }
 
     /// What it holds now, and what it has been through.

@@ -135,6 +135,15 @@ fn expired() -> Denied {
     denied("ExpiredToken: The token is expired.")
 }
 
+/// Checks a shared access signature that is put for its own resource.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn check_signature_alone(policies: &[Policy], token: &str, now: u64) -> Result<Grant, Denied> {
+    let path = Token::parse(token).map(|token| resource_path(&token.resource())).unwrap_or_default();
+    check_signature(policies, token, path, now)
+}
+
 fn check_signature(policies: &[Policy], token: &str, path: String, now: u64) -> Result<Grant, Denied> {
     let token =
         Token::parse(token).ok_or_else(|| denied("MalformedToken: The token is not a shared access signature."))?;

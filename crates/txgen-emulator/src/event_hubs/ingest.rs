@@ -9,7 +9,7 @@ use super::wire::message::{BATCH_FORMAT, EventParts, batch, event};
 use super::wire::performative::{AmqpError, Outcome};
 
 /// The longest partition key, in characters.
-const MAX_KEY_LENGTH: usize = 128;
+pub(super) const MAX_KEY_LENGTH: usize = 128;
 
 /// Stores a delivery's events.
 pub(super) fn ingest(core: &Core, inlet: &HubInlet, delivery: &Delivery<'_>) -> Outcome {
@@ -23,7 +23,7 @@ pub(super) fn ingest(core: &Core, inlet: &HubInlet, delivery: &Delivery<'_>) -> 
             Err(error)
         }
     };
-    stored.map_or_else(Outcome::Rejected, |()| Outcome::Accepted)
+    stored.map_or_else(Outcome::Rejected, |_| Outcome::Accepted)
 }
 
 /// Why the delivery is larger than a message may be, if it is.

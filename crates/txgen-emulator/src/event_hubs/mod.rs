@@ -6,7 +6,8 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | `server` | sockets: reads, writes, timers |
+//! | `server` | sockets: what a client speaks, reads, writes, timers |
+//! | `http`, `websocket` | the way to AMQP over WebSockets |
 //! | `connection`, `core` | headers, SASL, open and close, heartbeats, sessions by channel |
 //! | `session` | links by handle, windows, outcomes that wait for their time |
 //! | `attach` | whether a link is let in |
@@ -16,6 +17,7 @@
 //! | `store`, `selector` | events, where they go, and where a reader starts |
 //! | `throttle`, `trouble` | throughput units, faults on purpose |
 //! | `wire` | AMQP's encoding |
+//! | `kafka` | the same hubs as Kafka topics |
 
 mod address;
 mod attach;
@@ -26,8 +28,10 @@ mod core;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod grants;
+mod http;
 mod incoming;
 mod ingest;
+mod kafka;
 mod management;
 mod namespace;
 mod options;
@@ -39,6 +43,7 @@ mod session;
 mod store;
 mod throttle;
 mod trouble;
+mod websocket;
 mod wire;
 
 use std::io;
@@ -50,13 +55,17 @@ use std::time::Duration;
 use azure_core::credentials::Secret;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::kafka::Broker;
 use self::namespace::{Namespace, Now};
 pub use self::options::{EventHubsEmulatorOptions, Policy};
+use self::server::{Shared, Speaks};
 use self::wire::message::data_body;
 use super::faults::FaultRule;
+use super::tls::Certificate;
 
 /// How long [`EventHubsEmulator::stop`] waits for connections to end.
 const STOP: Duration = Duration::from_secs(5);
@@ -65,9 +74,32 @@ const STOP: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct EventHubsEmulator {
     namespace: Arc<Namespace>,
+    tls_addrs: Vec<SocketAddr>,
+    kafka_addr: Option<SocketAddr>,
     tasks: TaskTracker,
     stop: CancellationToken,
     cut: Arc<Mutex<CancellationToken>>,
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {error}")]
+pub struct CannotListen {
+    /// The address, as it was asked for.
+    pub address: SocketAddr,
+    /// Why not.
+    #[source]
+    pub error: io::Error,
+}
+
+impl From<CannotListen> for io::Error {
+    fn from(cannot: CannotListen) -> Self {
+        Self::new(cannot.error.kind(), cannot)
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, CannotListen> {
+    TcpListener::bind(address).await.map_err(|error| CannotListen { address, error })
 }
 
 /// What the emulator has taken.
@@ -138,22 +170,71 @@ impl EventHubsEmulator {
     /// Starts listening. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// When the address cannot be listened on, for instance because its port is in use.
-    pub async fn start(mut options: EventHubsEmulatorOptions) -> io::Result<Self> {
-        let listener = TcpListener::bind(options.listen).await?;
-        options.listen = listener.local_addr()?;
+    /// When an address cannot be listened on, for instance because its port is in use, or a certificate cannot be made.
+    pub async fn start(mut options: EventHubsEmulatorOptions) -> Result<Self, CannotListen> {
+        let listener = bind(options.listen).await?;
+        let of_first = |error| CannotListen { address: options.listen, error };
+        let address = listener.local_addr().map_err(of_first)?;
+        let mut doors = vec![listener];
+        for address in &options.listen_tls {
+            doors.push(bind(*address).await?);
+        }
+        let kafka = match options.listen_kafka {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        if !options.listen_tls.is_empty() && options.certificate.is_none() {
+            options.certificate = Some(Certificate::new(options.listen.ip()).map_err(of_first)?);
+        }
+        let tls_addrs =
+            doors.iter().skip(1).map(TcpListener::local_addr).collect::<Result<_, _>>().map_err(of_first)?;
+        let kafka_addr = kafka.as_ref().map(TcpListener::local_addr).transpose().map_err(of_first)?;
+        options.listen = address;
+        let tls = options.certificate.as_ref().map(|certificate| certificate.acceptor(&[]));
         let namespace = Arc::new(Namespace::new(options, Now::read()));
-        let emulator =
-            Self { namespace, tasks: TaskTracker::new(), stop: CancellationToken::new(), cut: Arc::default() };
-        let cut = Arc::clone(&emulator.cut);
-        emulator.tasks.spawn(server::accept(
-            listener,
-            Arc::clone(&emulator.namespace),
-            emulator.tasks.clone(),
-            emulator.stop.clone(),
-            move || cut.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        ));
+        let emulator = Self {
+            namespace,
+            tls_addrs,
+            kafka_addr,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            cut: Arc::default(),
+        };
+        for door in doors {
+            emulator.open(door, Speaks::Amqp, tls.clone());
+        }
+        if let Some(door) = kafka {
+            let broker = Arc::new(Broker::new(Arc::clone(&emulator.namespace)));
+            emulator.open(door, Speaks::Kafka(broker), tls);
+        }
+        emulator.tasks.spawn(server::keep_house(Arc::clone(&emulator.namespace), emulator.stop.clone()));
         Ok(emulator)
+    }
+
+    fn open(&self, door: TcpListener, speaks: Speaks, tls: Option<TlsAcceptor>) {
+        let cut = Arc::clone(&self.cut);
+        let cut = move || cut.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let shared =
+            Shared { namespace: Arc::clone(&self.namespace), tls, tasks: self.tasks.clone(), stop: self.stop.clone() };
+        self.tasks.spawn(server::accept(door, speaks, shared, cut));
+    }
+
+    /// The ports that were asked for beside the first, where clients come that expect TLS.
+    #[must_use]
+    pub fn tls_addrs(&self) -> &[SocketAddr] {
+        &self.tls_addrs
+    }
+
+    /// Where Kafka is spoken, if it is.
+    #[must_use]
+    pub fn kafka_addr(&self) -> Option<SocketAddr> {
+        self.kafka_addr
+    }
+
+    /// With TLS, the certificate that clients have to trust, as PEM.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&str> {
+        self.namespace.options.certificate.as_ref().map(Certificate::pem)
     }
 
     /// Where it listens.

@@ -114,7 +114,8 @@ impl Namespace {
         format!("The messaging entity 'sb://{}/{path}' could not be found.", self.host())
     }
 
-    /// Stores events that arrived in one delivery of `size` bytes, or says why the service would not.
+    /// Stores events that arrived in one delivery of `size` bytes, and gives the sequence number of the first; or says why
+    /// the service would not.
     ///
     /// # Errors
     /// The condition and description with which the delivery is to be rejected.
@@ -126,7 +127,7 @@ impl Namespace {
         events: &[EventParts<'_>],
         size: usize,
         now: Now,
-    ) -> Result<(), AmqpError> {
+    ) -> Result<i64, AmqpError> {
         let size = size as u64;
         if let Some(throttle) = &self.throttle {
             let mut throttle = throttle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,9 +145,9 @@ impl Namespace {
                 format!("The emulator holds as many bytes of events as it may ({limit}); see its memory limit."),
             ));
         }
-        let taken = hub.append(partition, key, events, now.unix_ms);
-        self.stored_bytes.fetch_add(taken, Ordering::Relaxed);
-        Ok(())
+        let appended = hub.append(partition, key, events, now.unix_ms);
+        self.stored_bytes.fetch_add(appended.memory, Ordering::Relaxed);
+        Ok(appended.first)
     }
 
     /// Drops the events that are older than the retention, if there is one.
@@ -169,7 +170,7 @@ mod tests {
         (Namespace::new(options, now), now)
     }
 
-    fn store(namespace: &Namespace, now: Now) -> Result<(), AmqpError> {
+    fn store(namespace: &Namespace, now: Now) -> Result<i64, AmqpError> {
         let message = [0; 1_000];
         let event = EventParts { message: message[..].into(), ..EventParts::default() };
         namespace.store(&namespace.hubs()[0], None, None, &[event], message.len(), now)

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::faults::FaultRule;
+use crate::tls::Certificate;
 
 /// How the local Event Hubs behaves. [`Default`] is what the workshop provisions: one hub `transactions` with 10
 /// partitions, on a free loopback port, without latency or limits.
@@ -15,6 +16,14 @@ use crate::faults::FaultRule;
 pub struct EventHubsEmulatorOptions {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Further addresses to listen on, such as those with the ports 5671 and 443, where clients expect TLS. All that
+    /// `listen` takes is taken here too.
+    pub listen_tls: Vec<SocketAddr>,
+    /// Where to speak Kafka, if anywhere.
+    pub listen_kafka: Option<SocketAddr>,
+    /// The certificate for TLS. With one, every port takes clients with TLS and without; `None` makes one where
+    /// `listen_tls` asks for it.
+    pub certificate: Option<Certificate>,
     /// The event hubs. Names are compared without regard to case, as by the service.
     pub hubs: Vec<String>,
     /// Partitions of each hub; 0 counts as 1.
@@ -49,6 +58,9 @@ impl Default for EventHubsEmulatorOptions {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listen_tls: Vec::new(),
+            listen_kafka: None,
+            certificate: None,
             hubs: vec!["transactions".to_owned()],
             partitions: 10,
             consumer_groups: Vec::new(),

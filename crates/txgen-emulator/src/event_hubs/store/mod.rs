@@ -6,7 +6,7 @@ mod partition;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(super) use log::{OVERHEAD, Position};
-pub(super) use partition::{Partition, Refused, Subscription};
+pub(super) use partition::{Appended, Partition, Refused, Subscription};
 
 use super::wire::message::EventParts;
 use txgen_azure::event_hubs::partition_hash::partition_of;
@@ -73,22 +73,20 @@ impl Hub {
 
     /// Stores events that arrived together, in one partition and in order: the given one, else that of the key, else
     /// the next in turn.
-    ///
-    /// Gives the memory that they take, in bytes.
     pub(super) fn append(
         &self,
         partition: Option<u32>,
         key: Option<&str>,
         events: &[EventParts<'_>],
         now_ms: i64,
-    ) -> u64 {
+    ) -> Appended {
         let count = self.partition_count();
         let id = match (partition, key) {
             (Some(id), _) => id,
             (None, Some(key)) => partition_of(key, count),
             (None, None) => u32::try_from(self.turn.fetch_add(1, Ordering::Relaxed) % u64::from(count)).unwrap_or(0),
         };
-        self.partition(id).map_or(0, |partition| partition.append(key, events, now_ms))
+        self.partition(id).map_or_else(Appended::default, |partition| partition.append(key, events, now_ms))
     }
 
     /// Drops what was enqueued before `before_ms`; gives the number of bytes that were given back.

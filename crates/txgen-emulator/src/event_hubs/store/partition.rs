@@ -21,6 +21,36 @@ pub(in super::super) struct Partition {
     readers: Mutex<Vec<Arc<Reader>>>,
     /// How many readers there are, so that an append with none of them costs no lock.
     reader_count: AtomicUsize,
+    /// Rung like the readers, without being one: who waits here is under no epoch.
+    watchers: Mutex<Vec<Arc<Bell>>>,
+    /// How many watchers there are.
+    watcher_count: AtomicUsize,
+}
+
+/// What became of events that were added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Appended {
+    /// The sequence number of the first of them.
+    pub(in super::super) first: i64,
+    /// The memory that they take, in bytes.
+    pub(in super::super) memory: u64,
+}
+
+/// Rings a bell for each append as long as it lives.
+#[derive(Debug)]
+pub(in super::super) struct Watch<'p> {
+    partition: &'p Partition,
+    bell: Arc<Bell>,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let mut watchers = lock(&self.partition.watchers);
+        if let Some(at) = watchers.iter().position(|bell| Arc::ptr_eq(bell, &self.bell)) {
+            watchers.swap_remove(at);
+        }
+        self.partition.watcher_count.store(watchers.len(), Ordering::SeqCst);
+    }
 }
 
 /// A receiver link on a partition.
@@ -68,18 +98,21 @@ impl Partition {
             end: AtomicI64::new(0),
             readers: Mutex::new(Vec::new()),
             reader_count: AtomicUsize::new(0),
+            watchers: Mutex::new(Vec::new()),
+            watcher_count: AtomicUsize::new(0),
         }
     }
 
-    /// Adds events that arrived together; an event without a key of its own has that of its batch. Gives the memory
-    /// that they take, in bytes.
-    pub(super) fn append(&self, key: Option<&str>, events: &[EventParts<'_>], now_ms: i64) -> u64 {
-        let mut taken = 0;
+    /// Adds events that arrived together; an event without a key of its own has that of its batch.
+    pub(super) fn append(&self, key: Option<&str>, events: &[EventParts<'_>], now_ms: i64) -> Appended {
+        let mut appended = Appended::default();
         {
             let mut log = lock(&self.log);
+            appended.first = log.end();
             for event in events {
                 let annotations = (event.annotations.as_slice(), event.annotation_values);
-                taken += log.push(NewEvent { key: event.key.or(key), annotations, message: &event.message }, now_ms);
+                appended.memory +=
+                    log.push(NewEvent { key: event.key.or(key), annotations, message: &event.message }, now_ms);
             }
             self.end.store(log.end(), Ordering::SeqCst);
         }
@@ -89,7 +122,20 @@ impl Partition {
                 reader.bell.ring();
             }
         }
-        taken
+        if self.watcher_count.load(Ordering::SeqCst) > 0 {
+            for bell in lock(&self.watchers).iter() {
+                bell.ring();
+            }
+        }
+        appended
+    }
+
+    /// Rings the bell for each append from now on, until the watch is dropped.
+    pub(in super::super) fn watch(&self, bell: &Arc<Bell>) -> Watch<'_> {
+        let mut watchers = lock(&self.watchers);
+        watchers.push(Arc::clone(bell));
+        self.watcher_count.store(watchers.len(), Ordering::SeqCst);
+        Watch { partition: self, bell: Arc::clone(bell) }
     }
 
     /// Lets a receiver in, unless the service would not. A receiver with an epoch takes the partition from all others of

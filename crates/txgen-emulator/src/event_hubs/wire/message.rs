@@ -20,15 +20,22 @@ pub(in super::super) const BATCH_FORMAT: u32 = 0x8001_3700;
 pub(in super::super) const PARTITION_KEY: &str = "x-opt-partition-key";
 
 /// Walks over the sections of a message.
-struct Sections<'a>(Reader<'a>);
+pub(in super::super) struct Sections<'a>(Reader<'a>);
 
-struct Section<'a> {
-    code: u64,
-    body: Raw<'a>,
+/// A section: the code of its descriptor, and what that describes.
+pub(in super::super) struct Section<'a> {
+    pub(in super::super) code: u64,
+    pub(in super::super) body: Raw<'a>,
 }
 
 impl<'a> Sections<'a> {
-    fn next(&mut self) -> Result<Option<Section<'a>>, Malformed> {
+    /// Those of this encoded message.
+    pub(in super::super) fn of(message: &'a [u8]) -> Self {
+        Self(Reader::new(message))
+    }
+
+    /// The next one; `None` at the end.
+    pub(in super::super) fn next(&mut self) -> Result<Option<Section<'a>>, Malformed> {
         if self.0.rest().is_empty() {
             return Ok(None);
         }
@@ -75,7 +82,7 @@ pub(in super::super) struct EventParts<'a> {
 /// The standard has the sections in the order of their codes. Clients write annotations after the body as well, and the
 /// service takes them: only then is the message put together anew.
 pub(in super::super) fn event(payload: &[u8]) -> Result<EventParts<'_>, Malformed> {
-    let mut sections = Sections(Reader::new(payload));
+    let mut sections = Sections::of(payload);
     let mut parts = EventParts::default();
     let (mut kept, mut last, mut in_order) = (0..0, 0, true);
     loop {
@@ -98,7 +105,7 @@ pub(in super::super) fn event(payload: &[u8]) -> Result<EventParts<'_>, Malforme
 
 /// The sections from the properties on, in the order of the standard.
 fn in_their_order(payload: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let mut sections = Sections(Reader::new(payload));
+    let mut sections = Sections::of(payload);
     let mut found = Vec::new();
     loop {
         let at = sections.0.rest();
@@ -132,7 +139,7 @@ fn annotations<'a>(body: Raw<'a>, parts: &mut EventParts<'a>) -> Result<(), Malf
 
 /// Takes a batch apart: the key of the whole batch, and its events.
 pub(in super::super) fn batch(payload: &[u8]) -> Result<(Option<&str>, Vec<EventParts<'_>>), Malformed> {
-    let mut sections = Sections(Reader::new(payload));
+    let mut sections = Sections::of(payload);
     let mut outer = EventParts::default();
     let mut events = Vec::new();
     while let Some(section) = sections.next()? {
@@ -163,7 +170,7 @@ pub(in super::super) struct Request<'a> {
 impl<'a> Request<'a> {
     /// Takes a request apart.
     pub(in super::super) fn read(payload: &'a [u8]) -> Result<Self, Malformed> {
-        let mut sections = Sections(Reader::new(payload));
+        let mut sections = Sections::of(payload);
         let mut request = Self::default();
         while let Some(section) = sections.next()? {
             match (section.code, section.body.value()?) {
@@ -288,7 +295,7 @@ pub(in super::super) fn write_event(out: &mut BytesMut, event: &Delivery<'_>, me
 
 /// The body of an encoded message whose body is data: its first data section. Empty when it has none.
 pub(in super::super) fn data_body(message: &[u8]) -> &[u8] {
-    let mut sections = Sections(Reader::new(message));
+    let mut sections = Sections::of(message);
     while let Ok(Some(section)) = sections.next() {
         if let (DATA, Ok(Value::Binary(body))) = (section.code, section.body.value()) {
             return body;
@@ -398,7 +405,7 @@ pub(in super::super) mod tests {
         let uuid: Vec<u8> = std::iter::once(0x98).chain(1..=16).collect();
         w.described_list(PROPERTIES, |w| w.raw(&uuid));
         let reply = Request::read(&out).unwrap().reply(202, "Accepted", &[], |w| w.null());
-        let mut sections = Sections(Reader::new(&reply));
+        let mut sections = Sections::of(&reply);
         let Value::List(mut fields) = sections.next().unwrap().unwrap().body.value().unwrap() else { panic!("a list") };
         for _ in 0..5 {
             fields.next_raw().unwrap();

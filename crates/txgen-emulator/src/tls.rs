@@ -1,8 +1,9 @@
-//! HTTPS with a certificate made at the start: for clients that will not do without.
+//! TLS with a certificate made at the start: for clients that will not do without.
 //!
 //! A certificate authority is made, used once, and forgotten; who trusts its certificate trusts this emulator for as
 //! long as it runs, and nothing else.
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,18 +24,41 @@ const LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How far clients' clocks may be behind.
 const SLACK: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a server needs to speak TLS, and its clients to believe it.
-pub(super) struct Tls {
-    pub(super) acceptor: TlsAcceptor,
+/// What a server needs to speak TLS, and its clients to believe it. Several servers may share one.
+#[derive(Clone)]
+pub struct Certificate {
+    config: Arc<ServerConfig>,
     /// The certificate to trust, as PEM.
-    pub(super) certificate: String,
+    pem: Arc<str>,
 }
 
-impl Tls {
-    /// For `localhost`, the loopback addresses, and the address that is listened on.
-    pub(super) fn new(listen: IpAddr) -> io::Result<Self> {
-        Self::generate(listen)
-            .map_err(|error| io::Error::other(format!("cannot make a certificate for HTTPS: {error}")))
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").finish_non_exhaustive()
+    }
+}
+
+impl Certificate {
+    /// A new one, for `localhost`, the loopback addresses, and `listen`, the address that is listened on.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn new(listen: IpAddr) -> io::Result<Self> {
+        Self::generate(listen).map_err(|error| io::Error::other(format!("cannot make a certificate for TLS: {error}")))
+    }
+
+    /// The certificate that clients have to trust, as PEM.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// TLS for a server that speaks these protocols by their names in ALPN (RFC 7301), the preferred first; with none
+    /// the clients' wishes are not looked at.
+    pub(crate) fn acceptor(&self, protocols: &[&str]) -> TlsAcceptor {
+        let mut config = ServerConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
     }
 
     fn generate(listen: IpAddr) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
@@ -56,15 +80,14 @@ impl Tls {
         let certificate = server.signed_by(&server_key, &Issuer::new(authority, authority_key))?;
 
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
+        let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(
                 vec![certificate.der().clone(), trusted.der().clone()],
                 PrivatePkcs8KeyDer::from(server_key.serialize_der()).into(),
             )?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate: pem(trusted.der()) })
+        Ok(Self { config: Arc::new(config), pem: pem(trusted.der()).into() })
     }
 }
 
