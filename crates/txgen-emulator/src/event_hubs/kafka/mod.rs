@@ -34,6 +34,9 @@ use kafka_protocol::{ResponseError, messages};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
+#[cfg(test)]
+mod tests;
+
 use self::groups::Groups;
 use self::produce::Producers;
 use self::sasl::Mechanism;
