@@ -15,7 +15,7 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::time::Instant;
 use txgen::identity::RunId;
-use txgen::service::{Receipt, ServiceName, Turbulence};
+use txgen::service::{Counters, Receipt, ServiceName};
 use txgen::source::{Source, SourceOptions};
 use txgen::stats::{Outcome, Stats};
 use txgen::transaction::Transaction;
@@ -86,7 +86,7 @@ fn statistics(criterion: &mut Criterion) {
     group.bench_function("outcomes, with a block every 1,000", |bencher| {
         let start = Instant::now();
         bencher.iter_batched(
-            || Stats::new([(ServiceName::EventHubs, Arc::<Turbulence>::default())], start),
+            || Stats::new([(ServiceName::EventHubs, Arc::<Counters>::default())], start),
             |mut stats| {
                 for (nth, transaction) in (0..OUTCOMES).zip(transactions.iter().cycle()) {
                     let intended = start + Duration::from_micros(20 * nth);

@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use txgen::identity::RunId;
 use txgen::service::cosmos::CosmosDb;
-use txgen::settings::CosmosDbSettings;
+use txgen::settings::{CosmosDbSettings, DEFAULT_RETRY_FOR};
 use txgen::source::{Source, SourceOptions};
 use txgen::transaction::Transaction;
 
@@ -219,7 +219,7 @@ async fn container_as_set(job: &Job) -> anyhow::Result<ContainerClient> {
         container: "transactions".to_owned(),
         throughput: CosmosDbSettings::DEFAULT_THROUGHPUT,
         max_in_flight: job.max_in_flight.try_into()?,
-        throttle_wait: CosmosDbSettings::DEFAULT_THROTTLE_WAIT,
+        retry_for: DEFAULT_RETRY_FOR,
     };
     let service = CosmosDb::connect(&settings, CancellationToken::new()).await?;
     Ok(service.container().clone())

@@ -6,7 +6,7 @@ use humantime::format_duration;
 
 use super::run::{RunArgs, Services};
 use crate::service::ServiceName;
-use crate::settings::{Loaded, RunFlags, Settings};
+use crate::settings::{DEFAULT_RETRY_FOR, Loaded, RunFlags, Settings};
 use crate::shard::Shard;
 use crate::stats::{ContainerTarget, DataFile, HubTarget, Setting, Summary, Target};
 
@@ -83,6 +83,8 @@ fn without_key(flags: &RunFlags, strict: Option<bool>, settings: &Settings) -> V
     }
     tell("--max-pending", &run.max_pending, flags.max_pending.is_some());
     tell("--drain-timeout", &format_duration(run.drain_timeout), flags.drain_timeout.is_some());
+    let retry_for = flags.retry_for.or(flags.throttle_wait);
+    tell("--retry-for", &format_duration(retry_for.unwrap_or(DEFAULT_RETRY_FOR)), retry_for.is_some());
     if let Some(hubs) = &settings.event_hubs {
         tell("--max-in-flight-event-hubs", &hubs.max_in_flight, flags.max_in_flight_event_hubs.is_some());
         tell("--event-hub-client", &hubs.client, flags.event_hub_client.is_some());
@@ -91,7 +93,6 @@ fn without_key(flags: &RunFlags, strict: Option<bool>, settings: &Settings) -> V
     }
     if let Some(cosmos_db) = &settings.cosmos_db {
         tell("--max-in-flight-cosmos", &cosmos_db.max_in_flight, flags.max_in_flight_cosmos.is_some());
-        tell("--throttle-wait", &format_duration(cosmos_db.throttle_wait), flags.throttle_wait.is_some());
     }
     list
 }

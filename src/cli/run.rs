@@ -30,7 +30,7 @@ use crate::run::witness::Witness;
 use crate::run::{Run, Stop};
 use crate::service::cosmos::{CosmosDb, Provision};
 use crate::service::event_hubs::{EventHubs, HubInfo};
-use crate::service::{ConnectError, Service as _, ServiceName, Turbulence};
+use crate::service::{ConnectError, Counters, Service as _, ServiceName};
 use crate::settings::{
     CosmosDbSettings, EventHubClient, EventHubTransport, Loaded, Origin, Preset, Provenance, RunFlags, Settings,
 };
@@ -295,25 +295,24 @@ async fn play(
     watching: Watching,
     guards: Guards,
 ) -> Result<(Summary, Output), CliError> {
-    let turbulences: BTreeMap<ServiceName, Arc<Turbulence>> =
-        services.names().map(|name| (name, Arc::default())).collect();
-    let stats = Stats::new(turbulences.clone(), Instant::now());
+    let counters: BTreeMap<ServiceName, Arc<Counters>> = services.names().map(|name| (name, Arc::default())).collect();
+    let stats = Stats::new(counters.clone(), Instant::now());
     let (events, shown) = Output::queue();
     let recorder = Recorder::new(stats, events).with_witness(guards.witness);
     let recorder = Arc::new(recorder.with_max_failures(guards.max_failures, stop.clone()));
     let watched = watching.begin(shown, &recorder, stop.clone())?;
     let feed = Feed::start(SourceRows(source));
     let mut run = Run::new(run_id, settings.run, feed, recorder.clone(), stop);
-    for (name, turbulence) in turbulences {
+    for (name, counters) in counters {
         match name {
             ServiceName::EventHubs => {
                 if let (Some(service), Some(settings)) = (&services.event_hubs, &settings.event_hubs) {
-                    run.add_service(service.clone(), settings.max_in_flight, turbulence);
+                    run.add_service(service.clone(), settings.max_in_flight, counters);
                 }
             }
             ServiceName::CosmosDb => {
                 if let (Some(service), Some(settings)) = (&services.cosmos_db, &settings.cosmos_db) {
-                    run.add_service(service.clone(), settings.max_in_flight, turbulence);
+                    run.add_service(service.clone(), settings.max_in_flight, counters);
                 }
             }
         }

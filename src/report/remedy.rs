@@ -39,14 +39,14 @@ fn remedy(service: ServiceName, kind: FailureKind) -> &'static str {
             "documents with these ids were there before the run; was the same run id sent to this container already?"
         }
         (FailureKind::Throttled, EventHubs) => {
-            "Event Hubs stayed busy for two minutes; add throughput units, or send slower with --rate"
+            "it was throttled for longer than --retry-for; add throughput units, raise that time, or send slower with --rate"
         }
         (FailureKind::Throttled, CosmosDb) => {
-            "it was throttled for longer than --throttle-wait; raise the RU/s or that wait, or send slower with --rate"
+            "it was throttled for longer than --retry-for; raise the RU/s or that time, or send slower with --rate"
         }
         (FailureKind::Timeout, _) => "it did not answer in time; look at its health and at the network between",
         (FailureKind::Connection, _) => {
-            "it could not be reached for so long that txgen gave up; look at the network and at the endpoint"
+            "it could not be reached for longer than --retry-for; look at the network and at the endpoint"
         }
         (FailureKind::Unavailable, _) => {
             "it said itself that it cannot serve now; look at its health, and run again later"

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::recorder::Recorder;
-use crate::service::{Attempts, Failure, FailureKind, Service, ServiceName, Turbulence};
+use crate::service::{Attempts, Counters, Failure, FailureKind, Service, ServiceName};
 use crate::stats::Outcome;
 use crate::transaction::Transaction;
 
@@ -53,7 +53,7 @@ pub struct Bulkhead {
 struct Inner {
     service: ServiceName,
     max_in_flight: usize,
-    turbulence: Arc<Turbulence>,
+    counters: Arc<Counters>,
     surroundings: Surroundings,
     state: Mutex<State>,
 }
@@ -69,13 +69,13 @@ impl Bulkhead {
     pub fn new<S: Service>(
         service: Arc<S>,
         max_in_flight: NonZeroUsize,
-        turbulence: Arc<Turbulence>,
+        counters: Arc<Counters>,
         surroundings: Surroundings,
     ) -> Self {
         let inner = Arc::new(Inner {
             service: service.name(),
             max_in_flight: max_in_flight.get(),
-            turbulence,
+            counters,
             surroundings,
             state: Mutex::default(),
         });
@@ -163,9 +163,10 @@ impl Inner {
     }
 
     async fn send<S: Service>(&self, service: &S, job: &Job) -> Outcome {
-        self.turbulence.admit();
+        self.counters.admit();
         let admitted = Instant::now();
-        let attempts = Attempts::new(&self.turbulence);
+        let attempts = Attempts::new(&self.counters);
+        // Both ways to end it early, a panic and giving it up, drop the request that is outstanding, which counts it as lost.
         // A panic in a library must not take a place in flight with it: the run would wait for it for ever.
         let sending = AssertUnwindSafe(service.send(&job.transaction, &attempts)).catch_unwind();
         let result = tokio::select! {
@@ -173,20 +174,16 @@ impl Inner {
             ended = sending => ended.unwrap_or_else(|_| Err(panicked(&attempts))),
             () = self.surroundings.abandon.cancelled() => Err(abandoned(&attempts)),
         };
-        let ambiguous = attempts.has_lost_an_answer();
+        let ambiguous = attempts.may_be_stored();
         Outcome { result, intended: job.intended, admitted, settled: Instant::now(), ambiguous }
     }
 }
 
 fn abandoned(attempts: &Attempts<'_>) -> Failure {
-    let setback = attempts.latest_setback().map(|why| format!("; before that: {why}")).unwrap_or_default();
+    let latest_error = attempts.latest_error().map(|why| format!("; before that: {why}")).unwrap_or_default();
     let failure =
-        Failure::new(FailureKind::Abandoned, format!("the run was stopped before the service answered{setback}"));
-    let may_be_stored = attempts.may_be_stored();
-    if attempts.is_outstanding() {
-        attempts.ambiguous();
-    }
-    if may_be_stored { failure.ambiguous() } else { failure }
+        Failure::new(FailureKind::Abandoned, format!("the run was stopped before the service answered{latest_error}"));
+    if attempts.may_be_stored() { failure.ambiguous() } else { failure }
 }
 
 fn panicked(attempts: &Attempts<'_>) -> Failure {
@@ -201,11 +198,11 @@ mod tests {
 
     #[test]
     fn what_is_given_up_says_why_its_latest_attempt_came_to_nothing() {
-        let turbulence = Turbulence::default();
-        let attempts = Attempts::new(&turbulence);
+        let counters = Counters::default();
+        let attempts = Attempts::new(&counters);
         assert_eq!(abandoned(&attempts).message, "the run was stopped before the service answered");
-        attempts.setback(&"busy");
-        attempts.setback(&"cannot reach ns:5671: no such name");
+        attempts.failed(&"busy");
+        attempts.failed(&"cannot reach ns:5671: no such name");
         assert_eq!(
             abandoned(&attempts).message,
             "the run was stopped before the service answered; before that: cannot reach ns:5671: no such name"

@@ -29,7 +29,7 @@ use recorder::Recorder;
 pub use stop::Stop;
 
 use crate::identity::RunId;
-use crate::service::{Service, Turbulence};
+use crate::service::{Counters, Service};
 use crate::settings::RunSettings;
 use crate::stats::{Conclusion, StopReason, Summary};
 use crate::transaction::Transaction;
@@ -59,14 +59,9 @@ impl Run {
         Self { id, settings, feed, bulkheads: Vec::new(), surroundings, stop }
     }
 
-    /// Adds a service to write to. `turbulence` is the one that the recorder's statistics look at.
-    pub fn add_service<S: Service>(
-        &mut self,
-        service: Arc<S>,
-        max_in_flight: NonZeroUsize,
-        turbulence: Arc<Turbulence>,
-    ) {
-        self.bulkheads.push(Bulkhead::new(service, max_in_flight, turbulence, self.surroundings.clone()));
+    /// Adds a service to write to. `counters` is the one that the recorder's statistics look at.
+    pub fn add_service<S: Service>(&mut self, service: Arc<S>, max_in_flight: NonZeroUsize, counters: Arc<Counters>) {
+        self.bulkheads.push(Bulkhead::new(service, max_in_flight, counters, self.surroundings.clone()));
     }
 
     /// Runs until everything is settled, given up or counted as not sent, and returns the totals.

@@ -85,7 +85,7 @@ impl<F: Fn(u64) -> Behaviour + Send + Sync + 'static> Service for Fake<F> {
 
     async fn send(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<Receipt, Failure> {
         let _in_flight = self.record.enter(transaction.row);
-        attempts.sent();
+        let mut attempt = Some(attempts.send());
         let result = match (self.behaviour)(transaction.row) {
             Behaviour::StoreAfter(latency) => {
                 tokio::time::sleep(latency).await;
@@ -97,19 +97,19 @@ impl<F: Fn(u64) -> Behaviour + Send + Sync + 'static> Service for Fake<F> {
             }
             Behaviour::ThrottleThenStore { wait, attempts: count } => {
                 for _ in 0..count {
-                    attempts.throttled();
+                    attempt.replace(attempts.send()).unwrap().throttled();
                     tokio::time::sleep(wait).await;
                 }
                 Ok(Receipt { request_units: 14.5 })
             }
             Behaviour::NeverAnswer => pending().await,
             Behaviour::LoseThenWait => {
-                attempts.ambiguous();
+                attempt.take().unwrap().lost();
                 pending().await
             }
             Behaviour::Panic => panic!("as the test says"),
         };
-        attempts.answered();
+        attempt.unwrap().answered();
         if result.is_ok() {
             self.record.answered.fetch_add(1, Ordering::Relaxed);
         }
@@ -177,15 +177,15 @@ impl Scene {
         cosmos_db: Arc<impl Service>,
         limits: (usize, usize),
     ) -> Self {
-        let turbulences: [Arc<Turbulence>; 2] = Default::default();
+        let counters: [Arc<Counters>; 2] = Default::default();
         let names = [ServiceName::EventHubs, ServiceName::CosmosDb];
-        let stats = Stats::new(names.into_iter().zip(turbulences.iter().cloned()), Instant::now());
+        let stats = Stats::new(names.into_iter().zip(counters.iter().cloned()), Instant::now());
         let (sender, events) = mpsc::channel(1000);
         let stop = Stop::default();
         let recorder = Recorder::new(stats, sender).with_witness(witness);
         let recorder = Arc::new(recorder.with_max_failures(max_failures, stop.clone()));
         let mut run = Run::new(run_id(), settings, Feed::of(rows), recorder, stop.clone());
-        let [a, b] = turbulences;
+        let [a, b] = counters;
         run.add_service(event_hubs, NonZeroUsize::new(limits.0).unwrap(), a);
         run.add_service(cosmos_db, NonZeroUsize::new(limits.1).unwrap(), b);
         Self { run, events, stop }

@@ -41,6 +41,12 @@ pub struct RunFlags {
     /// How long a stopped run waits for what is in flight [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = value::duration, help_heading = "Pace and length", hide_short_help = true)]
     pub drain_timeout: Option<Duration>,
+    /// How long one transaction is tried for at a service that throttles, is away or fails [default: 120s]
+    #[arg(long, value_name = "DURATION", value_parser = value::duration, help_heading = "Pace and length", hide_short_help = true)]
+    pub retry_for: Option<Duration>,
+    /// The former name of --retry-for
+    #[arg(long, value_name = "DURATION", value_parser = value::duration, hide = true, conflicts_with = "retry_for")]
+    pub throttle_wait: Option<Duration>,
 
     /// The account, such as `https://ACCOUNT.documents.azure.com:443/`
     #[arg(long, value_name = "URL", value_parser = value::cosmos_endpoint, help_heading = "Cosmos DB")]
@@ -60,9 +66,6 @@ pub struct RunFlags {
     /// Requests in flight to Cosmos DB at most [default: 128]
     #[arg(long, value_name = "N", value_parser = value::in_flight, help_heading = "Cosmos DB", hide_short_help = true)]
     pub max_in_flight_cosmos: Option<NonZeroUsize>,
-    /// How long one transaction waits out throttling (429) before it fails [default: 120s]
-    #[arg(long, value_name = "DURATION", value_parser = value::duration, help_heading = "Cosmos DB", hide_short_help = true)]
-    pub throttle_wait: Option<Duration>,
 
     /// Requests in flight to Event Hubs at most, over all connections [default: 1000]
     #[arg(long, value_name = "N", value_parser = value::in_flight, help_heading = "Event Hubs", hide_short_help = true)]
@@ -131,6 +134,7 @@ mod tests {
             ("--throughput", "450", "must be RU/s in hundreds, from 400 on"),
             ("--ttl", "0", "must be whole seconds from 1 to 2147483647, or a duration such as 12h or 60d"),
             ("--drain-timeout", "30", "must be a duration with its unit, such as 500ms, 30s or 5m, and at most 365d"),
+            ("--retry-for", "30", "must be a duration with its unit, such as 500ms, 30s or 5m, and at most 365d"),
             ("--throttle-wait", "30", "must be a duration with its unit, such as 500ms, 30s or 5m, and at most 365d"),
             (
                 "--database",

@@ -9,8 +9,8 @@ use super::file::AppSettings;
 use super::layers::{Layers, Preset, Provenance};
 use super::value::{self, Checked};
 use super::{
-    ConnectionString, CosmosDbSettings, EventHubClient, EventHubTransport, EventHubsSettings, Key, RunFlags,
-    RunSettings, Settings, SettingsFile,
+    ConnectionString, CosmosDbSettings, DEFAULT_RETRY_FOR, EventHubClient, EventHubTransport, EventHubsSettings, Key,
+    RunFlags, RunSettings, Settings, SettingsFile,
 };
 use txgen_azure::event_hubs::connection_string::{DEFAULT_HUB, HubCredential};
 
@@ -157,6 +157,7 @@ impl Layers<'_> {
             transport,
             connections: flags.event_hub_connections.unwrap_or(EventHubsSettings::DEFAULT_CONNECTIONS),
             max_in_flight: flags.max_in_flight_event_hubs.unwrap_or(EventHubsSettings::DEFAULT_MAX_IN_FLIGHT),
+            retry_for: retry_for(flags),
         })
     }
 
@@ -226,13 +227,18 @@ impl Layers<'_> {
                 CosmosDbSettings::DEFAULT_THROUGHPUT,
             ),
             max_in_flight: flags.max_in_flight_cosmos.unwrap_or(CosmosDbSettings::DEFAULT_MAX_IN_FLIGHT),
-            throttle_wait: flags.throttle_wait.unwrap_or(CosmosDbSettings::DEFAULT_THROTTLE_WAIT),
+            retry_for: retry_for(flags),
             endpoint: endpoint?,
         };
         Some(settings)
     }
 
     fn run(&mut self, flags: &RunFlags) -> RunSettings {
+        if flags.throttle_wait.is_some() {
+            let warning = "--throttle-wait is --retry-for now, which rules both services; this release is the last to take the \
+                           former name";
+            self.warnings.push(warning.to_owned());
+        }
         let lead = self.or_default(
             Key::SecondsToLead,
             flags.seconds_to_lead,
@@ -265,6 +271,10 @@ impl Layers<'_> {
             drain_timeout: flags.drain_timeout.unwrap_or(RunSettings::DEFAULT_DRAIN_TIMEOUT),
         }
     }
+}
+
+fn retry_for(flags: &RunFlags) -> Duration {
+    flags.retry_for.or(flags.throttle_wait).unwrap_or(DEFAULT_RETRY_FOR)
 }
 
 /// The key's name is not in the problem: the caller tells it together with the origin.

@@ -53,6 +53,8 @@ pub struct EventHubsSettings {
     pub connections: NonZeroUsize,
     /// Transactions in flight at most, over all connections.
     pub max_in_flight: NonZeroUsize,
+    /// How long one transaction is tried for.
+    pub retry_for: Duration,
 }
 
 impl EventHubsSettings {
@@ -100,6 +102,9 @@ impl fmt::Display for EventHubTransport {
     }
 }
 
+/// How long one transaction is tried for at either service, unless the user says otherwise.
+pub const DEFAULT_RETRY_FOR: Duration = Duration::from_secs(120);
+
 /// How to send to Cosmos DB.
 #[derive(Clone, Debug)]
 pub struct CosmosDbSettings {
@@ -115,8 +120,8 @@ pub struct CosmosDbSettings {
     pub throughput: u32,
     /// Transactions in flight at most.
     pub max_in_flight: NonZeroUsize,
-    /// How long one transaction waits out 429s.
-    pub throttle_wait: Duration,
+    /// How long one transaction is tried for.
+    pub retry_for: Duration,
 }
 
 impl CosmosDbSettings {
@@ -128,8 +133,6 @@ impl CosmosDbSettings {
     pub const DEFAULT_THROUGHPUT: u32 = 15_000;
     /// Transactions in flight unless the user says otherwise.
     pub const DEFAULT_MAX_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(128).unwrap();
-    /// How long one transaction waits out 429s unless the user says otherwise.
-    pub const DEFAULT_THROTTLE_WAIT: Duration = Duration::from_secs(120);
 }
 
 /// The job itself.

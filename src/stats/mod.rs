@@ -34,7 +34,7 @@ pub use summary::{
 pub use verdict::Verdict;
 pub use window::Processing;
 
-use crate::service::{Failure, Receipt, ServiceName, Turbulence};
+use crate::service::{Counters, Failure, Receipt, ServiceName};
 use crate::transaction::Transaction;
 use keys::PartitionKeys;
 use series::{Recorded, Recording};
@@ -105,7 +105,7 @@ pub struct Stats {
 
 impl Stats {
     /// Statistics of a run that starts now, of these services.
-    pub fn new(services: impl IntoIterator<Item = (ServiceName, Arc<Turbulence>)>, now: Instant) -> Self {
+    pub fn new(services: impl IntoIterator<Item = (ServiceName, Arc<Counters>)>, now: Instant) -> Self {
         Self {
             started: now,
             requested: 0,
@@ -113,7 +113,7 @@ impl Stats {
             lateness: Latencies::default(),
             partition_keys: PartitionKeys::default(),
             all_requested: false,
-            services: services.into_iter().map(|(name, turbulence)| ServiceStats::new(name, turbulence)).collect(),
+            services: services.into_iter().map(|(name, counters)| ServiceStats::new(name, counters)).collect(),
             batch_number: 0,
             batch_started: now,
             batch_due: now + LONGEST_BATCH,

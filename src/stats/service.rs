@@ -10,7 +10,7 @@ use super::rows::Rows;
 use super::series::{RecordedService, ServicePoint, reported};
 use super::window::Window;
 use super::{Counts, FailureExample, Latencies, LatestFailure, Outcome, ServiceBatch, ServiceSnapshot, ServiceSummary};
-use crate::service::{Failure, FailureKind, ServiceName, Turbulence};
+use crate::service::{Counters, Failure, FailureKind, ServiceName};
 
 /// Failures of one kind that are kept whole, as examples.
 pub(super) const EXAMPLES: u64 = 5;
@@ -22,7 +22,7 @@ const LATEST: usize = 10;
 #[derive(Debug)]
 pub(super) struct ServiceStats {
     pub(super) name: ServiceName,
-    turbulence: Arc<Turbulence>,
+    counters: Arc<Counters>,
     succeeded: u64,
     failed: u64,
     not_sent: u64,
@@ -70,10 +70,10 @@ impl Tally {
 }
 
 impl ServiceStats {
-    pub(super) fn new(name: ServiceName, turbulence: Arc<Turbulence>) -> Self {
+    pub(super) fn new(name: ServiceName, counters: Arc<Counters>) -> Self {
         Self {
             name,
-            turbulence,
+            counters,
             succeeded: 0,
             failed: 0,
             not_sent: 0,
@@ -146,7 +146,7 @@ impl ServiceStats {
 
     fn counts(&self, requested: u64) -> Counts {
         let pending = requested.saturating_sub(self.succeeded + self.failed + self.not_sent);
-        let in_flight = self.turbulence.admitted().saturating_sub(self.succeeded + self.failed).min(pending);
+        let in_flight = self.counters.admitted().saturating_sub(self.succeeded + self.failed).min(pending);
         Counts {
             requested,
             succeeded: self.succeeded,
@@ -155,9 +155,9 @@ impl ServiceStats {
             pending,
             queued: pending - in_flight,
             in_flight,
-            throttled: self.turbulence.throttled(),
-            ambiguous: self.turbulence.ambiguous(),
-            resent: self.turbulence.resent(),
+            throttled: self.counters.throttled(),
+            ambiguous: self.counters.ambiguous(),
+            resent: self.counters.resent(),
         }
     }
 

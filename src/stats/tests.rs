@@ -236,10 +236,10 @@ fn the_series_adds_up_to_the_totals() {
 #[test]
 fn a_snapshot_tells_queued_from_in_flight() {
     let start = Instant::now();
-    let turbulence = Arc::new(Turbulence::default());
-    let mut stats = Stats::new([(COSMOS_DB, turbulence.clone())], start);
+    let counters = Arc::new(Counters::default());
+    let mut stats = Stats::new([(COSMOS_DB, counters.clone())], start);
     (0..10).for_each(|_| request(&mut stats, start));
-    (0..4).for_each(|_| turbulence.admit());
+    (0..4).for_each(|_| counters.admit());
     stats.settled(COSMOS_DB, 1, &stored(start, 5, 14.0));
     let snapshot = stats.snapshot(start);
     let counts = snapshot.services[0].counts;

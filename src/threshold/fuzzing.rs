@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Threshold, passed};
 use crate::identity::RunId;
-use crate::service::{Failure, FailureKind, Receipt, ServiceName, Turbulence};
+use crate::service::{Counters, Failure, FailureKind, Receipt, ServiceName};
 use crate::stats::{Conclusion, Outcome, Stats, StopReason, Summary};
 use crate::transaction::Transaction;
 
@@ -44,7 +44,7 @@ pub fn threshold(data: &[u8]) {
 pub(super) fn summary() -> Summary {
     let (start, run) = (Instant::now(), RunId::random());
     let services = [ServiceName::EventHubs, ServiceName::CosmosDb];
-    let mut stats = Stats::new(services.map(|name| (name, Arc::<Turbulence>::default())), start);
+    let mut stats = Stats::new(services.map(|name| (name, Arc::<Counters>::default())), start);
     for row in 1..=10 {
         let transaction = Transaction::new(row, run.transaction_id(row), "us".into(), "{}".into());
         stats.requested(&transaction, start, start);

@@ -17,9 +17,11 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use txgen::identity::RunId;
-use txgen::service::event_hubs::{EventHubs, Options, Patience};
-use txgen::service::{Attempts, Failure, FailureKind, Service as _, Turbulence};
-use txgen::settings::{ConnectionString, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential};
+use txgen::service::event_hubs::{EventHubs, Options, Timeouts};
+use txgen::service::{Attempts, Counters, Failure, FailureKind, Service as _};
+use txgen::settings::{
+    ConnectionString, DEFAULT_RETRY_FOR, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential,
+};
 use txgen::transaction::Transaction;
 use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
@@ -91,11 +93,12 @@ fn settings(client: EventHubClient, hubs: Vec<ConnectionString>) -> EventHubsSet
         connections: NonZeroUsize::new(2).unwrap(),
         // The SDK's client opens so many connections, up to its own limit.
         max_in_flight: NonZeroUsize::new(if client == EventHubClient::Sdk { 8 } else { 1_000 }).unwrap(),
+        retry_for: DEFAULT_RETRY_FOR,
     }
 }
 
-fn patience(patience: Patience) -> Options {
-    Options { patience, ..Options::default() }
+fn timeouts(timeouts: Timeouts) -> Options {
+    Options { timeouts, ..Options::default() }
 }
 
 async fn connect(settings: &EventHubsSettings, options: &Options) -> EventHubs {
@@ -109,17 +112,17 @@ async fn refusal(settings: &EventHubsSettings, options: &Options) -> String {
 }
 
 /// Sends all at once; the failures, and what happened on the way.
-async fn send_all(service: &EventHubs, transactions: &[Transaction]) -> (Vec<Failure>, Turbulence) {
-    let turbulence = Turbulence::default();
+async fn send_all(service: &EventHubs, transactions: &[Transaction]) -> (Vec<Failure>, Counters) {
+    let counters = Counters::default();
     let sends: FuturesUnordered<_> = transactions
         .iter()
         .map(|transaction| {
-            let turbulence = &turbulence;
-            async move { service.send(transaction, &Attempts::new(turbulence)).await }
+            let counters = &counters;
+            async move { service.send(transaction, &Attempts::new(counters)).await }
         })
         .collect();
     let results: Vec<_> = sends.collect().await;
-    (results.into_iter().filter_map(Result::err).collect(), turbulence)
+    (results.into_iter().filter_map(Result::err).collect(), counters)
 }
 
 /// How often each body was stored under each key.
@@ -159,9 +162,9 @@ async fn every_transaction_arrives_once_under_its_key_with_its_bytes(client: Eve
     let emulator = emulator(EventHubsEmulatorOptions { credit: 50, ..Default::default() }).await;
     let service = connect(&settings(client, vec![hub(&emulator, "Sender", "transactions")]), &Options::default()).await;
     let transactions = transactions(1_000);
-    let (failures, turbulence) = send_all(&service, &transactions).await;
+    let (failures, counters) = send_all(&service, &transactions).await;
     assert_eq!(failures, []);
-    assert_eq!((turbulence.throttled(), turbulence.ambiguous(), turbulence.resent()), (0, 0, 0));
+    assert_eq!((counters.throttled(), counters.ambiguous(), counters.resent()), (0, 0, 0));
     assert_stored_once(&emulator, "transactions", &transactions);
 }
 
@@ -242,7 +245,7 @@ async fn send_through(
     emulator: &EventHubsEmulator,
     transactions: &[Transaction],
     trouble: impl FnOnce(),
-) -> (Vec<Failure>, Turbulence) {
+) -> (Vec<Failure>, Counters) {
     let trouble = async {
         until("a third has arrived", || emulator.counts().events() as usize * 3 > transactions.len()).await;
         trouble();
@@ -254,13 +257,13 @@ async fn nothing_is_lost_when_the_connections_break(client: EventHubClient) {
     let latency = Duration::from_millis(5);
     let emulator = emulator(EventHubsEmulatorOptions { latency, credit: 50, ..Default::default() }).await;
     // A send of the SDK's hangs when its connection breaks: the time-out is what ends it.
-    let options = patience(Patience { attempt: Duration::from_secs(1), ..Patience::default() });
+    let options = timeouts(Timeouts { attempt: Duration::from_secs(1), ..Timeouts::default() });
     let service = connect(&settings(client, vec![hub(&emulator, "Sender", "transactions")]), &options).await;
     let transactions = transactions(1_000);
-    let (failures, turbulence) = send_through(&service, &emulator, &transactions, || emulator.drop_connections()).await;
+    let (failures, counters) = send_through(&service, &emulator, &transactions, || emulator.drop_connections()).await;
     assert_eq!(failures, []);
-    assert!(turbulence.ambiguous() > 0, "{turbulence:?}");
-    assert_eq!(turbulence.resent(), turbulence.ambiguous());
+    assert!(counters.ambiguous() > 0, "{counters:?}");
+    assert_eq!(counters.resent(), counters.ambiguous());
     assert_all_stored(&emulator, "transactions", &transactions);
 }
 
@@ -270,12 +273,12 @@ async fn nothing_is_lost_when_the_network_swallows_everything(client: EventHubCl
     let proxy = Proxy::to(emulator.local_addr()).await;
     let mut hub = hub(&emulator, "Sender", "transactions");
     hub.port = Some(proxy.port());
-    let options = patience(Patience { attempt: Duration::from_millis(400), ..Patience::default() });
+    let options = timeouts(Timeouts { attempt: Duration::from_millis(400), ..Timeouts::default() });
     let service = connect(&settings(client, vec![hub]), &options).await;
     let transactions = transactions(1_000);
-    let (failures, turbulence) = send_through(&service, &emulator, &transactions, || proxy.swallow()).await;
+    let (failures, counters) = send_through(&service, &emulator, &transactions, || proxy.swallow()).await;
     assert_eq!(failures, []);
-    assert!(turbulence.ambiguous() > 0, "{turbulence:?}");
+    assert!(counters.ambiguous() > 0, "{counters:?}");
     assert_all_stored(&emulator, "transactions", &transactions);
 }
 
@@ -283,20 +286,21 @@ async fn a_busy_service_is_waited_out_and_counted(client: EventHubClient) {
     let emulator = emulator(EventHubsEmulatorOptions { throughput_units: Some(1), ..Default::default() }).await;
     let service = connect(&settings(client, vec![hub(&emulator, "Sender", "transactions")]), &Options::default()).await;
     let transactions = large_transactions(6);
-    let (failures, turbulence) = send_all(&service, &transactions).await;
+    let (failures, counters) = send_all(&service, &transactions).await;
     assert_eq!(failures, []);
-    assert_eq!(turbulence.throttled(), emulator.counts().hubs[0].throttled);
-    assert!(turbulence.throttled() > 0 && turbulence.resent() == 0, "{turbulence:?}");
+    assert_eq!(counters.throttled(), emulator.counts().hubs[0].throttled);
+    assert!(counters.throttled() > 0 && counters.resent() == 0, "{counters:?}");
     assert_stored_once(&emulator, "transactions", &transactions);
 }
 
 async fn a_service_that_stays_busy_fails_transactions_as_throttled(client: EventHubClient) {
     let emulator = emulator(EventHubsEmulatorOptions { throughput_units: Some(1), ..Default::default() }).await;
-    let options = patience(Patience { throttle: Duration::ZERO, ..Patience::default() });
-    let service = connect(&settings(client, vec![hub(&emulator, "Sender", "transactions")]), &options).await;
-    let (failures, turbulence) = send_all(&service, &large_transactions(8)).await;
+    let hubs = vec![hub(&emulator, "Sender", "transactions")];
+    let settings = EventHubsSettings { retry_for: Duration::ZERO, ..settings(client, hubs) };
+    let service = connect(&settings, &Options::default()).await;
+    let (failures, counters) = send_all(&service, &large_transactions(8)).await;
     assert!(!failures.is_empty());
-    assert_eq!(turbulence.throttled(), failures.len() as u64);
+    assert_eq!(counters.throttled(), failures.len() as u64);
     for failure in failures {
         assert_eq!((failure.kind, failure.ambiguous), (FailureKind::Throttled, false));
         assert_eq!(failure.status.as_deref(), Some("com.microsoft:server-busy"));
@@ -309,10 +313,10 @@ async fn a_transaction_that_is_too_large_fails_alone(client: EventHubClient) {
     let service = connect(&settings(client, vec![hub(&emulator, "Sender", "transactions")]), &Options::default()).await;
     let mut transactions = transactions(20);
     transactions[7].body = Bytes::from(vec![b' '; 2 << 20]);
-    let (failures, turbulence) = send_all(&service, &transactions).await;
+    let (failures, counters) = send_all(&service, &transactions).await;
     let [failure] = &failures[..] else { panic!("one failure, not {failures:?}") };
     assert_eq!(failure.kind, FailureKind::TooLarge);
-    assert_eq!(turbulence.resent(), 0);
+    assert_eq!(counters.resent(), 0);
     transactions.remove(7);
     assert_stored_once(&emulator, "transactions", &transactions);
 }
@@ -320,14 +324,15 @@ async fn a_transaction_that_is_too_large_fails_alone(client: EventHubClient) {
 async fn a_transaction_that_was_given_up_may_have_been_stored(client: EventHubClient) {
     let emulator = emulator(EventHubsEmulatorOptions { latency: Duration::from_secs(60), ..Default::default() }).await;
     let service = connect(&settings(client, vec![hub(&emulator, "Sender", "transactions")]), &Options::default()).await;
-    let (transactions, turbulence) = (transactions(1), Turbulence::default());
-    let attempts = Attempts::new(&turbulence);
-    assert!(!attempts.is_outstanding());
+    let (transactions, counters) = (transactions(1), Counters::default());
+    let attempts = Attempts::new(&counters);
+    assert!(!attempts.may_be_stored());
     tokio::select! {
         _ = service.send(&transactions[0], &attempts) => panic!("nothing was settled"),
         () = until("it is stored", || emulator.counts().events() == 1) => {}
     }
-    assert!(attempts.is_outstanding());
+    assert!(attempts.may_be_stored());
+    assert_eq!(counters.ambiguous(), 1);
 }
 
 async fn closing_leaves_no_connection_open(client: EventHubClient) {
@@ -356,7 +361,7 @@ async fn a_host_that_never_answers_is_given_up_in_time() {
         silent.local_addr().unwrap()
     );
     let hub = ConnectionString::parse(&text).unwrap();
-    let options = patience(Patience { connect: Duration::from_millis(100), ..Patience::default() });
+    let options = timeouts(Timeouts { connect: Duration::from_millis(100), ..Timeouts::default() });
     let error = refusal(&settings(EventHubClient::Pipelined, vec![hub]), &options).await;
     assert!(error.contains("100ms"), "{error}");
 }
@@ -391,13 +396,13 @@ async fn a_connection_on_which_nothing_is_heard_is_opened_again_though_nothing_i
     let proxy = Proxy::to(emulator.local_addr()).await;
     let mut hub = hub(&emulator, "Sender", "transactions");
     hub.port = Some(proxy.port());
-    let options = patience(Patience { idle: Duration::from_millis(400), ..Patience::default() });
+    let options = timeouts(Timeouts { idle: Duration::from_millis(400), ..Timeouts::default() });
     let service = connect(&settings(EventHubClient::Pipelined, vec![hub]), &options).await;
     assert_eq!(emulator.counts().connections, 2);
     proxy.swallow();
     until("both are opened again", || emulator.counts().connections == 4).await;
-    let (failures, turbulence) = send_all(&service, &transactions(10)).await;
-    assert_eq!((failures, turbulence.ambiguous()), (vec![], 0));
+    let (failures, counters) = send_all(&service, &transactions(10)).await;
+    assert_eq!((failures, counters.ambiguous()), (vec![], 0));
 }
 
 #[tokio::test]
@@ -405,7 +410,7 @@ async fn a_connection_that_takes_no_more_bytes_is_opened_again() {
     let emulator = emulator(EventHubsEmulatorOptions::default()).await;
     let proxy = Proxy::to(emulator.local_addr()).await;
     let hub = ConnectionString { port: Some(proxy.port()), ..hub(&emulator, "Sender", "transactions") };
-    let options = patience(Patience { idle: Duration::from_millis(400), ..Patience::default() });
+    let options = timeouts(Timeouts { idle: Duration::from_millis(400), ..Timeouts::default() });
     let service = connect(&settings(EventHubClient::Pipelined, vec![hub]), &options).await;
     proxy.swallow();
     // More than all the buffers on the way hold, so that the AMQP library waits to write, and watches nothing else.
@@ -421,7 +426,7 @@ async fn closing_does_not_wait_for_a_network_that_swallows_everything() {
     let proxy = Proxy::to(emulator.local_addr()).await;
     let mut hub = hub(&emulator, "Sender", "transactions");
     hub.port = Some(proxy.port());
-    let options = patience(Patience { close: Duration::from_millis(100), ..Patience::default() });
+    let options = timeouts(Timeouts { close: Duration::from_millis(100), ..Timeouts::default() });
     let service = connect(&settings(EventHubClient::Pipelined, vec![hub]), &options).await;
     proxy.swallow();
     timeout(Duration::from_secs(20), service.close()).await.expect("closing is bounded");
@@ -515,8 +520,8 @@ async fn tokens_are_renewed_before_they_expire_and_nobody_notices() {
     // The second renewal is past the first token's end.
     while tokens.asked.load(Ordering::Relaxed) < 3 {
         let transactions = transactions(5);
-        let (failures, turbulence) = send_all(&service, &transactions).await;
-        assert_eq!((failures, turbulence.ambiguous()), (vec![], 0));
+        let (failures, counters) = send_all(&service, &transactions).await;
+        assert_eq!((failures, counters.ambiguous()), (vec![], 0));
         all.extend(transactions);
         sleep(Duration::from_millis(5)).await;
     }

@@ -22,8 +22,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
 use txgen::identity::RunId;
 use txgen::service::event_hubs::EventHubs;
-use txgen::service::{Attempts, ConnectError, Service as _, Turbulence};
-use txgen::settings::{ConnectionString, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential};
+use txgen::service::{Attempts, ConnectError, Counters, Service as _};
+use txgen::settings::{
+    ConnectionString, DEFAULT_RETRY_FOR, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential,
+};
 use txgen::transaction::Transaction;
 use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
@@ -95,6 +97,7 @@ async fn connect(port: u16, key: Secret, transport: EventHubTransport) -> Result
         transport,
         connections: NonZeroUsize::MIN,
         max_in_flight: NonZeroUsize::new(100).unwrap(),
+        retry_for: DEFAULT_RETRY_FOR,
     };
     EventHubs::connect(&settings, CancellationToken::new()).await
 }
@@ -142,11 +145,11 @@ async fn as_another_process() {
     };
     let service = connect(var(PORT).parse().unwrap(), Secret::new(var(KEY)), transport).await.unwrap();
     assert!(service.hubs()[0].tls);
-    let (run, turbulence) = (RunId::random(), Turbulence::default());
+    let (run, counters) = (RunId::random(), Counters::default());
     for row in 1..=EVENTS {
         let body = Bytes::from(format!("{{\"row\":{row}}}"));
         let transaction = Transaction::new(row, run.transaction_id(row), "us".into(), body);
-        service.send(&transaction, &Attempts::new(&turbulence)).await.unwrap();
+        service.send(&transaction, &Attempts::new(&counters)).await.unwrap();
     }
     service.close().await;
 }

@@ -12,8 +12,8 @@ use azure_data_cosmos::options::{
 };
 use azure_data_cosmos::{AccountEndpoint, AccountReference, CosmosClient, CosmosError, CosmosRuntime, RoutingStrategy};
 
-use super::ATTEMPT_TIMEOUT;
 use crate::service::entra::{self, EntraError};
+use crate::service::retry::ATTEMPT_TIMEOUT;
 use crate::settings::{CosmosDbSettings, is_loopback};
 
 /// Requests that one HTTP/2 connection carries at a time before another is opened: what Azure's client prefers, too.

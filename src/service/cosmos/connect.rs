@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::CosmosDb;
-use super::answer::Symptoms;
+use super::answer::RequestError;
 use super::client::{self, BuildError};
 use super::provision::{self, Provision, Throughput, Transport};
 use super::refusal::{self, Step};
@@ -91,7 +91,7 @@ pub enum Found {
 }
 
 /// A failed step: what Azure's client says, or that time ran out.
-enum Trouble {
+enum StepError {
     Cosmos(CosmosError),
     TooLate,
 }
@@ -118,20 +118,20 @@ impl<'a> Connecting<'a> {
         let CosmosDbSettings { endpoint, database, container: name, .. } = self.settings;
         tracing::info!(%endpoint, database, container = name, throughput = %provision.throughput, "connected to Cosmos DB");
         tracing::debug!(?provision, "what Cosmos DB is like");
-        Ok(CosmosDb { container, throttle_wait: self.settings.throttle_wait, provision })
+        Ok(CosmosDb { container, retry_for: self.settings.retry_for, provision })
     }
 
     async fn existing_container(&self) -> Result<ContainerClient, String> {
         let client = self.client().await?;
         let database = client.database_client(self.settings.database.clone());
-        self.find_container(&database).await.map_err(|trouble| {
-            if trouble.is_status(404) {
+        self.find_container(&database).await.map_err(|error| {
+            if error.is_status(404) {
                 let CosmosDbSettings { database, container, .. } = self.settings;
                 self.told(&format!(
                     "there is no container {container} in a database {database}, so nothing to read back"
                 ))
             } else {
-                self.refused(Step::ReadContainer, trouble)
+                self.refused(Step::ReadContainer, error)
             }
         })
     }
@@ -144,8 +144,8 @@ impl<'a> Connecting<'a> {
         }
         match self.find_container(&database).await {
             Ok(container) => Ok(Found::Container(Box::new(self.provision(&database, &container).await?))),
-            Err(trouble) if trouble.is_status(404) => Ok(Found::Database(self.throughput(&database, None).await?)),
-            Err(trouble) => Err(self.refused(Step::ReadContainer, trouble)),
+            Err(error) if error.is_status(404) => Ok(Found::Database(self.throughput(&database, None).await?)),
+            Err(error) => Err(self.refused(Step::ReadContainer, error)),
         }
     }
 
@@ -171,8 +171,8 @@ impl<'a> Connecting<'a> {
         match tokio::time::timeout_at(self.deadline, client::build(self.settings)).await {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(BuildError::Credential(error))) => Err(self.told(&error.to_string())),
-            Ok(Err(BuildError::Client(error))) => Err(self.refused(Step::Connect, Trouble::Cosmos(error))),
-            Err(_) => Err(self.refused(Step::Connect, Trouble::TooLate)),
+            Ok(Err(BuildError::Client(error))) => Err(self.refused(Step::Connect, StepError::Cosmos(error))),
+            Err(_) => Err(self.refused(Step::Connect, StepError::TooLate)),
         }
     }
 
@@ -180,8 +180,8 @@ impl<'a> Connecting<'a> {
         let options = ReadDatabaseOptions::default().with_operation_options(client::for_metadata());
         match self.within(database.read(Some(options))).await {
             Ok(_) => Ok(true),
-            Err(trouble) if trouble.is_status(404) => Ok(false),
-            Err(trouble) => Err(self.refused(Step::ReadDatabase, trouble)),
+            Err(error) if error.is_status(404) => Ok(false),
+            Err(error) => Err(self.refused(Step::ReadDatabase, error)),
         }
     }
 
@@ -193,14 +193,14 @@ impl<'a> Connecting<'a> {
         self.allow_for_creation();
         let name = &self.settings.database;
         let mut created = self.within(client.create_database(name, Some(self.shared_throughput()))).await;
-        if created.as_ref().is_err_and(Trouble::is_serverless) {
+        if created.as_ref().is_err_and(StepError::is_serverless) {
             // Serverless accounts refuse any throughput.
             created = self.within(client.create_database(name, None)).await;
         }
         match created {
             Ok(_) => Ok(true),
-            Err(trouble) if trouble.is_status(409) => Ok(false),
-            Err(trouble) => Err(self.refused(Step::CreateDatabase, trouble)),
+            Err(error) if error.is_status(409) => Ok(false),
+            Err(error) => Err(self.refused(Step::CreateDatabase, error)),
         }
     }
 
@@ -215,31 +215,31 @@ impl<'a> Connecting<'a> {
     async fn container(&mut self, database: &DatabaseClient) -> Result<(ContainerClient, bool), String> {
         match self.find_container(database).await {
             Ok(container) => return Ok((container, false)),
-            Err(trouble) if trouble.is_status(404) => {}
-            Err(trouble) => return Err(self.refused(Step::ReadContainer, trouble)),
+            Err(error) if error.is_status(404) => {}
+            Err(error) => return Err(self.refused(Step::ReadContainer, error)),
         }
         self.allow_for_creation();
         let properties = provision::new_container(&self.settings.container);
         let options = CreateContainerOptions::default().with_operation_options(client::for_metadata());
         let created = match self.within(database.create_container(properties, Some(options))).await {
             Ok(_) => true,
-            Err(trouble) if trouble.is_status(409) => false,
-            Err(trouble) => return Err(self.refused(Step::CreateContainer, trouble)),
+            Err(error) if error.is_status(409) => false,
+            Err(error) => return Err(self.refused(Step::CreateContainer, error)),
         };
         // A new container is not everywhere at once.
         loop {
             match self.find_container(database).await {
                 Ok(container) => return Ok((container, created)),
-                Err(trouble) if trouble.is_status(404) && Instant::now() + POLL_INTERVAL < self.deadline => {
+                Err(error) if error.is_status(404) && Instant::now() + POLL_INTERVAL < self.deadline => {
                     tokio::time::sleep(POLL_INTERVAL).await;
                 }
-                Err(trouble) => return Err(self.refused(Step::ReadContainer, trouble)),
+                Err(error) => return Err(self.refused(Step::ReadContainer, error)),
             }
         }
     }
 
     /// Finds the container's identity and its partitions.
-    async fn find_container(&self, database: &DatabaseClient) -> Result<ContainerClient, Trouble> {
+    async fn find_container(&self, database: &DatabaseClient) -> Result<ContainerClient, StepError> {
         let mut options = ContainerClientOptions::default();
         options.operation = client::for_metadata();
         self.within(database.container_client(self.settings.container.clone(), Some(options))).await
@@ -248,7 +248,7 @@ impl<'a> Connecting<'a> {
     async fn properties(&self, container: &ContainerClient) -> Result<ContainerProperties, String> {
         let options = ReadContainerOptions::default().with_operation_options(client::for_metadata());
         let read = async { container.read(Some(options)).await?.into_model() };
-        self.within(read).await.map_err(|trouble| self.refused(Step::ReadContainer, trouble))
+        self.within(read).await.map_err(|error| self.refused(Step::ReadContainer, error))
     }
 
     async fn throughput(
@@ -267,10 +267,10 @@ impl<'a> Connecting<'a> {
         };
         match self.within(read).await {
             Ok(throughput) => Ok(throughput),
-            Err(trouble) if trouble.is_serverless() => Ok(Throughput::Serverless),
+            Err(error) if error.is_serverless() => Ok(Throughput::Serverless),
             // Entra ID's roles for data do not reach offers; the run does not need them.
-            Err(trouble) if trouble.is_status(401) || trouble.is_status(403) => Ok(Throughput::Unknown),
-            Err(trouble) => Err(self.refused(Step::ReadThroughput, trouble)),
+            Err(error) if error.is_status(401) || error.is_status(403) => Ok(Throughput::Unknown),
+            Err(error) => Err(self.refused(Step::ReadThroughput, error)),
         }
     }
 
@@ -280,17 +280,17 @@ impl<'a> Connecting<'a> {
         let id = uuid::Uuid::new_v4().to_string();
         let diagnostics = match self.within(container.read_item("unk", &id, None)).await {
             Ok(response) => response.diagnostics(),
-            Err(Trouble::Cosmos(error)) => error.diagnostics()?,
-            Err(Trouble::TooLate) => return None,
+            Err(StepError::Cosmos(error)) => error.diagnostics()?,
+            Err(StepError::TooLate) => return None,
         };
         transport_of(&diagnostics)
     }
 
     /// Awaits a step until the deadline.
-    async fn within<T>(&self, step: impl Future<Output = Result<T, CosmosError>>) -> Result<T, Trouble> {
+    async fn within<T>(&self, step: impl Future<Output = Result<T, CosmosError>>) -> Result<T, StepError> {
         match tokio::time::timeout_at(self.deadline, step).await {
-            Ok(done) => done.map_err(Trouble::Cosmos),
-            Err(_) => Err(Trouble::TooLate),
+            Ok(done) => done.map_err(StepError::Cosmos),
+            Err(_) => Err(StepError::TooLate),
         }
     }
 
@@ -303,15 +303,15 @@ impl<'a> Connecting<'a> {
         format!("{}: {reason}", self.settings.endpoint)
     }
 
-    fn refused(&self, step: Step, trouble: Trouble) -> String {
-        match trouble {
-            Trouble::Cosmos(error) => refusal::explain(step, &Symptoms::of(&error), self.settings),
-            Trouble::TooLate => refusal::too_late(step, self.limit, self.settings),
+    fn refused(&self, step: Step, error: StepError) -> String {
+        match error {
+            StepError::Cosmos(error) => refusal::explain(step, &RequestError::of(&error), self.settings),
+            StepError::TooLate => refusal::too_late(step, self.limit, self.settings),
         }
     }
 }
 
-impl Trouble {
+impl StepError {
     /// Whether the service answered with this status.
     fn is_status(&self, status: u16) -> bool {
         match self {

@@ -13,8 +13,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::CosmosDb;
-use super::answer::{Setback, Symptoms};
+use super::answer::RequestError;
 use super::client;
+use crate::service::retry::Verdict;
 use crate::service::{ConnectError, ServiceName};
 use crate::settings::CosmosDbSettings;
 
@@ -168,9 +169,12 @@ impl Reader {
     /// Waits before the next try, if that can help. `None` is a page that never came.
     async fn wait_or_give_up(&self, error: Option<&CosmosError>, tries: &mut u32) -> Result<(), ConnectError> {
         *tries += 1;
-        let (is_final, message) = match error.map(Symptoms::of) {
+        let (is_final, message) = match error.map(RequestError::of) {
             None => (false, format!("no answer within {PAGE_TIMEOUT:?}")),
-            Some(symptoms) => (matches!(symptoms.setback(), Setback::Refused(_)), symptoms.detail),
+            Some(error) => {
+                let error = error.into_attempt_error();
+                (matches!(error.verdict, Verdict::GiveUp | Verdict::RetryRefusal), error.message)
+            }
         };
         if is_final || *tries >= MOST_TRIES {
             return Err(self.told(&message));

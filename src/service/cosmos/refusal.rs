@@ -1,8 +1,8 @@
-//! Why connecting failed, in words that say what to do. Pure: symptoms in, one line out.
+//! Why connecting failed, in words that say what to do. Pure: error in, one line out.
 
 use std::time::Duration;
 
-use super::answer::Symptoms;
+use super::answer::RequestError;
 use super::provision::PARTITION_KEY;
 use crate::settings::CosmosDbSettings;
 
@@ -42,13 +42,13 @@ pub(super) fn too_late(step: Step, limit: Duration, settings: &CosmosDbSettings)
 }
 
 /// Why a step failed.
-pub(super) fn explain(step: Step, symptoms: &Symptoms, settings: &CosmosDbSettings) -> String {
-    let reason = match symptoms {
-        Symptoms { substatus: own::UNREADABLE_ANSWER, .. } => {
+pub(super) fn explain(step: Step, error: &RequestError, settings: &CosmosDbSettings) -> String {
+    let reason = match error {
+        RequestError { substatus: own::UNREADABLE_ANSWER, .. } => {
             "does not answer like Cosmos DB; check COSMOS_DB_ENDPOINT".to_owned()
         }
-        Symptoms { answered: true, .. } => answered(step, symptoms, settings),
-        Symptoms { answered: false, .. } => unanswered(step, symptoms, settings),
+        RequestError { answered: true, .. } => answered(step, error, settings),
+        RequestError { answered: false, .. } => unanswered(step, error, settings),
     };
     format!("{}: {reason}", settings.endpoint)
 }
@@ -61,9 +61,9 @@ mod own {
     pub(super) const NO_TOKEN: u32 = 20402;
 }
 
-fn unanswered(step: Step, symptoms: &Symptoms, settings: &CosmosDbSettings) -> String {
-    let detail = &symptoms.detail;
-    match (symptoms.status, symptoms.substatus) {
+fn unanswered(step: Step, error: &RequestError, settings: &CosmosDbSettings) -> String {
+    let detail = &error.detail;
+    match (error.status, error.substatus) {
         (_, own::SIGNING_FAILED | own::NO_TOKEN) if settings.auth_key.is_some() => {
             "requests cannot be signed with COSMOS_DB_AUTH_KEY; copy PRIMARY KEY of the account again".to_owned()
         }
@@ -83,8 +83,8 @@ fn looks_like_dns(detail: &str) -> bool {
     detail.contains("dns error") || detail.contains("lookup address information")
 }
 
-fn answered(step: Step, symptoms: &Symptoms, settings: &CosmosDbSettings) -> String {
-    let Symptoms { status, detail, .. } = symptoms;
+fn answered(step: Step, error: &RequestError, settings: &CosmosDbSettings) -> String {
+    let RequestError { status, detail, .. } = error;
     let has_key = settings.auth_key.is_some();
     let doing = step.doing(settings);
     match status {
@@ -144,6 +144,7 @@ pub(super) mod tests {
     use azure_core::credentials::Secret;
 
     use super::*;
+    use crate::settings::DEFAULT_RETRY_FOR;
 
     pub(crate) fn settings(key: bool) -> CosmosDbSettings {
         CosmosDbSettings {
@@ -153,104 +154,101 @@ pub(super) mod tests {
             container: "transactions".to_owned(),
             throughput: 15_000,
             max_in_flight: CosmosDbSettings::DEFAULT_MAX_IN_FLIGHT,
-            throttle_wait: CosmosDbSettings::DEFAULT_THROTTLE_WAIT,
+            retry_for: DEFAULT_RETRY_FOR,
         }
     }
 
-    fn symptoms(answered: bool, status: u16, substatus: u32, detail: &str) -> Symptoms {
-        Symptoms { status, substatus, answered, may_have_left: answered, retry_after: None, detail: detail.to_owned() }
+    fn error(answered: bool, status: u16, substatus: u32, detail: &str) -> RequestError {
+        RequestError {
+            status,
+            substatus,
+            answered,
+            may_have_left: answered,
+            retry_after: None,
+            detail: detail.to_owned(),
+        }
     }
 
     #[test]
     fn refusals_name_the_endpoint_and_the_remedy() {
         let firewall = "Request originated from IP 1.2.3.4 through public internet. This is blocked by your Cosmos DB account firewall settings.";
-        for (key, step, symptoms, reason) in [
+        for (key, step, error, reason) in [
             (
                 true,
                 Step::Connect,
-                symptoms(true, 401, 0, "The input authorization token can't serve the request."),
+                error(true, 401, 0, "The input authorization token can't serve the request."),
                 "refused COSMOS_DB_AUTH_KEY (401); copy PRIMARY KEY of this account (Keys > Read-write Keys) again",
             ),
             (
                 true,
                 Step::Connect,
-                symptoms(
-                    true,
-                    401,
-                    5202,
-                    "Local Authorization is disabled. Use an AAD token to authorize all requests.",
-                ),
+                error(true, 401, 5202, "Local Authorization is disabled. Use an AAD token to authorize all requests."),
                 "account keys are switched off; leave COSMOS_DB_AUTH_KEY empty, so that Microsoft Entra ID is used",
             ),
             (
                 true,
                 Step::Connect,
-                symptoms(true, 403, 0, "The authorization token is not valid at the current time."),
+                error(true, 403, 0, "The authorization token is not valid at the current time."),
                 "refused the request's time (403); set this machine's clock right",
             ),
             (
                 true,
                 Step::Connect,
-                symptoms(true, 403, 0, firewall),
+                error(true, 403, 0, firewall),
                 &format!("the account's firewall refused this machine (403, {firewall}); allow it under Networking"),
             ),
             (
                 true,
                 Step::CreateDatabase,
-                symptoms(true, 403, 0, "denied"),
+                error(true, 403, 0, "denied"),
                 "creating database Woodgrove with 15000 RU/s is forbidden (403, denied); it takes a read-write key",
             ),
             (
                 true,
                 Step::CreateDatabase,
-                symptoms(true, 400, 0, "total throughput limit of 1000 RU/s"),
+                error(true, 400, 0, "total throughput limit of 1000 RU/s"),
                 "creating database Woodgrove with 15000 RU/s was refused (400, total throughput limit of 1000 RU/s); try fewer RU/s with --throughput",
             ),
             (
                 true,
                 Step::Connect,
-                symptoms(true, 404, 0, ""),
+                error(true, 404, 0, ""),
                 "does not answer like Cosmos DB (404); check COSMOS_DB_ENDPOINT",
             ),
             (
                 true,
                 Step::ReadContainer,
-                symptoms(true, 500, 0, "oops"),
+                error(true, 500, 0, "oops"),
                 "reading container transactions of database Woodgrove failed (500, oops)",
             ),
+            (true, Step::Connect, error(false, 503, 20012, "dns"), "there is no such host; check COSMOS_DB_ENDPOINT"),
             (
                 true,
                 Step::Connect,
-                symptoms(false, 503, 20012, "dns"),
-                "there is no such host; check COSMOS_DB_ENDPOINT",
-            ),
-            (
-                true,
-                Step::Connect,
-                symptoms(false, 503, 20010, "Connection refused (os error 111)"),
+                error(false, 503, 20010, "Connection refused (os error 111)"),
                 "cannot be reached (Connection refused (os error 111)); check COSMOS_DB_ENDPOINT, the account's firewall and the network",
             ),
             (
                 false,
                 Step::Connect,
-                symptoms(false, 401, 20402, "az is not installed"),
+                error(false, 401, 20402, "az is not installed"),
                 "no Microsoft Entra ID token (az is not installed); sign in with `az login`, or set COSMOS_DB_AUTH_KEY",
             ),
             (
                 false,
                 Step::Connect,
-                symptoms(true, 401, 0, "wrong issuer"),
+                error(true, 401, 0, "wrong issuer"),
                 "refused the Microsoft Entra ID token (401, wrong issuer); sign in to the account's own tenant",
             ),
         ] {
             let expected = format!("https://woodgrove.documents.azure.com/: {reason}");
-            assert_eq!(explain(step, &symptoms, &settings(key)), expected);
+            assert_eq!(explain(step, &error, &settings(key)), expected);
         }
     }
 
     #[test]
     fn what_entra_id_may_not_create_comes_with_the_command_that_may() {
-        let forbidden = symptoms(true, 403, 5300, "no permission");
+        let forbidden = error(true, 403, 5300, "no permission");
         let explained = |step| explain(step, &forbidden, &settings(false));
         assert!(
             explained(Step::CreateDatabase).ends_with("creating database Woodgrove with 15000 RU/s is forbidden to this Microsoft Entra ID identity (403); create it with `az cosmosdb sql database create --account-name woodgrove --resource-group GROUP --name Woodgrove --throughput 15000`"),

@@ -1,8 +1,8 @@
 //! Why a run cannot begin, in one line, with the remedy.
 
 use super::address::Address;
-use super::setback::Setback;
 use crate::service::FailureKind;
+use crate::service::retry::AttemptError;
 use crate::settings::{ConnectionString, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential};
 
 /// The namespace as a user wrote it.
@@ -15,7 +15,7 @@ fn subject(hub: &ConnectionString) -> String {
 }
 
 /// Why these settings cannot work together, if they cannot.
-pub(super) fn misfit(hub: &ConnectionString, settings: &EventHubsSettings) -> Option<String> {
+pub(super) fn incompatible(hub: &ConnectionString, settings: &EventHubsSettings) -> Option<String> {
     if settings.client != EventHubClient::Sdk {
         return None;
     }
@@ -35,68 +35,68 @@ pub(super) fn misfit(hub: &ConnectionString, settings: &EventHubsSettings) -> Op
     })
 }
 
-/// What a setback at connecting means to a user.
-pub(super) fn refusal(hub: &ConnectionString, settings: &EventHubsSettings, setback: &Setback) -> String {
+/// What a error at connecting means to a user.
+pub(super) fn refusal(hub: &ConnectionString, settings: &EventHubsSettings, error: &AttemptError) -> String {
     let subject = subject(hub);
-    match setback.kind {
+    match error.kind {
         FailureKind::Unauthorized => match &hub.credential {
             HubCredential::SharedAccessKey { policy, .. } => format!(
-                "{subject} refuses the policy `{policy}`: {setback}; check SharedAccessKeyName and SharedAccessKey in the \
+                "{subject} refuses the policy `{policy}`: {error}; check SharedAccessKeyName and SharedAccessKey in the \
                  connection string, and that the policy has the Send right"
             ),
             HubCredential::SharedAccessSignature(_) => format!(
-                "{subject} refuses the SharedAccessSignature of the connection string: {setback}; check that it is for \
+                "{subject} refuses the SharedAccessSignature of the connection string: {error}; check that it is for \
                  this hub, has not expired, and comes from a policy with the Send right"
             ),
             HubCredential::EntraId => format!(
-                "{subject} cannot be entered with Microsoft Entra ID: {setback}; sign in (`az login`), and give the \
+                "{subject} cannot be entered with Microsoft Entra ID: {error}; sign in (`az login`), and give the \
                  identity the role Azure Event Hubs Data Sender on the namespace"
             ),
         },
         FailureKind::NotFound if hub.hub_is_default => format!(
-            "{subject} does not exist: {setback}; create it, or name another one with EntityPath=… in the connection \
+            "{subject} does not exist: {error}; create it, or name another one with EntityPath=… in the connection \
              string, which has none"
         ),
         FailureKind::NotFound => {
-            format!("{subject} does not exist: {setback}; create it, or correct EntityPath in the connection string")
+            format!("{subject} does not exist: {error}; create it, or correct EntityPath in the connection string")
         }
         FailureKind::Connection | FailureKind::Timeout => {
-            format!("{subject} cannot be reached: {setback}; {}", reach(hub, settings.transport))
+            format!("{subject} cannot be reached: {error}; {}", reach(hub, settings.transport))
         }
-        _ => format!("{subject}: {setback}"),
+        _ => format!("{subject}: {error}"),
     }
 }
 
-/// What a setback at reading means to a user.
+/// What a error at reading means to a user.
 pub(super) fn unreadable(
     hub: &ConnectionString,
     transport: EventHubTransport,
     key_name: &str,
     consumer_group: &str,
-    setback: &Setback,
+    error: &AttemptError,
 ) -> String {
     let subject = subject(hub);
     let listener = format!("put the connection string of a policy with the Listen right into {key_name}");
-    match (setback.kind, &hub.credential) {
+    match (error.kind, &hub.credential) {
         (FailureKind::Unauthorized, HubCredential::SharedAccessKey { policy, .. }) => format!(
-            "{subject} does not let the policy `{policy}` read, which takes the Listen right: {setback}; {listener} (in the \
+            "{subject} does not let the policy `{policy}` read, which takes the Listen right: {error}; {listener} (in the \
              environment or in appsettings.json)"
         ),
         (FailureKind::Unauthorized, HubCredential::SharedAccessSignature(_)) => format!(
-            "{subject} does not let this SharedAccessSignature read, which takes the Listen right: {setback}; {listener} \
+            "{subject} does not let this SharedAccessSignature read, which takes the Listen right: {error}; {listener} \
              (in the environment or in appsettings.json)"
         ),
         (FailureKind::Unauthorized, HubCredential::EntraId) => format!(
-            "{subject} cannot be read with Microsoft Entra ID: {setback}; sign in (`az login`), and give the identity the \
+            "{subject} cannot be read with Microsoft Entra ID: {error}; sign in (`az login`), and give the identity the \
              role Azure Event Hubs Data Receiver on the namespace, or {listener}"
         ),
         (FailureKind::NotFound, _) => format!(
-            "{subject} cannot be read: {setback}; check that the hub and its consumer group {consumer_group} are there"
+            "{subject} cannot be read: {error}; check that the hub and its consumer group {consumer_group} are there"
         ),
         (FailureKind::Connection | FailureKind::Timeout, _) => {
-            format!("{subject} cannot be read: {setback}; {}", reach(hub, transport))
+            format!("{subject} cannot be read: {error}; {}", reach(hub, transport))
         }
-        _ => format!("{subject} cannot be read: {setback}"),
+        _ => format!("{subject} cannot be read: {error}"),
     }
 }
 
@@ -118,7 +118,9 @@ mod tests {
 
     use azure_core::credentials::Secret;
 
+    use super::super::verdicts;
     use super::*;
+    use crate::settings::DEFAULT_RETRY_FOR;
 
     fn settings(client: EventHubClient) -> EventHubsSettings {
         EventHubsSettings {
@@ -126,6 +128,7 @@ mod tests {
             client,
             transport: EventHubTransport::Tcp,
             max_in_flight: NonZeroUsize::MIN,
+            retry_for: DEFAULT_RETRY_FOR,
             connections: NonZeroUsize::MIN,
         }
     }
@@ -141,43 +144,43 @@ mod tests {
         }
     }
 
-    fn refused(setback: Setback) -> String {
-        let text = refusal(&hub(), &settings(EventHubClient::Pipelined), &setback);
+    fn refused(error: AttemptError) -> String {
+        let text = refusal(&hub(), &settings(EventHubClient::Pipelined), &error);
         assert!(!text.contains("hush") && !text.contains('\n'), "{text}");
         text
     }
 
     #[test]
     fn a_refused_key_names_the_policy_and_the_keys_of_the_connection_string() {
-        let text = refused(Setback::status(401, Some("InvalidSignature:\nThe token has an invalid signature.")));
+        let text = refused(verdicts::of_status(401, Some("InvalidSignature:\nThe token has an invalid signature.")));
         insta::assert_snapshot!(text, @"event hub `transactions` at ns.servicebus.windows.net refuses the policy `Sender`: InvalidSignature: The token has an invalid signature. (401); check SharedAccessKeyName and SharedAccessKey in the connection string, and that the policy has the Send right");
     }
 
     #[test]
     fn a_missing_hub_that_nobody_named_says_where_the_name_comes_from() {
-        let text = refused(Setback::answered("amqp:not-found", Some("The messaging entity could not be found.")));
+        let text = refused(verdicts::of_condition("amqp:not-found", Some("The messaging entity could not be found.")));
         assert!(text.contains("EntityPath=…") && text.contains("which has none"), "{text}");
     }
 
     #[test]
     fn an_unreachable_host_offers_the_other_port() {
-        let text = refused(Setback::not_sent(FailureKind::Connection, "cannot reach ns:5671: refused"));
+        let text = refused(AttemptError::not_sent(FailureKind::Connection, "cannot reach ns:5671: refused"));
         assert!(text.contains("port 5671") && text.contains("--event-hub-transport websocket"), "{text}");
     }
 
     #[test]
     fn the_sdk_client_turns_keys_away_unless_they_are_an_emulators() {
         let sdk = settings(EventHubClient::Sdk);
-        assert!(misfit(&hub(), &sdk).unwrap().contains("Microsoft Entra ID only"));
-        assert_eq!(misfit(&ConnectionString { development_emulator: true, ..hub() }, &sdk), None);
-        assert_eq!(misfit(&ConnectionString { credential: HubCredential::EntraId, ..hub() }, &sdk), None);
-        assert_eq!(misfit(&hub(), &settings(EventHubClient::Pipelined)), None);
+        assert!(incompatible(&hub(), &sdk).unwrap().contains("Microsoft Entra ID only"));
+        assert_eq!(incompatible(&ConnectionString { development_emulator: true, ..hub() }, &sdk), None);
+        assert_eq!(incompatible(&ConnectionString { credential: HubCredential::EntraId, ..hub() }, &sdk), None);
+        assert_eq!(incompatible(&hub(), &settings(EventHubClient::Pipelined)), None);
     }
 
     #[test]
     fn the_sdk_client_knows_no_websockets() {
         let sdk = EventHubsSettings { transport: EventHubTransport::Websocket, ..settings(EventHubClient::Sdk) };
         let hub = ConnectionString { credential: HubCredential::EntraId, ..hub() };
-        assert!(misfit(&hub, &sdk).unwrap().contains("WebSockets"));
+        assert!(incompatible(&hub, &sdk).unwrap().contains("WebSockets"));
     }
 }

@@ -1,19 +1,16 @@
 //! Azure Event Hubs: one to three hubs, each transaction to all of them.
 //!
 //! Two clients stand behind `Publisher`: txgen's own (`pipelined`), and Azure's (`sdk`). What they have in common
-//! is theirs to share: where a hub is (`address`), how to enter it (`tokens`), what its answers mean (`condition`),
-//! and how long to go on trying (`persist`).
+//! is here: where a hub is (`address`), how to enter it (`tokens`), and what its answers mean
+//! (`verdicts`).
 
 mod address;
-mod backoff;
-mod condition;
 mod explain;
-mod patience;
-mod persist;
 mod pipelined;
 mod sdk;
-mod setback;
+mod timeouts;
 mod tokens;
+mod verdicts;
 
 use std::fmt;
 use std::future::Future;
@@ -26,12 +23,12 @@ use serde::Serialize;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-pub use self::patience::Patience;
 use self::pipelined::Pipelined;
 pub use self::pipelined::read_back::StoredEvent;
 use self::sdk::Sdk;
-use self::setback::Setback;
+pub use self::timeouts::Timeouts;
 use self::tokens::{DevelopmentCredential, TokenSource};
+use super::retry::{AttemptError, RetryPolicy};
 use super::{Attempts, ConnectError, Failure, FailureKind, Receipt, Service, ServiceName, entra};
 use crate::settings::{ConnectionString, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential};
 use crate::transaction::Transaction;
@@ -144,7 +141,7 @@ pub struct Options {
     /// The credential for hubs that are entered with Microsoft Entra ID; by default the environment's.
     pub credential: Option<Arc<dyn TokenCredential>>,
     /// How long to wait for what.
-    pub patience: Patience,
+    pub timeouts: Timeouts,
 }
 
 /// The Event Hubs service of a run.
@@ -163,7 +160,7 @@ impl EventHubs {
         Self::connect_with(settings, &Options::default(), cancel).await
     }
 
-    /// [`Self::connect`] with a credential and a patience of the caller's.
+    /// [`Self::connect`] with a credential and time-outs of the caller's.
     ///
     /// # Errors
     /// As [`Self::connect`].
@@ -279,10 +276,10 @@ pub async fn read_back(
     let options = Options::default();
     let read = async {
         let tokens = token_source(hub, &options)?;
-        pipelined::read_back::read_back(hub, transport, tokens, options.patience, from, take).await
+        pipelined::read_back::read_back(hub, transport, tokens, options.timeouts, from, take).await
     };
-    read.await.map_err(|setback| {
-        let message = explain::unreadable(hub, transport, key_name, from.consumer_group, &setback);
+    read.await.map_err(|error| {
+        let message = explain::unreadable(hub, transport, key_name, from.consumer_group, &error);
         ConnectError { service: ServiceName::EventHubs, message }
     })
 }
@@ -293,27 +290,28 @@ async fn connect_hub(
     settings: &EventHubsSettings,
     options: &Options,
 ) -> Result<(AnyPublisher, HubInfo), String> {
-    let patience = options.patience;
+    let timeouts = options.timeouts;
+    let policy = RetryPolicy { budget: settings.retry_for, attempt: timeouts.attempt };
     let connect = async {
         Ok(match settings.client {
             EventHubClient::Pipelined => {
                 let tokens = token_source(hub, options)?;
-                let (publisher, partitions) = Pipelined::connect(hub, settings, tokens, patience).await?;
+                let (publisher, partitions) = Pipelined::connect(hub, settings, tokens, timeouts, policy).await?;
                 (AnyPublisher::Pipelined(publisher), partitions)
             }
             EventHubClient::Sdk => {
                 let (publisher, partitions) =
-                    Sdk::connect(hub, settings, sdk_credential(hub, options)?, patience).await?;
+                    Sdk::connect(hub, settings, sdk_credential(hub, options)?, timeouts, policy).await?;
                 (AnyPublisher::Sdk(Box::new(publisher)), partitions)
             }
         })
     };
-    explain::misfit(hub, settings).map_or(Ok(()), Err)?;
-    let connected = timeout(patience.connect, connect).await.unwrap_or_else(|_| {
-        let message = format!("connecting took longer than {:?}", patience.connect);
-        Err(Setback::not_sent(FailureKind::Timeout, message))
+    explain::incompatible(hub, settings).map_or(Ok(()), Err)?;
+    let connected = timeout(timeouts.connect, connect).await.unwrap_or_else(|_| {
+        let message = format!("connecting took longer than {:?}", timeouts.connect);
+        Err(AttemptError::not_sent(FailureKind::Timeout, message))
     });
-    let (publisher, partitions) = connected.map_err(|setback| explain::refusal(hub, settings, &setback))?;
+    let (publisher, partitions) = connected.map_err(|error| explain::refusal(hub, settings, &error))?;
     let info = HubInfo {
         namespace: explain::namespace(hub),
         hub: hub.hub.clone(),
@@ -333,26 +331,26 @@ async fn connect_hub(
     Ok((publisher, info))
 }
 
-fn token_source(hub: &ConnectionString, options: &Options) -> Result<TokenSource, Setback> {
+fn token_source(hub: &ConnectionString, options: &Options) -> Result<TokenSource, AttemptError> {
     Ok(match &hub.credential {
         HubCredential::SharedAccessKey { policy, key } => {
-            TokenSource::Policy { policy: policy.clone(), key: key.clone(), life: options.patience.token_life }
+            TokenSource::Policy { policy: policy.clone(), key: key.clone(), life: options.timeouts.token_life }
         }
         HubCredential::SharedAccessSignature(text) => TokenSource::Signed(text.clone()),
         HubCredential::EntraId => TokenSource::Entra(entra_credential(hub, options)?),
     })
 }
 
-/// The SDK cannot sign: [`explain::misfit`] has turned keys away, but for emulators, which look at no token.
-fn sdk_credential(hub: &ConnectionString, options: &Options) -> Result<Arc<dyn TokenCredential>, Setback> {
+/// The SDK cannot sign: [`explain::incompatible`] has turned keys away, but for emulators, which look at no token.
+fn sdk_credential(hub: &ConnectionString, options: &Options) -> Result<Arc<dyn TokenCredential>, AttemptError> {
     if hub.development_emulator { Ok(Arc::new(DevelopmentCredential)) } else { entra_credential(hub, options) }
 }
 
-fn entra_credential(hub: &ConnectionString, options: &Options) -> Result<Arc<dyn TokenCredential>, Setback> {
+fn entra_credential(hub: &ConnectionString, options: &Options) -> Result<Arc<dyn TokenCredential>, AttemptError> {
     match &options.credential {
         Some(credential) => Ok(credential.clone()),
         None if hub.development_emulator => Ok(Arc::new(DevelopmentCredential)),
-        None => entra::credential().map_err(|error| Setback::impossible(FailureKind::Unauthorized, error)),
+        None => entra::credential().map_err(|error| AttemptError::impossible(FailureKind::Unauthorized, error)),
     }
 }
 

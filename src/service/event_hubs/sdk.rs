@@ -15,16 +15,15 @@ use azure_messaging_eventhubs::models::{AmqpMessage, EventData};
 use azure_messaging_eventhubs::{EventHubsError, ProducerClient, RetryOptions};
 use futures_util::future::{join_all, try_join_all};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 use uuid::Uuid;
 
 use super::Publisher;
 use super::address::Address;
-use super::condition::Retry;
-use super::patience::Patience;
-use super::persist::persist;
-use super::setback::Setback;
+use super::timeouts::Timeouts;
+use super::verdicts;
+use crate::service::retry::{self, AttemptError, Retries, RetryPolicy, Verdict};
 use crate::service::{Attempts, Failure, FailureKind};
 use crate::settings::{ConnectionString, EventHubsSettings};
 use crate::transaction::Transaction;
@@ -43,7 +42,8 @@ pub(super) struct Sdk {
     leases: Semaphore,
     /// Open clients that nobody uses.
     idle: Mutex<Vec<ProducerClient>>,
-    patience: Patience,
+    timeouts: Timeouts,
+    policy: RetryPolicy,
 }
 
 impl Sdk {
@@ -52,8 +52,9 @@ impl Sdk {
         hub: &ConnectionString,
         settings: &EventHubsSettings,
         credential: Arc<dyn TokenCredential>,
-        patience: Patience,
-    ) -> Result<(Self, Option<u32>), Setback> {
+        timeouts: Timeouts,
+        policy: RetryPolicy,
+    ) -> Result<(Self, Option<u32>), AttemptError> {
         let address = Address::of(hub, settings.transport);
         let opener = Opener {
             // Without a custom endpoint the SDK takes TLS and the usual port; it drops ports in the host's name.
@@ -61,7 +62,7 @@ impl Sdk {
             host: hub.host.clone(),
             hub: hub.hub.clone(),
             credential,
-            patience,
+            timeouts,
         };
         let clients = settings.max_in_flight.get().min(MOST_CLIENTS);
         let idle = try_join_all((0..clients).map(|_| opener.open())).await?;
@@ -69,7 +70,7 @@ impl Sdk {
             Some(client) => opener.partitions(client).await,
             None => None,
         };
-        let publisher = Self { opener, leases: Semaphore::new(clients), idle: Mutex::new(idle), patience };
+        let publisher = Self { opener, leases: Semaphore::new(clients), idle: Mutex::new(idle), timeouts, policy };
         Ok((publisher, partitions))
     }
 
@@ -81,41 +82,40 @@ impl Sdk {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
     }
 
-    async fn attempt(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<(), Setback> {
+    async fn attempt(
+        &self,
+        transaction: &Transaction,
+        attempts: &Attempts<'_>,
+        deadline: Instant,
+    ) -> Result<(), AttemptError> {
         if transaction.body.len() > LARGEST {
             let message = format!("the event has {} bytes; a hub takes at most {LARGEST}", transaction.body.len());
-            return Err(Setback::impossible(FailureKind::TooLarge, message));
+            return Err(AttemptError::impossible(FailureKind::TooLarge, message));
         }
-        let lease = self.leases.acquire().await;
-        let _lease = lease.map_err(|_| Setback::impossible(FailureKind::Abandoned, "the publisher is closed"))?;
+        let lease = timeout_at(deadline, self.leases.acquire()).await;
+        let lease = lease.map_err(|_| AttemptError::not_sent(FailureKind::Timeout, "no client was free in time"))?;
+        let _lease = lease.map_err(|_| AttemptError::impossible(FailureKind::Abandoned, "the publisher is closed"))?;
         let client = match self.take_idle() {
             Some(client) => client,
-            None => self.opener.open().await.map_err(|setback| Setback { left: false, ambiguous: false, ..setback })?,
+            None => timeout_at(deadline, self.opener.open())
+                .await
+                .unwrap_or_else(|_| Err(AttemptError::not_sent(FailureKind::Timeout, "no connection in time")))
+                .map_err(AttemptError::before_sending)?,
         };
-        attempts.sent();
+        let (attempt, began) = (attempts.send(), Instant::now());
         // A client that is not given back is dropped: after a loss a send of this SDK may hang for ever.
-        match timeout(self.patience.attempt, client.send_message(message_of(transaction), None)).await {
-            Ok(Ok(())) => {
-                attempts.answered();
-                self.give_back(client);
-                Ok(())
-            }
-            Ok(Err(error)) => {
-                let (setback, answered) = of_error(&error);
-                if answered {
-                    attempts.answered();
-                } else {
-                    attempts.ambiguous();
-                }
-                if setback.retry == Retry::WhenLessBusy {
+        match timeout_at(deadline, client.send_message(message_of(transaction), None)).await {
+            Ok(sent) => {
+                let result = sent.map_err(|error| of_error(&error));
+                retry::conclude(attempt, &result);
+                if result.as_ref().err().is_none_or(|error| error.verdict == Verdict::Throttled) {
                     self.give_back(client);
                 }
-                Err(setback)
+                result
             }
             Err(_) => {
-                attempts.ambiguous();
-                let message = format!("no answer within {:?}", self.patience.attempt);
-                Err(Setback::unanswered(FailureKind::Timeout, message))
+                attempt.lost();
+                Err(AttemptError::timed_out(began.elapsed()))
             }
         }
     }
@@ -123,13 +123,19 @@ impl Sdk {
 
 impl Publisher for Sdk {
     async fn publish(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<(), Failure> {
-        persist(&self.patience, attempts, || self.attempt(transaction, attempts)).await
+        let mut retries = Retries::new(self.policy, attempts);
+        loop {
+            match self.attempt(transaction, attempts, retries.deadline()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => retries.wait(error).await?,
+            }
+        }
     }
 
     async fn close(&self) {
         self.leases.close();
         let clients = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
-        let _ = timeout(self.patience.close, join_all(clients.into_iter().map(ProducerClient::close))).await;
+        let _ = timeout(self.timeouts.close, join_all(clients.into_iter().map(ProducerClient::close))).await;
     }
 }
 
@@ -138,12 +144,12 @@ struct Opener {
     hub: String,
     custom_endpoint: Option<String>,
     credential: Arc<dyn TokenCredential>,
-    patience: Patience,
+    timeouts: Timeouts,
 }
 
 impl Opener {
     /// Opens a client up to its sender link: the SDK's own `open` succeeds with a wrong credential.
-    async fn open(&self) -> Result<ProducerClient, Setback> {
+    async fn open(&self) -> Result<ProducerClient, AttemptError> {
         let open = async {
             let mut builder = ProducerClient::builder()
                 // It names the connection and its links: they must not be mistaken for each other.
@@ -156,17 +162,17 @@ impl Opener {
             client.create_batch(None).await?;
             Ok(client)
         };
-        match timeout(self.patience.connect, open).await {
-            Ok(opened) => opened.map_err(|error: EventHubsError| of_error(&error).0),
-            Err(_) => Err(Setback::not_sent(
+        match timeout(self.timeouts.connect, open).await {
+            Ok(opened) => opened.map_err(|error: EventHubsError| of_error(&error)),
+            Err(_) => Err(AttemptError::not_sent(
                 FailureKind::Timeout,
-                format!("{} did not answer within {:?}", self.host, self.patience.connect),
+                format!("{} did not answer within {:?}", self.host, self.timeouts.connect),
             )),
         }
     }
 
     async fn partitions(&self, client: &ProducerClient) -> Option<u32> {
-        match timeout(self.patience.connect, client.get_eventhub_properties()).await {
+        match timeout(self.timeouts.connect, client.get_eventhub_properties()).await {
             Ok(Ok(properties)) => u32::try_from(properties.partition_ids.len()).ok(),
             Ok(Err(error)) => {
                 debug!(hub = self.hub, %error, "the hub's properties cannot be read");
@@ -185,8 +191,8 @@ fn message_of(transaction: &Transaction) -> AmqpMessage {
     message
 }
 
-/// What the SDK's error means, and whether it is an answer of the service to this request.
-fn of_error(error: &EventHubsError) -> (Setback, bool) {
+/// What the SDK's error means.
+fn of_error(error: &EventHubsError) -> AttemptError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(found) = error.downcast_ref().and_then(of_amqp_error) {
@@ -196,28 +202,28 @@ fn of_error(error: &EventHubsError) -> (Setback, bool) {
             && matches!(azure.kind(), AzureErrorKind::Credential)
         {
             let message = format!("no token from Microsoft Entra ID: {azure}");
-            return (Setback::impossible(FailureKind::Unauthorized, message), true);
+            return AttemptError::impossible(FailureKind::Unauthorized, message);
         }
         cause = error.source();
     }
-    (Setback::unanswered(FailureKind::Connection, deepest(error)), false)
+    AttemptError::lost(FailureKind::Connection, deepest(error))
 }
 
-fn of_amqp_error(error: &AmqpError) -> Option<(Setback, bool)> {
+fn of_amqp_error(error: &AmqpError) -> Option<AttemptError> {
     match error.kind() {
         AmqpErrorKind::AmqpDescribedError(described) => {
-            let setback = Setback::answered((&described.condition).into(), described.description.as_deref());
+            let error = verdicts::of_condition((&described.condition).into(), described.description.as_deref());
             // The link's or the connection's end is no answer to the request that was on the way.
-            if setback.kind == FailureKind::Connection {
-                return Some((Setback { ambiguous: true, ..setback }, false));
+            if error.kind == FailureKind::Connection {
+                return Some(AttemptError { verdict: Verdict::Ambiguous, ..error });
             }
-            Some((setback, true))
+            Some(error)
         }
         AmqpErrorKind::ManagementStatusCode(status, description) => {
-            Some((Setback::status(u16::from(*status), description.as_deref()), true))
+            Some(verdicts::of_status(u16::from(*status), description.as_deref()))
         }
         AmqpErrorKind::SendRejected => {
-            Some((Setback::answered("amqp:rejected", Some("the service rejected it without a reason")), true))
+            Some(verdicts::of_condition("amqp:rejected", Some("the service rejected it without a reason")))
         }
         _ => None,
     }
@@ -250,23 +256,22 @@ mod tests {
         let inner = AmqpErrorKind::ManagementStatusCode(azure_core::http::StatusCode::Unauthorized, None);
         let middle = azure_core::Error::with_error(AzureErrorKind::Other, AmqpError::from(inner), "no sender");
         let outer = EventHubsError::from(AmqpError::from(middle));
-        let (setback, answered) = of_error(&outer);
-        assert_eq!((setback.kind, answered), (FailureKind::Unauthorized, true));
+        assert_eq!(of_error(&outer).kind, FailureKind::Unauthorized);
     }
 
     #[test]
     fn a_busy_service_is_an_answer_and_a_lost_link_is_none() {
-        let (busy, answered) = of_error(&described(AmqpErrorCondition::ServerBusyError));
-        assert_eq!((busy.kind, busy.retry, answered), (FailureKind::Throttled, Retry::WhenLessBusy, true));
-        let (lost, answered) = of_error(&described(AmqpErrorCondition::LinkDetachForced));
-        assert_eq!((lost.retry, lost.ambiguous, answered), (Retry::Resend, true, false));
+        let busy = of_error(&described(AmqpErrorCondition::ServerBusyError));
+        assert_eq!((busy.kind, busy.verdict), (FailureKind::Throttled, Verdict::Throttled));
+        let lost = of_error(&described(AmqpErrorCondition::LinkDetachForced));
+        assert_eq!((lost.kind, lost.verdict), (FailureKind::Connection, Verdict::Ambiguous));
     }
 
     #[test]
     fn an_error_without_a_condition_is_a_lost_connection() {
         let dropped = AmqpErrorKind::ConnectionDropped(Box::new(std::io::Error::other("reset by peer")));
-        let (setback, answered) = of_error(&AmqpError::from(dropped).into());
-        assert_eq!((setback.kind, setback.ambiguous, answered), (FailureKind::Connection, true, false));
-        assert!(setback.message.contains("reset by peer"), "{setback}");
+        let error = of_error(&AmqpError::from(dropped).into());
+        assert_eq!((error.kind, error.verdict), (FailureKind::Connection, Verdict::Ambiguous));
+        assert!(error.message.contains("reset by peer"), "{error}");
     }
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use rand::{Rng, RngExt as _};
 
-use super::setback::Setback;
 use crate::service::FailureKind;
+use crate::service::retry::AttemptError;
 use txgen_azure::event_hubs::shared_access;
 
 /// The scope of Microsoft Entra ID's tokens for Event Hubs.
@@ -37,7 +37,7 @@ pub(super) enum TokenSource {
 }
 
 /// A token, ready to be put on `$cbs`.
-pub(super) struct Pass {
+pub(super) struct Token {
     /// The token's text.
     pub(super) text: Secret,
     /// What `$cbs` calls this kind of token.
@@ -48,21 +48,21 @@ pub(super) struct Pass {
 
 impl TokenSource {
     /// A fresh token for `resource`, such as `sb://host/hub`.
-    pub(super) async fn pass(&self, resource: &str) -> Result<Pass, Setback> {
+    pub(super) async fn token(&self, resource: &str) -> Result<Token, AttemptError> {
         match self {
             Self::Policy { policy, key, life } => {
                 let expiry = unix_seconds(SystemTime::now() + *life);
                 let text = shared_access::sign(resource, policy, key, expiry);
                 let expires = UNIX_EPOCH + Duration::from_secs(expiry);
-                Ok(Pass { text, kind: "servicebus.windows.net:sastoken", expires, renewable: true })
+                Ok(Token { text, kind: "servicebus.windows.net:sastoken", expires, renewable: true })
             }
             Self::Signed(text) => {
                 let expiry = shared_access::Token::parse(text.secret()).map(|token| token.expiry).ok_or_else(|| {
                     let message = "SharedAccessSignature in the connection string is not a token; one begins with \
                                    `SharedAccessSignature sr=`";
-                    Setback::impossible(FailureKind::Unauthorized, message)
+                    AttemptError::impossible(FailureKind::Unauthorized, message)
                 })?;
-                Ok(Pass {
+                Ok(Token {
                     text: text.clone(),
                     kind: "servicebus.windows.net:sastoken",
                     expires: UNIX_EPOCH + Duration::from_secs(expiry),
@@ -71,15 +71,18 @@ impl TokenSource {
             }
             Self::Entra(credential) => {
                 let token = credential.get_token(&[SCOPE], None).await.map_err(|error| {
-                    Setback::impossible(FailureKind::Unauthorized, format!("no token from Microsoft Entra ID: {error}"))
+                    AttemptError::impossible(
+                        FailureKind::Unauthorized,
+                        format!("no token from Microsoft Entra ID: {error}"),
+                    )
                 })?;
-                Ok(Pass { text: token.token, kind: "jwt", expires: token.expires_on.into(), renewable: true })
+                Ok(Token { text: token.token, kind: "jwt", expires: token.expires_on.into(), renewable: true })
             }
         }
     }
 }
 
-impl Pass {
+impl Token {
     /// When the token expires, in milliseconds since 1970-01-01 UTC.
     pub(super) fn expires_unix_millis(&self) -> i64 {
         i64::try_from(unix_seconds(self.expires)).unwrap_or(i64::MAX).saturating_mul(1_000)
@@ -143,8 +146,8 @@ mod tests {
         let key = Secret::new("a2V5");
         let life = Duration::from_secs(600);
         let source = TokenSource::Policy { policy: "Sender".into(), key: key.clone(), life };
-        let pass = source.pass("sb://ns/hub").await.unwrap();
-        let token = shared_access::Token::parse(pass.text.secret()).unwrap();
+        let token = source.token("sb://ns/hub").await.unwrap();
+        let token = shared_access::Token::parse(token.text.secret()).unwrap();
         assert!(token.is_signed_with(&key));
         assert_eq!((token.resource().as_str(), token.policy.as_str()), ("sb://ns/hub", "Sender"));
         let left = token.expiry - unix_seconds(SystemTime::now());
@@ -154,14 +157,14 @@ mod tests {
     #[tokio::test]
     async fn somebody_elses_token_is_never_renewed() {
         let text = shared_access::sign("sb://ns/hub", "Sender", &Secret::new("a2V5"), u64::from(u32::MAX));
-        let pass = TokenSource::Signed(text).pass("sb://ns/hub").await.unwrap();
-        assert_eq!(pass.renew_in(&mut ChaCha8Rng::seed_from_u64(1)), None);
+        let token = TokenSource::Signed(text).token("sb://ns/hub").await.unwrap();
+        assert_eq!(token.renew_in(&mut ChaCha8Rng::seed_from_u64(1)), None);
     }
 
     #[tokio::test]
     async fn a_text_that_is_no_token_is_told_apart() {
-        let setback = TokenSource::Signed(Secret::new("abc")).pass("sb://ns/hub").await.err().unwrap();
-        assert_eq!(setback.kind, FailureKind::Unauthorized);
-        assert!(!setback.message.contains("abc"));
+        let error = TokenSource::Signed(Secret::new("abc")).token("sb://ns/hub").await.err().unwrap();
+        assert_eq!(error.kind, FailureKind::Unauthorized);
+        assert!(!error.message.contains("abc"));
     }
 }

@@ -76,7 +76,7 @@ fn the_workshops_file_works_as_it_is_written() {
     assert_eq!(cosmos_db.auth_key.unwrap().secret(), "c2VjcmV0");
     assert_eq!((cosmos_db.database.as_str(), cosmos_db.container.as_str()), ("Woodgrove", "transactions"));
     assert_eq!((cosmos_db.throughput, cosmos_db.max_in_flight.get()), (15_000, 128));
-    assert_eq!(cosmos_db.throttle_wait, Duration::from_secs(120));
+    assert_eq!(cosmos_db.retry_for, Duration::from_secs(120));
     assert_eq!((run.lead, run.duration), (Duration::ZERO, Some(Duration::from_secs(600))));
     assert_eq!((run.ttl_seconds, run.max_pending.get()), (5_184_000, 100_000));
     assert_eq!((run.rate, run.limit, run.repeat, run.drain_timeout), (None, None, false, Duration::from_secs(30)));
@@ -176,7 +176,7 @@ fn flags_of_the_job_reach_the_settings() {
         drain_timeout: Some(Duration::from_secs(1)),
         max_in_flight_cosmos: NonZeroUsize::new(8),
         max_in_flight_event_hubs: NonZeroUsize::new(9),
-        throttle_wait: Some(Duration::from_secs(2)),
+        retry_for: Some(Duration::from_secs(2)),
         event_hub_transport: Some(EventHubTransport::Websocket),
         event_hub_connections: NonZeroUsize::new(4),
         ..RunFlags::default()
@@ -185,9 +185,19 @@ fn flags_of_the_job_reach_the_settings() {
     let (event_hubs, cosmos_db) = (event_hubs.unwrap(), cosmos_db.unwrap());
     assert_eq!((run.rate, run.limit, run.repeat), (Some(2.5), Some(1_000), true));
     assert_eq!((run.max_pending.get(), run.drain_timeout), (7, Duration::from_secs(1)));
-    assert_eq!((cosmos_db.max_in_flight.get(), cosmos_db.throttle_wait), (8, Duration::from_secs(2)));
+    assert_eq!((cosmos_db.max_in_flight.get(), cosmos_db.retry_for), (8, Duration::from_secs(2)));
     assert_eq!((event_hubs.max_in_flight.get(), event_hubs.connections.get()), (9, 4));
+    assert_eq!(event_hubs.retry_for, Duration::from_secs(2));
     assert_eq!(event_hubs.transport, EventHubTransport::Websocket);
+}
+
+#[test]
+fn the_former_name_of_a_flag_works_and_warns() {
+    let wait = Some(Duration::from_secs(2));
+    let loaded = fine(&RunFlags { throttle_wait: wait, ..RunFlags::default() }, WORKSHOP, &[]);
+    assert_eq!(loaded.settings.event_hubs.map(|hubs| hubs.retry_for), wait);
+    assert_eq!(loaded.settings.cosmos_db.map(|cosmos_db| cosmos_db.retry_for), wait);
+    assert!(loaded.warnings[0].starts_with("--throttle-wait is --retry-for now"), "{:?}", loaded.warnings);
 }
 
 #[test]

@@ -9,18 +9,18 @@ use fe2o3_amqp_cbs::client::CbsClient;
 use fe2o3_amqp_cbs::token::CbsToken;
 use fe2o3_amqp_types::primitives::Timestamp;
 
-use super::super::setback::Setback;
-use super::super::tokens::Pass;
-use super::trouble;
+use super::super::tokens::Token;
+use super::errors;
+use crate::service::retry::AttemptError;
 
 /// Puts the token on `$cbs`.
 ///
 /// The link pair is opened for this and dropped again: the service permits one at a time on a connection, and does not
 /// keep idle ones for the length of a run.
-pub(super) async fn put(session: &mut SessionHandle<()>, resource: &str, pass: &Pass) -> Result<(), Setback> {
-    let expires = Timestamp::from(pass.expires_unix_millis());
-    let mut cbs = CbsClient::attach(session).await.map_err(|error| trouble::of_request_attach(&error))?;
-    cbs.put_token(resource, CbsToken::new(pass.text.secret(), pass.kind, Some(expires)))
+pub(super) async fn put(session: &mut SessionHandle<()>, resource: &str, token: &Token) -> Result<(), AttemptError> {
+    let expires = Timestamp::from(token.expires_unix_millis());
+    let mut cbs = CbsClient::attach(session).await.map_err(|error| errors::of_request_attach(&error))?;
+    cbs.put_token(resource, CbsToken::new(token.text.secret(), token.kind, Some(expires)))
         .await
-        .map_err(|error| trouble::of_request(&error))
+        .map_err(|error| errors::of_request(&error))
 }

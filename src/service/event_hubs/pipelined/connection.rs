@@ -15,24 +15,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-use super::super::backoff::Backoff;
-use super::super::condition::Retry;
-use super::super::patience::Patience;
-use super::super::setback::Setback;
-use super::super::tokens::{Pass, TokenSource};
+use super::super::timeouts::Timeouts;
+use super::super::tokens::{Token, TokenSource};
 use super::dial::Dialer;
-use super::lane::{self, Lane};
-use super::line::Pulse;
+use super::link::{self, Link};
 use super::pool::Pool;
-use super::{authorise, management, trouble};
+use super::socket::Liveness;
+use super::{authorise, errors, management};
 use crate::service::FailureKind;
+use crate::service::retry::{AttemptError, Backoff, MOST_REFUSALS, RetryPolicy, Verdict};
 
 /// The largest frame that txgen takes: answers are small.
 const MAX_FRAME_SIZE: u32 = 64 * 1024;
-
-/// Refusals after which a credential that was good before is taken to be good no longer. One alone happens: a token that
-/// expired on its way, a namespace that is being moved.
-const BELIEVED: u32 = 3;
 
 /// A hub, and how to get there: what all its connections have in common.
 pub(super) struct Target {
@@ -41,8 +35,10 @@ pub(super) struct Target {
     pub(super) resource: String,
     pub(super) dialer: Dialer,
     pub(super) tokens: TokenSource,
-    pub(super) lanes: usize,
-    pub(super) patience: Patience,
+    pub(super) links: usize,
+    pub(super) timeouts: Timeouts,
+    /// How a lost connection is opened again, which goes on for as long as the publisher.
+    pub(super) policy: RetryPolicy,
 }
 
 /// An open, authorised connection with its links.
@@ -51,57 +47,57 @@ pub(super) struct Open {
     senders: Vec<Sender>,
     session: SessionHandle<()>,
     connection: ConnectionHandle<()>,
-    pulse: Arc<Pulse>,
-    pass: Pass,
+    liveness: Arc<Liveness>,
+    token: Token,
 }
 
 impl Target {
-    /// Opens a connection and all its links. Takes at most [`Patience::connect`].
-    pub(super) async fn open(&self) -> Result<Open, Setback> {
-        timeout(self.patience.connect, self.open_unbounded()).await.unwrap_or_else(|_| {
-            Err(Setback::not_sent(
+    /// Opens a connection and all its links. Takes at most [`Timeouts::connect`].
+    pub(super) async fn open(&self) -> Result<Open, AttemptError> {
+        timeout(self.timeouts.connect, self.open_unbounded()).await.unwrap_or_else(|_| {
+            Err(AttemptError::not_sent(
                 FailureKind::Timeout,
-                format!("{} did not answer within {:?}", self.dialer.address().authority(), self.patience.connect),
+                format!("{} did not answer within {:?}", self.dialer.address().authority(), self.timeouts.connect),
             ))
         })
     }
 
-    async fn open_unbounded(&self) -> Result<Open, Setback> {
-        let (wire, pulse) = self.dialer.dial().await?;
+    async fn open_unbounded(&self) -> Result<Open, AttemptError> {
+        let (wire, liveness) = self.dialer.dial().await?;
         let mut connection = Connection::builder()
             .container_id(format!("txgen-{}", Uuid::new_v4()))
             .hostname(self.dialer.address().host.as_str())
             .sasl_profile(SaslProfile::Anonymous)
             .max_frame_size(MAX_FRAME_SIZE)
-            .idle_time_out(u32::try_from(self.patience.idle.as_millis()).unwrap_or(u32::MAX))
+            .idle_time_out(u32::try_from(self.timeouts.idle.as_millis()).unwrap_or(u32::MAX))
             .properties(about_txgen())
             .open_with_stream(wire)
             .await
-            .map_err(|error| trouble::of_open(&error))?;
+            .map_err(|error| errors::of_open(&error))?;
         // A finite window is filled up again by the flows of links only, and stalls without one.
         let mut session = Session::builder()
             .incoming_window(u32::MAX)
             .outgoing_window(u32::MAX)
             .begin(&mut connection)
             .await
-            .map_err(|error| trouble::of_begin(&error))?;
-        let pass = self.tokens.pass(&self.resource).await?;
-        authorise::put(&mut session, &self.resource, &pass).await?;
-        let mut senders = Vec::with_capacity(self.lanes);
-        for _ in 0..self.lanes {
+            .map_err(|error| errors::of_begin(&error))?;
+        let token = self.tokens.token(&self.resource).await?;
+        authorise::put(&mut session, &self.resource, &token).await?;
+        let mut senders = Vec::with_capacity(self.links);
+        for _ in 0..self.links {
             senders.push(self.attach(&mut session).await?);
         }
-        Ok(Open { senders, session, connection, pulse, pass })
+        Ok(Open { senders, session, connection, liveness, token })
     }
 
-    async fn attach(&self, session: &mut SessionHandle<()>) -> Result<Sender, Setback> {
+    async fn attach(&self, session: &mut SessionHandle<()>) -> Result<Sender, AttemptError> {
         Sender::builder()
             .name(format!("txgen-{}", Uuid::new_v4()))
             .target(self.hub.as_str())
             .sender_settle_mode(SenderSettleMode::Unsettled)
             .attach(session)
             .await
-            .map_err(|error| trouble::of_attach(&error))
+            .map_err(|error| errors::of_attach(&error))
     }
 }
 
@@ -124,15 +120,15 @@ impl Open {
         &mut self,
         hub: &str,
         count: u32,
-    ) -> Result<Vec<management::Partition>, Setback> {
-        management::each_partition(&mut self.session, hub, count, &self.pass.text).await
+    ) -> Result<Vec<management::Partition>, AttemptError> {
+        management::each_partition(&mut self.session, hub, count, &self.token.text).await
     }
 
     /// Ends session and connection politely. The caller bounds the time.
     pub(super) async fn close(mut self) {
         let _ = self.session.end().await;
         let _ = self.connection.close().await;
-        self.pulse.cut();
+        self.liveness.cut();
     }
 
     /// How many partitions the hub has; `None` when the service does not tell.
@@ -140,16 +136,16 @@ impl Open {
     /// # Errors
     /// When the reply shows that nothing can be sent: a link that was refused after it was attached, a hub that is not
     /// there.
-    pub(super) async fn partitions(&mut self, hub: &str) -> Result<Option<u32>, Setback> {
-        let reply = management::partitions(&mut self.session, hub, &self.pass.text).await;
+    pub(super) async fn partitions(&mut self, hub: &str) -> Result<Option<u32>, AttemptError> {
+        let reply = management::partitions(&mut self.session, hub, &self.token.text).await;
         // The service may attach a link first and refuse it then; by now that refusal has arrived.
         if let Some(error) = self.senders.iter_mut().find_map(|sender| sender.on_detach().now_or_never()) {
-            return Err(trouble::of_detach(&error));
+            return Err(errors::of_detach(&error));
         }
-        reply.or_else(|setback| match setback.kind {
-            FailureKind::NotFound | FailureKind::Connection | FailureKind::Timeout => Err(setback),
+        reply.or_else(|error| match error.kind {
+            FailureKind::NotFound | FailureKind::Connection | FailureKind::Timeout => Err(error),
             _ => {
-                debug!(hub, %setback, "the hub's properties cannot be read");
+                debug!(hub, %error, "the hub's properties cannot be read");
                 Ok(None)
             }
         })
@@ -157,14 +153,14 @@ impl Open {
 }
 
 /// Keeps one connection of a hub up.
-pub(super) struct Keeper {
+pub(super) struct Supervisor {
     pub(super) target: Arc<Target>,
     pub(super) pool: Arc<Pool>,
     /// Ends it.
     pub(super) stop: CancellationToken,
 }
 
-impl Keeper {
+impl Supervisor {
     /// Serves the open connection, and its successors, until it is stopped.
     pub(super) async fn keep(self, first: Open) {
         let mut open = first;
@@ -177,7 +173,7 @@ impl Keeper {
     }
 
     async fn reopen(&self) -> Option<Open> {
-        let mut backoff = Backoff::when_lost();
+        let mut backoff = self.target.policy.reconnecting();
         let mut refusals = 0;
         loop {
             let wait = backoff.next(&mut rand::rng());
@@ -190,91 +186,105 @@ impl Keeper {
                     info!(hub = self.target.hub, "the connection is open again");
                     return Some(open);
                 }
-                Err(setback) => {
-                    warn!(hub = self.target.hub, %setback, "the connection was not opened again");
-                    refusals += u32::from(setback.kind == FailureKind::Unauthorized);
-                    self.pool.tell(if refusals < BELIEVED { doubted(setback) } else { setback });
+                Err(error) => {
+                    warn!(hub = self.target.hub, %error, "the connection was not opened again");
+                    refusals += u32::from(error.kind == FailureKind::Unauthorized);
+                    self.pool.report(if refusals < MOST_REFUSALS { doubted(error) } else { believed(error) });
                 }
             }
         }
     }
 
     /// Why the connection was lost; `None` when it was stopped.
-    async fn serve(&self, open: Open) -> Option<Setback> {
-        let Open { senders, session, connection, pulse, pass } = open;
-        let mut served =
-            Served { keeper: self, session, connection, pulse, owners: JoinSet::new(), stop: self.stop.child_token() };
+    async fn serve(&self, open: Open) -> Option<AttemptError> {
+        let Open { senders, session, connection, liveness, token } = open;
+        let mut served = Served {
+            supervisor: self,
+            session,
+            connection,
+            liveness,
+            owners: JoinSet::new(),
+            stop: self.stop.child_token(),
+        };
         for sender in senders {
             served.launch(sender);
         }
-        let end = served.run(&pass).await;
+        let end = served.run(&token).await;
         served.end(end.is_none()).await;
         end
     }
 }
 
-/// A refusal that is not believed yet: whoever waits for a connection goes on waiting.
-fn doubted(setback: Setback) -> Setback {
-    match setback.kind {
-        FailureKind::Unauthorized => Setback { retry: Retry::Resend, ..setback },
-        _ => setback,
+/// A refusal that is not believed yet: transactions that wait for a connection go on waiting.
+fn doubted(error: AttemptError) -> AttemptError {
+    match error.kind {
+        FailureKind::Unauthorized => AttemptError { verdict: Verdict::Retry, ..error },
+        _ => error,
+    }
+}
+
+fn believed(error: AttemptError) -> AttemptError {
+    match error.kind {
+        FailureKind::Unauthorized => AttemptError { verdict: Verdict::GiveUp, ..error },
+        _ => error,
     }
 }
 
 /// An open connection at work.
 struct Served<'a> {
-    keeper: &'a Keeper,
+    supervisor: &'a Supervisor,
     session: SessionHandle<()>,
     connection: ConnectionHandle<()>,
-    pulse: Arc<Pulse>,
+    liveness: Arc<Liveness>,
     /// The tasks that own the links.
-    owners: JoinSet<Setback>,
+    owners: JoinSet<AttemptError>,
     /// Stops those.
     stop: CancellationToken,
 }
 
 impl Served<'_> {
     fn launch(&mut self, sender: Sender) {
-        let (lane, queue) = Lane::new(self.pulse.clone());
-        let (pool, stop) = (self.keeper.pool.clone(), self.stop.clone());
-        pool.add(lane.clone());
+        let (link, queue) = Link::new(self.liveness.clone());
+        let (pool, stop) = (self.supervisor.pool.clone(), self.stop.clone());
+        pool.add(link.clone());
         self.owners.spawn(async move {
-            let leave = Leave(pool, lane);
-            lane::own(sender, queue, stop, || drop(leave)).await
+            let leave = Leave(pool, link);
+            link::own(sender, queue, stop, || drop(leave)).await
         });
     }
 
     /// Runs until the connection is lost, or stopped: then `None`.
-    async fn run(&mut self, pass: &Pass) -> Option<Setback> {
-        let Patience { idle, .. } = self.keeper.target.patience;
-        let mut renewal = Renewal::of(pass);
+    async fn run(&mut self, token: &Token) -> Option<AttemptError> {
+        let Timeouts { idle, .. } = self.supervisor.target.timeouts;
+        let policy = self.supervisor.target.policy;
+        let mut renewal = Renewal::new(token, policy);
         let mut watch = interval(idle / 4);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut reattach = Backoff::when_lost();
+        let mut reattach = policy.reconnecting();
         loop {
             tokio::select! {
-                () = self.keeper.stop.cancelled() => return None,
-                result = self.connection.on_close() => return Some(trouble::of_close(result)),
-                result = self.session.on_end() => return Some(trouble::of_end(result)),
+                () = self.supervisor.stop.cancelled() => return None,
+                result = self.connection.on_close() => return Some(errors::of_close(result)),
+                result = self.session.on_end() => return Some(errors::of_end(result)),
                 Some(end) = self.owners.join_next() => {
-                    let end = end.unwrap_or_else(|error| Setback::unanswered(FailureKind::Internal, error));
-                    debug!(hub = self.keeper.target.hub, %end, "a link was lost");
+                    let end = end.unwrap_or_else(|error| AttemptError::lost(FailureKind::Internal, error));
+                    debug!(hub = self.supervisor.target.hub, %end, "a link was lost");
                     // The link may be the first to notice that the connection is lost.
                     if self.session.is_ended() || self.connection.is_closed() {
                         return Some(end);
                     }
-                    match self.keeper.stop.run_until_cancelled(self.reattach(&mut reattach)).await {
+                    match self.supervisor.stop.run_until_cancelled(self.reattach(&mut reattach)).await {
                         None => return None,
-                        Some(Err(setback)) => return Some(setback),
+                        Some(Err(error)) => return Some(error),
                         Some(Ok(())) => {}
                     }
                 }
                 () = sleep_until(renewal.at), if renewal.due => {
-                    let renewed = timeout(self.keeper.target.patience.connect, self.renew()).await;
-                    renewal.after(renewed.unwrap_or_else(|_| Err(Setback::unanswered(FailureKind::Timeout, "no answer"))));
+                    let renewed = timeout(self.supervisor.target.timeouts.connect, self.renew()).await;
+                    renewal.after(renewed.unwrap_or_else(|_| Err(AttemptError::lost(FailureKind::Timeout, "no answer"))));
                 }
-                _ = watch.tick() => if self.pulse.silence() > idle {
-                    return Some(Setback::unanswered(
+                _ = watch.tick() => if self.liveness.silence() > idle {
+                    return Some(AttemptError::lost(
                         FailureKind::Connection,
                         format!("nothing was heard from the service for {idle:?}"),
                     ));
@@ -283,29 +293,29 @@ impl Served<'_> {
         }
     }
 
-    async fn reattach(&mut self, backoff: &mut Backoff) -> Result<(), Setback> {
-        let target = &self.keeper.target;
+    async fn reattach(&mut self, backoff: &mut Backoff) -> Result<(), AttemptError> {
+        let target = &self.supervisor.target;
         let wait = backoff.next(&mut rand::rng());
         sleep(wait).await;
-        let sender = timeout(target.patience.connect, target.attach(&mut self.session)).await;
+        let sender = timeout(target.timeouts.connect, target.attach(&mut self.session)).await;
         let sender =
-            sender.map_err(|_| Setback::unanswered(FailureKind::Timeout, "the link was not attached again"))??;
+            sender.map_err(|_| AttemptError::lost(FailureKind::Timeout, "the link was not attached again"))??;
         self.launch(sender);
         Ok(())
     }
 
-    async fn renew(&mut self) -> Result<Pass, Setback> {
-        let target = &self.keeper.target;
-        let pass = target.tokens.pass(&target.resource).await?;
-        authorise::put(&mut self.session, &target.resource, &pass).await?;
-        Ok(pass)
+    async fn renew(&mut self) -> Result<Token, AttemptError> {
+        let target = &self.supervisor.target;
+        let token = target.tokens.token(&target.resource).await?;
+        authorise::put(&mut self.session, &target.resource, &token).await?;
+        Ok(token)
     }
 
     async fn end(mut self, politely: bool) {
         self.stop.cancel();
         if !politely {
-            // Whoever still waits for this connection shall not wait any longer.
-            self.pulse.cut();
+            // What still waits for this connection must not wait any longer.
+            self.liveness.cut();
         }
         while self.owners.join_next().await.is_some() {}
         if politely {
@@ -313,8 +323,8 @@ impl Served<'_> {
                 let _ = self.session.end().await;
                 let _ = self.connection.close().await;
             };
-            let _ = timeout(self.keeper.target.patience.close, close).await;
-            self.pulse.cut();
+            let _ = timeout(self.supervisor.target.timeouts.close, close).await;
+            self.liveness.cut();
         }
     }
 }
@@ -323,33 +333,35 @@ impl Served<'_> {
 struct Renewal {
     at: Instant,
     due: bool,
-    retry: Backoff,
+    policy: RetryPolicy,
+    backoff: Backoff,
 }
 
 impl Renewal {
-    fn of(pass: &Pass) -> Self {
-        let wait = pass.renew_in(&mut rand::rng());
-        Self { at: Instant::now() + wait.unwrap_or_default(), due: wait.is_some(), retry: Backoff::when_busy() }
+    fn new(token: &Token, policy: RetryPolicy) -> Self {
+        let wait = token.renew_in(&mut rand::rng());
+        let at = Instant::now() + wait.unwrap_or_default();
+        Self { at, due: wait.is_some(), policy, backoff: policy.reconnecting() }
     }
 
     /// Schedules the next one. A refused renewal is tried again: until the token expires nothing is lost, and after that
     /// the service detaches the links, and opening the connection again tells why.
-    fn after(&mut self, renewed: Result<Pass, Setback>) {
+    fn after(&mut self, renewed: Result<Token, AttemptError>) {
         match renewed {
-            Ok(pass) => {
+            Ok(token) => {
                 debug!("the token was renewed");
-                *self = Self::of(&pass);
+                *self = Self::new(&token, self.policy);
             }
-            Err(setback) => {
-                warn!(%setback, "the token was not renewed");
-                self.at = Instant::now() + self.retry.next(&mut rand::rng());
+            Err(error) => {
+                warn!(%error, "the token was not renewed");
+                self.at = Instant::now() + self.backoff.next(&mut rand::rng());
             }
         }
     }
 }
 
-/// Takes a lane out of the pool.
-struct Leave(Arc<Pool>, Arc<Lane>);
+/// Takes a link out of the pool.
+struct Leave(Arc<Pool>, Arc<Link>);
 
 impl Drop for Leave {
     fn drop(&mut self) {

@@ -9,8 +9,8 @@ use fe2o3_amqp_management::request::Request;
 use fe2o3_amqp_types::messaging::ApplicationProperties;
 use fe2o3_amqp_types::primitives::Value;
 
-use super::super::setback::Setback;
-use super::trouble;
+use super::errors;
+use crate::service::retry::AttemptError;
 
 struct ReadHub<'a> {
     hub: &'a str,
@@ -76,14 +76,14 @@ pub(super) async fn each_partition(
     hub: &str,
     count: u32,
     token: &Secret,
-) -> Result<Vec<Partition>, Setback> {
+) -> Result<Vec<Partition>, AttemptError> {
     // One pair of links for all: their name must not be that of others on this session.
     let client = MgmtClient::attach(session, "txgen-partitions").await;
-    let mut client = client.map_err(|error| trouble::of_request_attach(&error))?;
+    let mut client = client.map_err(|error| errors::of_request_attach(&error))?;
     let mut partitions = Vec::new();
     for partition in 0..count {
         let request = ReadPartition { hub, partition: partition.to_string(), token };
-        let reply = client.call(request).await.map_err(|error| trouble::of_request(&error))?;
+        let reply = client.call(request).await.map_err(|error| errors::of_request(&error))?;
         let attribute = |name: &str| reply.entity_attributes.get(name);
         partitions.push(Partition {
             is_empty: matches!(attribute("is_partition_empty"), Some(Value::Bool(true))),
@@ -107,9 +107,9 @@ pub(super) async fn partitions(
     session: &mut SessionHandle<()>,
     hub: &str,
     token: &Secret,
-) -> Result<Option<u32>, Setback> {
-    let mut client = MgmtClient::attach(session, "txgen").await.map_err(|error| trouble::of_request_attach(&error))?;
-    let reply = client.call(ReadHub { hub, token }).await.map_err(|error| trouble::of_request(&error))?;
+) -> Result<Option<u32>, AttemptError> {
+    let mut client = MgmtClient::attach(session, "txgen").await.map_err(|error| errors::of_request_attach(&error))?;
+    let reply = client.call(ReadHub { hub, token }).await.map_err(|error| errors::of_request(&error))?;
     Ok(match reply.entity_attributes.get("partition_count") {
         Some(Value::Int(count)) => u32::try_from(*count).ok(),
         Some(Value::Long(count)) => u32::try_from(*count).ok(),

@@ -1,7 +1,7 @@
 //! txgen's own publisher: thousands of events in flight over a few connections.
 //!
 //! A hub has one to eight connections, each with a few sender links, because a link's credit (a few hundred) bounds what
-//! is in flight on it. Each link belongs to a task of its own ([`lane`]), each connection to another ([`connection`]),
+//! is in flight on it. Each link belongs to a task of its own ([`link`]), each connection to another ([`connection`]),
 //! which opens it again when it is lost, and renews its token. A transaction takes the link with the least on it
 //! ([`pool`]) and waits for its own outcome.
 //!
@@ -10,13 +10,13 @@
 mod authorise;
 mod connection;
 mod dial;
-mod lane;
-mod line;
+mod errors;
+mod link;
 mod management;
 mod message;
 mod pool;
 pub(super) mod read_back;
-mod trouble;
+mod socket;
 
 use std::sync::Arc;
 
@@ -26,17 +26,16 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use self::connection::{Keeper, Target};
+use self::connection::{Supervisor, Target};
 use self::dial::Dialer;
-use self::lane::{Delivery, Job};
+use self::link::{Delivery, Request};
 use self::message::Event;
 use self::pool::Pool;
 use super::Publisher;
 use super::address::Address;
-use super::patience::Patience;
-use super::persist::persist;
-use super::setback::Setback;
+use super::timeouts::Timeouts;
 use super::tokens::TokenSource;
+use crate::service::retry::{self, AttemptError, Retries, RetryPolicy};
 use crate::service::{Attempts, Failure, FailureKind};
 use crate::settings::{ConnectionString, EventHubsSettings};
 use crate::transaction::Transaction;
@@ -49,8 +48,9 @@ const MOST_LINKS: usize = 16;
 /// The publisher of one hub.
 pub(super) struct Pipelined {
     pool: Arc<Pool>,
-    patience: Patience,
-    keepers: TaskTracker,
+    timeouts: Timeouts,
+    policy: RetryPolicy,
+    supervisors: TaskTracker,
     stop: CancellationToken,
     /// Ends the connections of a publisher that is dropped without having been closed.
     _stop_on_drop: DropGuard,
@@ -59,11 +59,11 @@ pub(super) struct Pipelined {
 /// What settled one attempt.
 enum Settled {
     /// The service's answer.
-    Answer(Result<(), Setback>),
+    Answer(Result<(), AttemptError>),
     /// The request did not leave.
-    NotSent(Setback),
+    NotSent(AttemptError),
     /// The request left, and the answer will not come.
-    Lost(Setback),
+    Lost(AttemptError),
 }
 
 impl Pipelined {
@@ -72,16 +72,18 @@ impl Pipelined {
         hub: &ConnectionString,
         settings: &EventHubsSettings,
         tokens: TokenSource,
-        patience: Patience,
-    ) -> Result<(Self, Option<u32>), Setback> {
+        timeouts: Timeouts,
+        policy: RetryPolicy,
+    ) -> Result<(Self, Option<u32>), AttemptError> {
         let connections = settings.connections.get();
         let target = Arc::new(Target {
             hub: hub.hub.clone(),
             resource: format!("sb://{}/{}", hub.host, hub.hub),
-            dialer: Dialer::new(Address::of(hub, settings.transport))?,
+            dialer: Dialer::new(Address::of(hub, settings.transport), timeouts.dial)?,
             tokens,
-            lanes: settings.max_in_flight.get().div_ceil(connections).div_ceil(PER_LINK).clamp(1, MOST_LINKS),
-            patience,
+            links: settings.max_in_flight.get().div_ceil(connections).div_ceil(PER_LINK).clamp(1, MOST_LINKS),
+            timeouts,
+            policy,
         });
         let opens = try_join_all((0..connections).map(|nth| {
             let target = &target;
@@ -96,94 +98,105 @@ impl Pipelined {
         let stop = CancellationToken::new();
         let publisher = Self {
             pool: Arc::new(Pool::new()),
-            patience,
-            keepers: TaskTracker::new(),
+            timeouts,
+            policy,
+            supervisors: TaskTracker::new(),
             stop: stop.clone(),
             _stop_on_drop: stop.drop_guard(),
         };
         let mut partitions = None;
         for (open, found) in opens {
             partitions = partitions.or(found);
-            let keeper =
-                Keeper { target: target.clone(), pool: publisher.pool.clone(), stop: publisher.stop.child_token() };
-            publisher.keepers.spawn(keeper.keep(open));
+            let supervisor =
+                Supervisor { target: target.clone(), pool: publisher.pool.clone(), stop: publisher.stop.child_token() };
+            publisher.supervisors.spawn(supervisor.keep(open));
         }
         Ok((publisher, partitions))
     }
 
-    async fn attempt(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<(), Setback> {
-        let deadline = Instant::now() + self.patience.attempt;
+    async fn attempt(
+        &self,
+        transaction: &Transaction,
+        attempts: &Attempts<'_>,
+        deadline: Instant,
+    ) -> Result<(), AttemptError> {
         loop {
-            let place = timeout_at(deadline, self.pool.enter(&|why| attempts.setback(why)))
+            let slot = timeout_at(deadline, self.pool.enter(&|why| attempts.failed(why)))
                 .await
-                .unwrap_or_else(|_| Err(self.no_lane()))?;
-            let reserved = timeout_at(deadline, place.reserve()).await;
-            let Some(permit) = reserved.map_err(|_| Setback::not_sent(FailureKind::Timeout, "no credit in time"))?
+                .unwrap_or_else(|_| Err(self.no_link()))?;
+            let reserved = timeout_at(deadline, slot.reserve()).await;
+            let Some(permit) =
+                reserved.map_err(|_| AttemptError::not_sent(FailureKind::Timeout, "no credit in time"))?
             else {
                 continue;
             };
             let began = Instant::now();
             let (reply, left) = oneshot::channel();
             // From here on the link's owner may send it at any moment.
-            attempts.sent();
-            permit.send(Job { event: Event::of(transaction), reply });
+            let attempt = attempts.send();
+            permit.send(Request { event: Event::of(transaction), reply });
             return match timeout_at(deadline, settle(left)).await {
                 Ok(Settled::Answer(answer)) => {
-                    attempts.answered();
+                    retry::conclude(attempt, &answer);
                     answer
                 }
-                Ok(Settled::NotSent(setback)) => {
-                    attempts.answered();
-                    Err(setback)
+                Ok(Settled::NotSent(error)) => {
+                    attempt.withdrawn();
+                    Err(error)
                 }
-                Ok(Settled::Lost(setback)) => {
-                    attempts.ambiguous();
-                    Err(setback)
+                Ok(Settled::Lost(error)) => {
+                    attempt.lost();
+                    Err(error)
                 }
                 Err(_) => {
-                    attempts.ambiguous();
-                    if !place.pulse().heard_since(began) {
+                    attempt.lost();
+                    if !slot.liveness().heard_since(began) {
                         // Nothing at all came back: everything else on this connection waits in vain, too.
-                        place.pulse().cut();
+                        slot.liveness().cut();
                     }
-                    let message = format!("no answer within {:?}", self.patience.attempt);
-                    Err(Setback::unanswered(FailureKind::Timeout, message))
+                    Err(AttemptError::timed_out(began.elapsed()))
                 }
             };
         }
     }
 
-    fn no_lane(&self) -> Setback {
-        let reason =
-            self.pool.trouble().map_or_else(|| "the connection is being opened again".into(), |t| t.to_string());
-        Setback::not_sent(
-            FailureKind::Connection,
-            format!("no connection within {:?}: {reason}", self.patience.attempt),
-        )
+    /// No connection came up in time, for the reason of the latest try to open one.
+    fn no_link(&self) -> AttemptError {
+        match self.pool.latest_error() {
+            Some(error) => AttemptError::not_sent(error.kind, format_args!("no connection in time: {error}")),
+            None => AttemptError::not_sent(FailureKind::Connection, "no connection in time: it is being opened again"),
+        }
     }
 }
 
 impl Publisher for Pipelined {
     async fn publish(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<(), Failure> {
-        persist(&self.patience, attempts, || self.attempt(transaction, attempts)).await
+        let mut retries = Retries::new(self.policy, attempts);
+        loop {
+            // The only await of an attempt: a second one would double the size of every transaction's future.
+            match self.attempt(transaction, attempts, retries.deadline()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => retries.wait(error).await?,
+            }
+        }
     }
 
     async fn close(&self) {
         self.stop.cancel();
-        self.pool.tell(Setback::impossible(FailureKind::Abandoned, "the publisher is closed"));
-        self.keepers.close();
-        // Each keeper bounds its own politeness; this is for one that does not come back at all.
-        let _ = timeout(self.patience.close * 2, self.keepers.wait()).await;
+        self.pool.report(AttemptError::impossible(FailureKind::Abandoned, "the publisher is closed"));
+        self.supervisors.close();
+        // Each supervisor bounds its own closing; this is for one that does not come back at all.
+        let _ = timeout(self.timeouts.close * 2, self.supervisors.wait()).await;
     }
 }
 
-async fn settle(left: oneshot::Receiver<Result<Delivery, Setback>>) -> Settled {
+async fn settle(left: oneshot::Receiver<Result<Delivery, AttemptError>>) -> Settled {
     match left.await {
         Ok(Ok(delivery)) => match delivery.await {
-            Ok(outcome) => Settled::Answer(trouble::of_outcome(outcome)),
-            Err(error) => Settled::Lost(trouble::of_lost_delivery(&error)),
+            Ok(outcome) => Settled::Answer(errors::of_outcome(outcome)),
+            Err(error) => Settled::Lost(errors::of_lost_delivery(&error)),
         },
-        Ok(Err(setback)) => Settled::NotSent(setback),
-        Err(_) => Settled::Lost(Setback::unanswered(FailureKind::Internal, "the link's owner is gone")),
+        Ok(Err(error)) => Settled::NotSent(error),
+        Err(_) => Settled::Lost(AttemptError::lost(FailureKind::Internal, "the link's owner is gone")),
     }
 }

@@ -22,15 +22,14 @@ use uuid::Uuid;
 
 use super::connection::{Open, Target};
 use super::dial::Dialer;
-use super::trouble;
+use super::errors;
 use crate::service::FailureKind;
 use crate::service::event_hubs::ReadFrom;
 use crate::service::event_hubs::address::Address;
-use crate::service::event_hubs::condition::Retry;
-use crate::service::event_hubs::patience::Patience;
-use crate::service::event_hubs::setback::Setback;
+use crate::service::event_hubs::timeouts::Timeouts;
 use crate::service::event_hubs::tokens::TokenSource;
-use crate::settings::{ConnectionString, EventHubTransport};
+use crate::service::retry::{AttemptError, RetryPolicy, Verdict};
+use crate::settings::{ConnectionString, DEFAULT_RETRY_FOR, EventHubTransport};
 
 /// The filter that says where a reader starts, by name and by the descriptor that Microsoft's clients use.
 const SELECTOR: &str = "apache.org:selector-filter:string";
@@ -70,17 +69,18 @@ pub(in crate::service::event_hubs) async fn read_back(
     hub: &ConnectionString,
     transport: EventHubTransport,
     tokens: TokenSource,
-    patience: Patience,
+    timeouts: Timeouts,
     ReadFrom { consumer_group, since_unix_ms }: ReadFrom<'_>,
     take: &mut (dyn FnMut(StoredEvent) + Send),
-) -> Result<(), Setback> {
+) -> Result<(), AttemptError> {
     let target = Target {
         hub: hub.hub.clone(),
         resource: format!("sb://{}/{}", hub.host, hub.hub),
-        dialer: Dialer::new(Address::of(hub, transport))?,
+        dialer: Dialer::new(Address::of(hub, transport), timeouts.dial)?,
         tokens,
-        lanes: 0,
-        patience,
+        links: 0,
+        timeouts,
+        policy: RetryPolicy { budget: DEFAULT_RETRY_FOR, attempt: timeouts.attempt },
     };
     let mut reading = Reading { target, consumer_group: consumer_group.to_owned(), since_unix_ms, left: None };
     let mut tries = 0;
@@ -88,13 +88,13 @@ pub(in crate::service::event_hubs) async fn read_back(
         let before = reading.left.clone();
         match reading.go_on(take).await {
             Ok(()) => return Ok(()),
-            Err(setback) => {
+            Err(error) => {
                 let is_stuck = reading.left == before;
                 tries = if is_stuck { tries + 1 } else { 1 };
-                if setback.retry == Retry::Never || tries >= MOST_TRIES {
-                    return Err(setback);
+                if matches!(error.verdict, Verdict::GiveUp | Verdict::RetryRefusal) || tries >= MOST_TRIES {
+                    return Err(error);
                 }
-                tracing::debug!(hub = reading.target.hub, %setback, "reading goes on over another connection");
+                tracing::debug!(hub = reading.target.hub, %error, "reading goes on over another connection");
                 sleep(Duration::from_millis(200) * tries).await;
             }
         }
@@ -111,11 +111,11 @@ struct Reading {
 
 impl Reading {
     /// Reads over one connection until everything is read, or the connection fails.
-    async fn go_on(&mut self, take: &mut (dyn FnMut(StoredEvent) + Send)) -> Result<(), Setback> {
+    async fn go_on(&mut self, take: &mut (dyn FnMut(StoredEvent) + Send)) -> Result<(), AttemptError> {
         let mut open = self.target.open().await?;
-        let Patience { connect, close, .. } = self.target.patience;
+        let Timeouts { connect, close, .. } = self.target.timeouts;
         let late =
-            |what: &str| Setback::unanswered(FailureKind::Timeout, format!("{what} took longer than {connect:?}"));
+            |what: &str| AttemptError::lost(FailureKind::Timeout, format!("{what} took longer than {connect:?}"));
         let mut left = match self.left.take() {
             Some(left) => left,
             None => {
@@ -125,18 +125,18 @@ impl Reading {
         };
         let (events, mut arrived) = mpsc::channel(WAITING);
         let mut readers = JoinSet::new();
-        let mut setback = None;
+        let mut error = None;
         for (partition, stretch) in &left {
             let attached = timeout(connect, self.attach(&mut open, *partition, *stretch)).await;
             match attached.unwrap_or_else(|_| Err(late("attaching a receiver"))) {
                 Ok(receiver) => drop(readers.spawn(read(receiver, *partition, stretch.last, events.clone()))),
                 Err(failed) => {
-                    setback = Some(failed);
+                    error = Some(failed);
                     break;
                 }
             }
         }
-        if setback.as_ref().is_some_and(|setback| setback.retry == Retry::Never) {
+        if error.as_ref().is_some_and(|error| error.verdict == Verdict::GiveUp) {
             readers.abort_all();
         }
         // What the receivers before that one have brought counts: else a connection that is lost again and again while
@@ -154,25 +154,25 @@ impl Reading {
         while let Some(ended) = readers.join_next().await {
             let ended = match ended {
                 Err(error) if error.is_cancelled() => Ok(()),
-                ended => ended.unwrap_or_else(|error| Err(Setback::unanswered(FailureKind::Internal, error))),
+                ended => ended.unwrap_or_else(|error| Err(AttemptError::lost(FailureKind::Internal, error))),
             };
             // The first one tells most: those after it follow from it.
-            setback = setback.or(ended.err());
+            error = error.or(ended.err());
         }
         let is_done = left.is_empty();
         self.left = Some(left);
         let _ = timeout(close, open.close()).await;
-        match setback {
-            Some(setback) if !is_done => Err(setback),
+        match error {
+            Some(error) if !is_done => Err(error),
             _ => Ok(()),
         }
     }
 
     /// Which partitions hold anything that is new enough, and up to where.
-    async fn find_partitions(&self, open: &mut Open) -> Result<BTreeMap<u32, Stretch>, Setback> {
+    async fn find_partitions(&self, open: &mut Open) -> Result<BTreeMap<u32, Stretch>, AttemptError> {
         let hub = &self.target.hub;
         let count = open.partitions(hub).await?.ok_or_else(|| {
-            Setback::impossible(FailureKind::Unauthorized, "the hub does not tell how many partitions it has")
+            AttemptError::impossible(FailureKind::Unauthorized, "the hub does not tell how many partitions it has")
         })?;
         let mut left = BTreeMap::new();
         for (partition, found) in (0..).zip(open.each_partition(hub, count).await?) {
@@ -184,7 +184,7 @@ impl Reading {
         Ok(left)
     }
 
-    async fn attach(&self, open: &mut Open, partition: u32, stretch: Stretch) -> Result<Receiver, Setback> {
+    async fn attach(&self, open: &mut Open, partition: u32, stretch: Stretch) -> Result<Receiver, AttemptError> {
         let selector = match stretch.read {
             Some(read) => format!("amqp.annotation.x-opt-sequence-number > '{read}'"),
             None => format!("amqp.annotation.x-opt-enqueued-time > '{}'", self.since_unix_ms),
@@ -203,11 +203,11 @@ impl Reading {
             .verify_incoming_source(false)
             .attach(session)
             .await
-            .map_err(|error| trouble::of_receiver_attach(&error))?;
+            .map_err(|error| errors::of_receiver_attach(&error))?;
         receiver
             .set_credit(CREDIT)
             .await
-            .map_err(|error| Setback::unanswered(FailureKind::Connection, format!("the link was lost: {error:?}")))?;
+            .map_err(|error| AttemptError::lost(FailureKind::Connection, format!("the link was lost: {error:?}")))?;
         Ok(receiver)
     }
 }
@@ -218,14 +218,14 @@ async fn read(
     partition: u32,
     last: i64,
     events: mpsc::Sender<StoredEvent>,
-) -> Result<(), Setback> {
+) -> Result<(), AttemptError> {
     let mut unfilled = 0;
     loop {
         let received = timeout(SILENCE, receiver.recv::<Body<Value>>()).await.map_err(|_| {
             let message = format!("partition {partition} has more events, but sent none for {SILENCE:?}");
-            Setback::unanswered(FailureKind::Timeout, message)
+            AttemptError::lost(FailureKind::Timeout, message)
         })?;
-        let delivery = received.map_err(|error| trouble::of_receive(&error))?;
+        let delivery = received.map_err(|error| errors::of_receive(&error))?;
         let Some(event) = stored_event(partition, delivery.into_message()) else { continue };
         let is_last = event.sequence_number >= last;
         if events.send(event).await.is_err() || is_last {
@@ -236,7 +236,7 @@ async fn read(
             unfilled = 0;
             let filled = receiver.set_credit(CREDIT).await;
             filled.map_err(|error| {
-                Setback::unanswered(FailureKind::Connection, format!("the link was lost: {error:?}"))
+                AttemptError::lost(FailureKind::Connection, format!("the link was lost: {error:?}"))
             })?;
         }
     }

@@ -1,4 +1,4 @@
-//! The socket under a connection, with a pulse, a switch and a pump.
+//! The socket under a connection, with a liveness, a switch and a pump.
 //!
 //! The AMQP library flushes after each frame, which is one system call and one packet for each event. So it writes into a
 //! pipe in memory instead, and a task of its own pumps to the socket whatever has gathered meanwhile: under load that is
@@ -25,15 +25,15 @@ const PIPE: usize = 64 * 1024;
 
 /// A TCP socket that remembers when it last heard something.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct Socket {
     input: OwnedReadHalf,
     output: DuplexStream,
-    pulse: Arc<Pulse>,
+    liveness: Arc<Liveness>,
 }
 
 /// What the publisher keeps of a line while the AMQP library owns it.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct Liveness {
     opened: Instant,
     /// Milliseconds after `opened`.
     last_heard: AtomicU64,
@@ -41,18 +41,18 @@ pub(super) struct Pulse {
     switch: std::net::TcpStream,
 }
 
-impl Line {
+impl Socket {
     /// Takes over a connected socket. Must be called within a tokio runtime. Small frames leave at once: Nagle's algorithm would hold them back for an
     /// acknowledgement.
-    pub(super) fn new(socket: TcpStream) -> io::Result<(Self, Arc<Pulse>)> {
+    pub(super) fn new(socket: TcpStream) -> io::Result<(Self, Arc<Liveness>)> {
         socket.set_nodelay(true)?;
         let socket = socket.into_std()?;
         let switch = socket.try_clone()?;
-        let pulse = Arc::new(Pulse { opened: Instant::now(), last_heard: AtomicU64::new(0), switch });
+        let liveness = Arc::new(Liveness { opened: Instant::now(), last_heard: AtomicU64::new(0), switch });
         let (input, socket) = TcpStream::from_std(socket)?.into_split();
         let (output, pipe) = duplex(PIPE);
         tokio::spawn(pump(pipe, socket));
-        Ok((Self { input, output, pulse: pulse.clone() }, pulse))
+        Ok((Self { input, output, liveness: liveness.clone() }, liveness))
     }
 }
 
@@ -64,14 +64,14 @@ async fn pump(pipe: DuplexStream, mut socket: OwnedWriteHalf) {
     }
 }
 
-impl Drop for Pulse {
+impl Drop for Liveness {
     fn drop(&mut self) {
         // The pump may still wait for a peer that has stopped reading.
         self.cut();
     }
 }
 
-impl Pulse {
+impl Liveness {
     fn beat(&self) {
         let millis = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_heard.store(millis, Ordering::Relaxed);
@@ -98,18 +98,18 @@ impl Pulse {
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.input).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.pulse.beat();
+            self.liveness.beat();
         }
         poll
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.output).poll_write(cx, buf)
     }
@@ -142,19 +142,19 @@ mod tests {
 
     use super::*;
 
-    async fn pair() -> (Line, Arc<Pulse>, TcpStream) {
+    async fn pair() -> (Socket, Arc<Liveness>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
-        let (line, pulse) = Line::new(near.unwrap()).unwrap();
-        (line, pulse, far.unwrap().0)
+        let (line, liveness) = Socket::new(near.unwrap()).unwrap();
+        (line, liveness, far.unwrap().0)
     }
 
     #[tokio::test]
     async fn cutting_wakes_a_writer_whose_peer_reads_nothing() {
-        let (mut line, pulse, _far) = pair().await;
+        let (mut line, liveness, _far) = pair().await;
         let writer = tokio::spawn(async move { line.write_all(&vec![0; 64 << 20]).await });
         tokio::task::yield_now().await;
-        pulse.cut();
+        liveness.cut();
         assert!(writer.await.unwrap().is_err());
     }
 
@@ -167,12 +167,12 @@ mod tests {
 
     #[tokio::test]
     async fn the_pulse_beats_when_something_is_heard() {
-        let (mut line, pulse, mut far) = pair().await;
+        let (mut line, liveness, mut far) = pair().await;
         let before = Instant::now();
-        while !pulse.heard_since(before) {
+        while !liveness.heard_since(before) {
             far.write_all(b"x").await.unwrap();
             line.read_exact(&mut [0; 1]).await.unwrap();
         }
-        assert!(pulse.silence() <= before.elapsed());
+        assert!(liveness.silence() <= before.elapsed());
     }
 }

@@ -13,11 +13,11 @@ use fe2o3_amqp_types::messaging::Outcome;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::super::setback::Setback;
-use super::line::Pulse;
+use super::errors;
 use super::message::Event;
-use super::trouble;
+use super::socket::Liveness;
 use crate::service::FailureKind;
+use crate::service::retry::AttemptError;
 
 /// Transactions that wait for a link, at most. The link's credit, a few hundred, is what really bounds it.
 const QUEUE: usize = 256;
@@ -28,98 +28,98 @@ const BATCH: usize = 64;
 pub(super) type Delivery = DeliveryFut<Result<Outcome, SendError>>;
 
 /// One transaction on its way to a link.
-pub(super) struct Job {
+pub(super) struct Request {
     pub(super) event: Event,
     /// Hears that the request left, or why it did not.
-    pub(super) reply: oneshot::Sender<Result<Delivery, Setback>>,
+    pub(super) reply: oneshot::Sender<Result<Delivery, AttemptError>>,
 }
 
 /// A link, as those see it who send over it.
-pub(super) struct Lane {
-    jobs: mpsc::Sender<Job>,
+pub(super) struct Link {
+    requests: mpsc::Sender<Request>,
     load: AtomicUsize,
     /// Of the connection below.
-    pulse: Arc<Pulse>,
+    liveness: Arc<Liveness>,
 }
 
-impl Lane {
-    /// A lane over the connection with this pulse, and the end of its queue that belongs to the link's owner.
-    pub(super) fn new(pulse: Arc<Pulse>) -> (Arc<Self>, mpsc::Receiver<Job>) {
-        let (jobs, queue) = mpsc::channel(QUEUE);
-        (Arc::new(Self { jobs, load: AtomicUsize::new(0), pulse }), queue)
+impl Link {
+    /// A link over the connection with this liveness, and the end of its queue that belongs to the link's owner.
+    pub(super) fn new(liveness: Arc<Liveness>) -> (Arc<Self>, mpsc::Receiver<Request>) {
+        let (requests, queue) = mpsc::channel(QUEUE);
+        (Arc::new(Self { requests, load: AtomicUsize::new(0), liveness }), queue)
     }
 
-    /// Transactions that are on this lane now, waiting or unsettled.
+    /// Transactions that are on this link now, waiting or unsettled.
     pub(super) fn load(&self) -> usize {
         self.load.load(Ordering::Relaxed)
     }
 
-    /// Enters the lane; leaving is dropping what this gives.
-    pub(super) fn enter(self: &Arc<Self>) -> OnLane {
+    /// Enters the link; leaving is dropping what this gives.
+    pub(super) fn enter(self: &Arc<Self>) -> Slot {
         self.load.fetch_add(1, Ordering::Relaxed);
-        OnLane(self.clone())
+        Slot(self.clone())
     }
 }
 
-/// One transaction's place on a lane.
-pub(super) struct OnLane(Arc<Lane>);
+/// One transaction's place on a link.
+pub(super) struct Slot(Arc<Link>);
 
-impl OnLane {
+impl Slot {
     /// Waits for a place in the queue; `None` when the link is gone.
-    pub(super) async fn reserve(&self) -> Option<mpsc::Permit<'_, Job>> {
-        self.0.jobs.reserve().await.ok()
+    pub(super) async fn reserve(&self) -> Option<mpsc::Permit<'_, Request>> {
+        self.0.requests.reserve().await.ok()
     }
 
-    /// The pulse of the connection below.
-    pub(super) fn pulse(&self) -> &Pulse {
-        &self.0.pulse
+    /// The liveness of the connection below.
+    pub(super) fn liveness(&self) -> &Liveness {
+        &self.0.liveness
     }
 }
 
-impl Drop for OnLane {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.load.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Owns the link: sends what the queue brings until the link is gone, or `stop` is cancelled; then calls `leave`, upon
-/// which nobody enters the lane any more.
+/// which nobody enters the link any more.
 ///
 /// When it returns, whatever was in the queue has been told that it did not leave, and whatever was unsettled resolves,
 /// because the library's end of the link is dropped.
 pub(super) async fn own(
     mut sender: Sender,
-    mut queue: mpsc::Receiver<Job>,
+    mut queue: mpsc::Receiver<Request>,
     stop: CancellationToken,
     leave: impl FnOnce(),
-) -> Setback {
+) -> AttemptError {
     let end = tokio::select! {
         end = send_all(&mut sender, &mut queue) => end,
-        () = stop.cancelled() => Setback::not_sent(FailureKind::Connection, "the connection is being closed"),
+        () = stop.cancelled() => AttemptError::not_sent(FailureKind::Connection, "the connection is being closed"),
     };
     leave();
     queue.close();
-    while let Some(job) = queue.recv().await {
+    while let Some(request) = queue.recv().await {
         // Nobody listens where the transaction was given up.
-        let _ = job.reply.send(Err(elsewhere(&end)));
+        let _ = request.reply.send(Err(elsewhere(&end)));
     }
     end
 }
 
-async fn send_all(sender: &mut Sender, queue: &mut mpsc::Receiver<Job>) -> Setback {
+async fn send_all(sender: &mut Sender, queue: &mut mpsc::Receiver<Request>) -> AttemptError {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         tokio::select! {
-            error = sender.on_detach() => return trouble::of_detach(&error),
+            error = sender.on_detach() => return errors::of_detach(&error),
             count = queue.recv_many(&mut batch, BATCH) => if count == 0 {
-                return Setback::not_sent(FailureKind::Connection, "the lane was given up");
+                return AttemptError::not_sent(FailureKind::Connection, "the link was given up");
             },
         }
-        let mut jobs = batch.drain(..);
-        while let Some(job) = jobs.next() {
-            if let Err(end) = send(sender, job).await {
-                for job in jobs {
-                    let _ = job.reply.send(Err(elsewhere(&end)));
+        let mut requests = batch.drain(..);
+        while let Some(request) = requests.next() {
+            if let Err(end) = send(sender, request).await {
+                for request in requests {
+                    let _ = request.reply.send(Err(elsewhere(&end)));
                 }
                 return end;
             }
@@ -128,8 +128,8 @@ async fn send_all(sender: &mut Sender, queue: &mut mpsc::Receiver<Job>) -> Setba
 }
 
 /// Hands one transaction to the link; an error is one of the link's.
-async fn send(sender: &mut Sender, job: Job) -> Result<(), Setback> {
-    let Job { event, reply } = job;
+async fn send(sender: &mut Sender, request: Request) -> Result<(), AttemptError> {
+    let Request { event, reply } = request;
     if reply.is_closed() {
         return Ok(());
     }
@@ -139,18 +139,18 @@ async fn send(sender: &mut Sender, job: Job) -> Result<(), Setback> {
             Ok(())
         }
         Err(error @ (SendError::MessageSizeExceeded(_) | SendError::MessageEncodeError)) => {
-            let _ = reply.send(Err(trouble::of_send(&error)));
+            let _ = reply.send(Err(errors::of_send(&error)));
             Ok(())
         }
         Err(error) => {
-            let end = trouble::of_send(&error);
+            let end = errors::of_send(&error);
             let _ = reply.send(Err(elsewhere(&end)));
             Err(end)
         }
     }
 }
 
-/// What a transaction hears that was still in the queue: it can take another lane.
-fn elsewhere(end: &Setback) -> Setback {
-    Setback::not_sent(FailureKind::Connection, end)
+/// What a transaction hears that was still in the queue: it can take another link.
+fn elsewhere(end: &AttemptError) -> AttemptError {
+    AttemptError::not_sent(FailureKind::Connection, end)
 }

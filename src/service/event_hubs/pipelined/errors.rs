@@ -1,4 +1,4 @@
-//! From the AMQP library's errors to setbacks: what the service said, where it said anything.
+//! From the AMQP library's errors to attempts' errors: what the service said, where it said anything.
 
 use fe2o3_amqp::connection::{self, ConnectionStopReason, OpenError};
 use fe2o3_amqp::link::{
@@ -10,12 +10,12 @@ use fe2o3_amqp_types::definitions::{self, ErrorCondition};
 use fe2o3_amqp_types::messaging::Outcome;
 use fe2o3_amqp_types::primitives::Symbol;
 
-use super::super::condition::Retry;
-use super::super::setback::Setback;
+use super::super::verdicts;
 use crate::service::FailureKind;
+use crate::service::retry::{AttemptError, Verdict};
 
 /// An error that the service sent.
-pub(super) fn of_service(error: &definitions::Error) -> Setback {
+pub(super) fn of_service(error: &definitions::Error) -> AttemptError {
     let condition = match &error.condition {
         ErrorCondition::AmqpError(condition) => Symbol::from(condition),
         ErrorCondition::ConnectionError(condition) => Symbol::from(condition),
@@ -23,22 +23,23 @@ pub(super) fn of_service(error: &definitions::Error) -> Setback {
         ErrorCondition::LinkError(condition) => Symbol::from(condition),
         ErrorCondition::Custom(condition) => condition.clone(),
     };
-    Setback::answered(condition.as_str(), error.description.as_deref())
+    verdicts::of_condition(condition.as_str(), error.description.as_deref())
 }
 
-fn lost(message: impl std::fmt::Display) -> Setback {
-    Setback::unanswered(FailureKind::Connection, message)
+fn lost(message: impl std::fmt::Display) -> AttemptError {
+    AttemptError::lost(FailureKind::Connection, message)
 }
 
 /// A connection could not be opened.
-pub(super) fn of_open(error: &OpenError) -> Setback {
+pub(super) fn of_open(error: &OpenError) -> AttemptError {
     match error {
         OpenError::RemoteClosedWithError(error) => of_service(error),
-        OpenError::SaslError { code, .. } => {
-            Setback::impossible(FailureKind::Unauthorized, format!("the service refused SASL ANONYMOUS ({code:?})"))
-        }
+        OpenError::SaslError { code, .. } => AttemptError::impossible(
+            FailureKind::Unauthorized,
+            format!("the service refused SASL ANONYMOUS ({code:?})"),
+        ),
         OpenError::ProtocolHeaderMismatch(_) => {
-            Setback::impossible(FailureKind::Connection, "what answers there does not speak AMQP 1.0")
+            AttemptError::impossible(FailureKind::Connection, "what answers there does not speak AMQP 1.0")
         }
         OpenError::Io(error) => lost(format!("the connection broke while it was opened: {error}")),
         error => lost(format!("the AMQP connection was not opened: {error}")),
@@ -46,7 +47,7 @@ pub(super) fn of_open(error: &OpenError) -> Setback {
 }
 
 /// A connection ended.
-pub(super) fn of_close(result: Result<(), connection::Error>) -> Setback {
+pub(super) fn of_close(result: Result<(), connection::Error>) -> AttemptError {
     match result {
         Err(connection::Error::RemoteClosedWithError(error)) => of_service(&error),
         Err(connection::Error::TransportError(error)) => lost(format!("the connection was lost: {error}")),
@@ -57,7 +58,7 @@ pub(super) fn of_close(result: Result<(), connection::Error>) -> Setback {
 }
 
 /// A session could not be begun.
-pub(super) fn of_begin(error: &BeginError) -> Setback {
+pub(super) fn of_begin(error: &BeginError) -> AttemptError {
     match error {
         BeginError::RemoteEndedWithError(error) => of_service(error),
         BeginError::ConnectionStopped(reason) => of_connection_stop(reason),
@@ -66,7 +67,7 @@ pub(super) fn of_begin(error: &BeginError) -> Setback {
 }
 
 /// A session ended.
-pub(super) fn of_end(result: Result<(), session::Error>) -> Setback {
+pub(super) fn of_end(result: Result<(), session::Error>) -> AttemptError {
     match result {
         Err(session::Error::RemoteEndedWithError(error)) => of_service(&error),
         Err(session::Error::ConnectionStopped(reason)) => of_connection_stop(&reason),
@@ -75,14 +76,14 @@ pub(super) fn of_end(result: Result<(), session::Error>) -> Setback {
     }
 }
 
-fn of_connection_stop(reason: &ConnectionStopReason) -> Setback {
+fn of_connection_stop(reason: &ConnectionStopReason) -> AttemptError {
     match reason {
         ConnectionStopReason::RemoteClosedWithError(error) => of_service(error),
         _ => lost("the connection was lost"),
     }
 }
 
-fn of_session_stop(reason: &SessionStopReason) -> Setback {
+fn of_session_stop(reason: &SessionStopReason) -> AttemptError {
     match reason {
         SessionStopReason::RemoteEndedWithError(error) => of_service(error),
         SessionStopReason::ConnectionStopped(reason) => of_connection_stop(reason),
@@ -91,7 +92,7 @@ fn of_session_stop(reason: &SessionStopReason) -> Setback {
 }
 
 /// A sender link could not be attached.
-pub(super) fn of_attach(error: &SenderAttachError) -> Setback {
+pub(super) fn of_attach(error: &SenderAttachError) -> AttemptError {
     match error {
         SenderAttachError::RemoteClosedWithError(error) => of_service(error),
         SenderAttachError::SessionStopped(reason) => of_session_stop(reason),
@@ -100,7 +101,7 @@ pub(super) fn of_attach(error: &SenderAttachError) -> Setback {
 }
 
 /// A receiver link could not be attached.
-pub(super) fn of_receiver_attach(error: &ReceiverAttachError) -> Setback {
+pub(super) fn of_receiver_attach(error: &ReceiverAttachError) -> AttemptError {
     match error {
         ReceiverAttachError::RemoteClosedWithError(error) => of_service(error),
         ReceiverAttachError::SessionStopped(reason) => of_session_stop(reason),
@@ -109,7 +110,7 @@ pub(super) fn of_receiver_attach(error: &ReceiverAttachError) -> Setback {
 }
 
 /// Nothing more can be received over a link.
-pub(super) fn of_receive(error: &RecvError) -> Setback {
+pub(super) fn of_receive(error: &RecvError) -> AttemptError {
     match error {
         RecvError::LinkStateError(error) => of_link(error),
         error => lost(format!("an event could not be received: {error}")),
@@ -117,7 +118,7 @@ pub(super) fn of_receive(error: &RecvError) -> Setback {
 }
 
 /// A link of `$cbs` or `$management` could not be attached.
-pub(super) fn of_request_attach(error: &AttachError) -> Setback {
+pub(super) fn of_request_attach(error: &AttachError) -> AttemptError {
     match error {
         AttachError::Sender(error) => of_attach(error),
         AttachError::Receiver(error) => of_receiver_attach(error),
@@ -125,9 +126,9 @@ pub(super) fn of_request_attach(error: &AttachError) -> Setback {
 }
 
 /// A request to `$cbs` or `$management` failed.
-pub(super) fn of_request(error: &RequestError) -> Setback {
+pub(super) fn of_request(error: &RequestError) -> AttemptError {
     match error {
-        RequestError::Status(status) => Setback::status(status.code.0.get(), status.description.as_deref()),
+        RequestError::Status(status) => verdicts::of_status(status.code.0.get(), status.description.as_deref()),
         RequestError::Send(error) => of_send(error),
         RequestError::Recv(error @ RecvError::LinkStateError(_)) => of_receive(error),
         RequestError::NotAccepted(Outcome::Rejected(rejected)) => of_rejection(rejected.error.as_ref()),
@@ -136,7 +137,7 @@ pub(super) fn of_request(error: &RequestError) -> Setback {
 }
 
 /// A link ended.
-pub(super) fn of_detach(error: &DetachError) -> Setback {
+pub(super) fn of_detach(error: &DetachError) -> AttemptError {
     match error {
         DetachError::RemoteDetachedWithError(error) | DetachError::RemoteClosedWithError(error) => of_service(error),
         DetachError::SessionStopped(reason) => of_session_stop(reason),
@@ -144,7 +145,7 @@ pub(super) fn of_detach(error: &DetachError) -> Setback {
     }
 }
 
-fn of_link(error: &LinkStateError) -> Setback {
+fn of_link(error: &LinkStateError) -> AttemptError {
     match error {
         LinkStateError::RemoteClosedWithError(error) | LinkStateError::RemoteDetachedWithError(error) => {
             of_service(error)
@@ -155,7 +156,7 @@ fn of_link(error: &LinkStateError) -> Setback {
 }
 
 /// A send ended without an outcome, or could not begin.
-pub(super) fn of_send(error: &SendError) -> Setback {
+pub(super) fn of_send(error: &SendError) -> AttemptError {
     match error {
         SendError::LinkStateError(error) => of_link(error),
         SendError::Detached(error) => of_detach(error),
@@ -164,30 +165,32 @@ pub(super) fn of_send(error: &SendError) -> Setback {
                 "the event has {} bytes on the wire; the hub takes at most {}",
                 exceeded.size, exceeded.max_size
             );
-            Setback {
+            AttemptError {
                 status: Some("amqp:link:message-size-exceeded".into()),
-                ..Setback::impossible(FailureKind::TooLarge, message)
+                ..AttemptError::impossible(FailureKind::TooLarge, message)
             }
         }
-        error => Setback::impossible(FailureKind::Internal, format!("the event could not be sent: {error}")),
+        error => AttemptError::impossible(FailureKind::Internal, format!("the event could not be sent: {error}")),
     }
 }
 
-fn of_rejection(error: Option<&definitions::Error>) -> Setback {
+fn of_rejection(error: Option<&definitions::Error>) -> AttemptError {
     match error {
         Some(error) => of_service(error),
-        None => Setback::answered("amqp:rejected", Some("the service rejected it without a reason")),
+        None => verdicts::of_condition("amqp:rejected", Some("the service rejected it without a reason")),
     }
 }
 
 /// The service settled a delivery.
-pub(super) fn of_outcome(outcome: Outcome) -> Result<(), Setback> {
+pub(super) fn of_outcome(outcome: Outcome) -> Result<(), AttemptError> {
     match outcome {
         Outcome::Accepted(_) => Ok(()),
         Outcome::Rejected(rejected) => Err(of_rejection(rejected.error.as_ref())),
         // Neither says that the event is stored, and both invite to send it again (AMQP 1.0, sections 3.4.4, 3.4.5).
-        Outcome::Released(_) => Err(Setback::answered("amqp:released", Some("the service released the event"))),
-        Outcome::Modified(_) => Err(Setback::answered("amqp:modified", Some("the service did not take the event"))),
+        Outcome::Released(_) => Err(verdicts::of_condition("amqp:released", Some("the service released the event"))),
+        Outcome::Modified(_) => {
+            Err(verdicts::of_condition("amqp:modified", Some("the service did not take the event")))
+        }
     }
 }
 
@@ -195,9 +198,9 @@ pub(super) fn of_outcome(outcome: Outcome) -> Result<(), Setback> {
 ///
 /// Whatever the reason, it was not said of this delivery: it may have been stored, and it can be sent again. What the
 /// reason means for the link shows when that is attached again.
-pub(super) fn of_lost_delivery(error: &SendError) -> Setback {
-    let setback = of_send(error);
-    Setback { kind: FailureKind::Connection, retry: Retry::Resend, ambiguous: true, left: true, ..setback }
+pub(super) fn of_lost_delivery(error: &SendError) -> AttemptError {
+    let error = of_send(error);
+    AttemptError { kind: FailureKind::Connection, verdict: Verdict::Ambiguous, left: true, ..error }
 }
 
 #[cfg(test)]
@@ -207,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    fn rejected(condition: ErrorCondition) -> Setback {
+    fn rejected(condition: ErrorCondition) -> AttemptError {
         let error = definitions::Error::new(condition, "no".to_owned(), None);
         of_outcome(Outcome::Rejected(Rejected { error: Some(error) })).unwrap_err()
     }
@@ -217,25 +220,25 @@ mod tests {
         assert!(of_outcome(Outcome::Accepted(Accepted {})).is_ok());
         let modified = Modified { delivery_failed: None, undeliverable_here: None, message_annotations: None };
         for outcome in [Outcome::Released(Released {}), Outcome::Modified(modified)] {
-            let setback = of_outcome(outcome).unwrap_err();
-            assert_eq!((setback.retry, setback.ambiguous), (Retry::Resend, false));
+            let error = of_outcome(outcome).unwrap_err();
+            assert_eq!(error.verdict, Verdict::Retry);
         }
     }
 
     #[test]
     fn a_rejection_is_read_by_its_condition() {
         let busy = rejected(ErrorCondition::Custom(Symbol::from("com.microsoft:server-busy")));
-        assert_eq!((busy.kind, busy.retry), (FailureKind::Throttled, Retry::WhenLessBusy));
+        assert_eq!((busy.kind, busy.verdict), (FailureKind::Throttled, Verdict::Throttled));
         let refused = rejected(AmqpError::UnauthorizedAccess.into());
-        assert_eq!((refused.kind, refused.retry), (FailureKind::Unauthorized, Retry::Never));
+        assert_eq!((refused.kind, refused.verdict), (FailureKind::Unauthorized, Verdict::RetryRefusal));
         assert_eq!(refused.status.as_deref(), Some("amqp:unauthorized-access"));
     }
 
     #[test]
     fn a_delivery_that_was_lost_with_its_link_is_ambiguous_and_sent_again_whatever_ended_the_link() {
         let error = definitions::Error::new(AmqpError::UnauthorizedAccess, "expired".to_owned(), None);
-        let setback = of_lost_delivery(&SendError::LinkStateError(LinkStateError::RemoteClosedWithError(error)));
-        assert_eq!((setback.kind, setback.retry), (FailureKind::Connection, Retry::Resend));
-        assert!(setback.ambiguous && setback.left);
+        let error = of_lost_delivery(&SendError::LinkStateError(LinkStateError::RemoteClosedWithError(error)));
+        assert_eq!((error.kind, error.verdict), (FailureKind::Connection, Verdict::Ambiguous));
+        assert!(error.left);
     }
 }

@@ -1,0 +1,109 @@
+//! Why a transaction was not stored: the kind that is counted, the service's own code, and a line for a human.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a transaction was not stored, or is not known to be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}{}: {message}", .status.as_ref().map(|s| format!(" ({s})")).unwrap_or_default())]
+pub struct Failure {
+    /// The class of the failure: what the summary counts by.
+    pub kind: FailureKind,
+    /// The service's own code, such as `413` or `amqp:link:message-size-exceeded`.
+    pub status: Option<String>,
+    /// One line for a human, without secrets.
+    pub message: String,
+    /// Whether the transaction may have been stored all the same.
+    pub ambiguous: bool,
+}
+
+impl Failure {
+    /// A failure of this kind, without a status and not ambiguous.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, status: None, message: message.into(), ambiguous: false }
+    }
+
+    /// The same with the service's own code.
+    #[must_use]
+    pub fn with_status(mut self, status: impl ToString) -> Self {
+        self.status = Some(status.to_string());
+        self
+    }
+
+    /// The same, marked as one after which the transaction may have been stored.
+    #[must_use]
+    pub fn ambiguous(mut self) -> Self {
+        self.ambiguous = true;
+        self
+    }
+}
+
+/// The classes of failures, the same for both services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The credential was refused, or lacks the right to send.
+    Unauthorized,
+    /// The event hub, the database or the container is not there.
+    NotFound,
+    /// The transaction is larger than the service takes.
+    TooLarge,
+    /// The service could not accept the request as it is.
+    BadRequest,
+    /// A document with this id is there already, and txgen did not put it there in this run.
+    Conflict,
+    /// Still throttled at the end of the throttle wait.
+    Throttled,
+    /// No answer in time, after all attempts.
+    Timeout,
+    /// The connection was lost, or could not be opened, after all attempts.
+    Connection,
+    /// The service is there but answered that it cannot serve now, after all attempts.
+    Unavailable,
+    /// Given up because the run was stopped before the answer came.
+    Abandoned,
+    /// A defect of txgen or of a library below it.
+    Internal,
+}
+
+impl FailureKind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Unauthorized,
+        Self::NotFound,
+        Self::TooLarge,
+        Self::BadRequest,
+        Self::Conflict,
+        Self::Throttled,
+        Self::Timeout,
+        Self::Connection,
+        Self::Unavailable,
+        Self::Abandoned,
+        Self::Internal,
+    ];
+
+    /// The name in JSON and in text: `too_large`.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::NotFound => "not_found",
+            Self::TooLarge => "too_large",
+            Self::BadRequest => "bad_request",
+            Self::Conflict => "conflict",
+            Self::Throttled => "throttled",
+            Self::Timeout => "timeout",
+            Self::Connection => "connection",
+            Self::Unavailable => "unavailable",
+            Self::Abandoned => "abandoned",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.key())
+    }
+}
