@@ -101,7 +101,7 @@ async fn the_same_outage_has_the_same_end_however_its_attempts_fail() {
                 let expected = if is_stored { None } else { Some(FailureKind::Connection) };
                 assert_eq!(kind, expected, "{outage:?} for {seconds} s");
                 let took = sent.took.as_secs_f64();
-                let bounds = if is_stored { seconds as f64..=100.1 } else { 110.0..=120.0 };
+                let bounds = if is_stored { seconds as f64..=120.0 } else { 110.0..=120.0 };
                 assert!(bounds.contains(&took), "{outage:?} for {seconds} s took {took} s");
             }
         }
