@@ -187,8 +187,13 @@ impl<'a> Retries<'a> {
     /// When an attempt that starts now must be over: a transaction ends with its budget, but for the first attempt, which
     /// has its full time.
     pub(super) fn deadline(&self) -> Instant {
+        self.end().min(Instant::now() + self.policy.attempt)
+    }
+
+    /// When the transaction must be over.
+    pub(super) fn end(&self) -> Instant {
         let RetryPolicy { budget, attempt } = self.policy;
-        (self.start + budget.max(attempt)).min(Instant::now() + attempt)
+        self.start + budget.max(attempt)
     }
 
     /// Waits until it is time for another attempt.

@@ -86,15 +86,16 @@ impl Sdk {
         &self,
         transaction: &Transaction,
         attempts: &Attempts<'_>,
-        deadline: Instant,
+        retries: &Retries<'_>,
     ) -> Result<(), AttemptError> {
         if transaction.body.len() > LARGEST {
             let message = format!("the event has {} bytes; a hub takes at most {LARGEST}", transaction.body.len());
             return Err(AttemptError::impossible(FailureKind::TooLarge, message));
         }
-        let lease = timeout_at(deadline, self.leases.acquire()).await;
+        let lease = timeout_at(retries.end(), self.leases.acquire()).await;
         let lease = lease.map_err(|_| AttemptError::not_sent(FailureKind::Timeout, "no client was free in time"))?;
         let _lease = lease.map_err(|_| AttemptError::impossible(FailureKind::Abandoned, "the publisher is closed"))?;
+        let deadline = retries.deadline();
         let client = match self.take_idle() {
             Some(client) => client,
             None => timeout_at(deadline, self.opener.open())
@@ -125,7 +126,7 @@ impl Publisher for Sdk {
     async fn publish(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<(), Failure> {
         let mut retries = Retries::new(self.policy, attempts);
         loop {
-            match self.attempt(transaction, attempts, retries.deadline()).await {
+            match self.attempt(transaction, attempts, &retries).await {
                 Ok(()) => return Ok(()),
                 Err(error) => retries.wait(error).await?,
             }
