@@ -16,13 +16,12 @@
 //! | [`verify`] | what the services hold, held against the data; pure |
 //! | [`report`] | figures in, text and JSON out; pure |
 //! | [`live`] | a run while it goes on: its progress lines and its full-screen view; pure |
-//! | `partitioning` | where Cosmos DB puts a partition key; pure |
 //! | `likeness` | which name a mistyped one is most like; pure |
-//! | [`emulator`] | local Event Hubs and Cosmos DB that speak the real protocols |
 //! | [`data`] | made-up data like the real data |
 //! | [`cli`] | the commands: the only place that prints, apart from `main` |
 //!
-//! Nothing below `main` exits the process.
+//! The local services are a crate of their own, [`txgen_emulator`]. `docs/architecture.md` says more, above all what each
+//! module must not know. Nothing below `main` exits the process.
 
 pub mod cli;
 pub mod data;

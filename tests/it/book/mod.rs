@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory as _};
 use txgen::cli::Cli;
+use txgen::settings::Key;
 
 /// Set this, and the tests write the generated pages instead of comparing them.
 const REFRESH: &str = "TXGEN_REFRESH_DOCS";
@@ -28,6 +29,14 @@ fn the_reference_of_the_summary_is_generated_from_its_schema() {
 #[test]
 fn the_reference_of_the_other_documents_is_generated_from_their_schemas() {
     assert_fresh("docs/reference/json.md", &fields::documents_page());
+}
+
+#[test]
+fn the_reference_of_settings_names_every_key() {
+    let page = std::fs::read_to_string(root().join("docs/reference/settings.md")).unwrap();
+    for key in Key::ALL.into_iter().chain(Key::LISTENERS) {
+        assert!(page.contains(&format!("`{}`", key.name())), "{} is missing", key.name());
+    }
 }
 
 /// The commands and their flags, with everything that clap derives.

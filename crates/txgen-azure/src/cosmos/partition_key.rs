@@ -37,7 +37,7 @@ impl PartitionKey {
         Self::from_value(value)
     }
 
-    /// The value that a document has there; `None` where a document may have it but a key may not be it.
+    /// The value of a document's property; `None` for arrays and objects, which a document may hold but a key may not be.
     pub fn from_value(value: Value) -> Option<Self> {
         match value {
             Value::Null => Some(Self::Null),
@@ -87,12 +87,14 @@ impl Epk {
     /// Hashes have their two highest bits cleared: where the hashes end.
     pub const END_OF_HASHES: u128 = 1 << 126;
 
+    /// The place with this number, counted from [`Self::MIN`].
     pub fn from_number(number: u128) -> Self {
         // Both casts keep 64 bits on purpose: the halves.
         #[allow(clippy::cast_possible_truncation)]
         Self((number >> 64) as u64, number as u64)
     }
 
+    /// Its number, counted from [`Self::MIN`].
     pub fn number(self) -> u128 {
         u128::from(self.0) << 64 | u128::from(self.1)
     }

@@ -12,8 +12,11 @@ const RU_PER_PARTITION: u32 = 10_000;
 /// One physical partition: all keys from `min` to just before `max`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Range {
+    /// Its id, as clients see it.
     pub id: u32,
+    /// The first key.
     pub min: Epk,
+    /// The key after the last one.
     pub max: Epk,
     /// The ids of the ranges that it was split off from, oldest first.
     pub parents: Vec<u32>,
@@ -46,7 +49,7 @@ impl Partitions {
         Self { ranges: (0..count).map(range).collect(), next_id: count }
     }
 
-    /// Splits every partition in two until there are enough for this throughput (RU/s). Tells how often it did.
+    /// Splits every partition in two until there are enough for this throughput (RU/s); returns how often it did.
     pub fn grow_for(&mut self, throughput: u32) -> u32 {
         let mut times = 0;
         while self.ranges.len() < needed(throughput) as usize {
