@@ -16,6 +16,7 @@
 //! | [`verify`] | what the services hold, held against the data; pure |
 //! | [`report`] | figures in, text and JSON out; pure |
 //! | [`live`] | a run while it goes on: its progress lines and its full-screen view; pure |
+//! | `trust` | certificate authorities for a Linux that has none |
 //! | `likeness` | which name a mistyped one is most like; pure |
 //! | [`data`] | made-up data like the real data |
 //! | [`cli`] | the commands: the only place that prints, apart from `main` |
@@ -41,4 +42,6 @@ pub mod source;
 pub mod stats;
 pub mod threshold;
 pub mod transaction;
+#[cfg(target_os = "linux")]
+pub mod trust;
 pub mod verify;

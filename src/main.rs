@@ -15,6 +15,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     without_backtraces_in_libraries();
+    #[cfg(target_os = "linux")]
+    with_certificate_authorities();
     let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     execute(cli).unwrap_or_else(|error| {
         error.tell();
@@ -37,5 +39,15 @@ fn without_backtraces_in_libraries() {
     if std::env::var_os("RUST_LIB_BACKTRACE").is_none() {
         // SAFETY: this is the first statement of the program; no other thread exists that could read the environment.
         unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") };
+    }
+}
+
+/// Azure's clients find certificate authorities by this variable, and cannot be handed any.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+fn with_certificate_authorities() {
+    if let Some(path) = txgen::trust::built_in_authorities() {
+        // SAFETY: no other thread exists yet that could read the environment.
+        unsafe { std::env::set_var("SSL_CERT_FILE", path) };
     }
 }
