@@ -3,6 +3,9 @@
     manifests.py write-types TEMPLATE FILE.ts     the jobs of the template, for the TypeScript compiler to check
     manifests.py run-kubernetes TXGEN JOB         the Job's pods, one process each, against `txgen emulator`
     manifests.py run-container-apps TXGEN TEMPLATE
+    manifests.py check-compose COMPOSE SCHEMA     the services against Compose's schema, and the files that they mount
+    manifests.py write-rules DASHBOARD FILE       the dashboard's queries as rules, for promtool to check
+    manifests.py run-compose TXGEN COMPOSE        emulator and run, until metrics tell of transactions
 """
 
 import json
@@ -11,18 +14,26 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 import uuid
 from pathlib import Path
 
+import jsonschema
 import yaml
 
 ROWS = 2000
 
 
 def main(command, *arguments):
-    {"write-types": write_types, "run-kubernetes": run_kubernetes, "run-container-apps": run_container_apps}[command](
-        *arguments
-    )
+    {
+        "write-types": write_types,
+        "run-kubernetes": run_kubernetes,
+        "run-container-apps": run_container_apps,
+        "check-compose": check_compose,
+        "run-compose": run_compose,
+        "write-rules": write_rules,
+    }[command](*arguments)
 
 
 # --- Azure Resource Manager --------------------------------------------------------------------------------------------
@@ -182,6 +193,83 @@ def merge(txgen, directory, files, emulator, shards):
         assert summary["services"][service]["succeeded"] == ROWS, summary["services"][service]
     assert emulator.totals["cosmos_db"]["documents"] == ROWS, emulator.totals
     assert len(files) == shards
+
+
+def check_compose(path, schema):
+    compose = yaml.safe_load(Path(path).read_text())
+    # The schema is of the last Compose in Python, which came before `name`.
+    assert compose.pop("name") == "txgen"
+    jsonschema.validate(compose, json.loads(Path(schema).read_text()))
+    for name, service in compose["services"].items():
+        for volume in service.get("volumes", []):
+            source = Path(path).parent / volume.split(":")[0]
+            assert source.exists(), f"{name} mounts {source}, which is not there"
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:"), f"{name} opens {port} to other machines"
+    grafana = compose["services"]["grafana"]
+    mounted = {volume.split(":")[1] for volume in grafana["volumes"]}
+    dashboards = yaml.safe_load((Path(path).parent / "grafana/provisioning/dashboards/txgen.yaml").read_text())
+    folder = dashboards["providers"][0]["options"]["path"]
+    assert grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] in mounted
+    assert any(place.startswith(folder + "/") for place in mounted), f"nothing is mounted in {folder}"
+    sources = yaml.safe_load((Path(path).parent / "grafana/provisioning/datasources/prometheus.yaml").read_text())
+    assert sources["datasources"][0]["url"] == "http://prometheus:9090" and "prometheus" in compose["services"]
+
+
+def write_rules(dashboard, rules):
+    def queries(part):
+        match part:
+            case dict():
+                if "expr" in part:
+                    yield part["expr"]
+                for value in part.values():
+                    yield from queries(value)
+            case list():
+                for value in part:
+                    yield from queries(value)
+
+    # What Grafana fills in.
+    given = {"$__rate_interval": "15s", "$__interval": "5s", "$__range": "15m", "$instance": ".*"}
+    found = []
+    for query in queries(json.loads(Path(dashboard).read_text())):
+        for variable, value in given.items():
+            query = query.replace(variable, value)
+        found.append({"record": f"txgen:query_{len(found)}", "expr": query})
+    assert found, "there is no query"
+    Path(rules).write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": found}]}))
+
+
+def run_compose(txgen, path):
+    services = yaml.safe_load(Path(path).read_text())["services"]
+    assert services["run"]["network_mode"] == "service:emulator"
+    assert services["emulator"]["command"] == ["emulator"], "it is started here as it is there, but for its ports"
+    emulator = Emulator(txgen)
+    with emulator as found, tempfile.TemporaryDirectory() as directory:
+        wanted = services["run"]["environment"]
+        assert wanted.keys() == found.keys()
+        # The same keys; only the ports are others here.
+        without_ports = {name: re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1", value) for name, value in wanted.items()}
+        assert without_ports == {name: re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1", value) for name, value in found.items()}
+        arguments = ["127.0.0.1:0" if argument == "0.0.0.0:9464" else argument for argument in services["run"]["command"]]
+        clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR")}
+        run = subprocess.Popen(
+            [txgen, *arguments], env=clean | found, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            url = next(match[0] for line in run.stderr if (match := re.search(r"http://\S+/metrics", line)))
+            deadline = time.monotonic() + 60
+            while not re.search(r'^txgen_transactions_total{.*outcome="succeeded".*} [1-9]', scrape(url), re.MULTILINE):
+                assert time.monotonic() < deadline, "the metrics tell of no transaction"
+                time.sleep(0.1)
+        finally:
+            run.terminate()
+            run.communicate(timeout=60)
+    assert run.returncode == 130, run.returncode
+
+
+def scrape(url):
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read().decode()
 
 
 def run_kubernetes(txgen, path):
