@@ -1,0 +1,36 @@
+"""The helper itself."""
+
+import socket
+from urllib.parse import urlsplit
+
+import pytest
+
+import txgen
+
+
+def test_it_serves_until_the_block_ends() -> None:
+    with txgen.emulator() as e:
+        port = urlsplit(e.cosmos_endpoint).port
+        socket.create_connection(("127.0.0.1", port)).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_two_run_side_by_side() -> None:
+    with txgen.emulator() as one, txgen.emulator() as two:
+        assert one.cosmos_endpoint != two.cosmos_endpoint
+
+
+def test_each_hub_has_its_connection_string() -> None:
+    with txgen.emulator(["orders", "payments"]) as e:
+        assert e.connection_string().endswith("EntityPath=orders")
+        text = e.connection_string("payments", "Listener")
+        assert "SharedAccessKeyName=Listener;" in text and text.endswith("EntityPath=payments")
+        with pytest.raises(ValueError, match="orders, payments"):
+            e.connection_string("refunds")
+
+
+def test_an_error_says_what_the_emulator_said() -> None:
+    with pytest.raises(txgen.EmulatorError, match="exit code 2: .*--hub"):
+        with txgen.emulator(["twice", "twice"]):
+            pass
