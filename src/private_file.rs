@@ -1,4 +1,7 @@
-//! Files for the eyes of their owner alone, where the system knows such a thing: they hold the user's data.
+//! Files for the eyes of their owner alone: they hold the user's data.
+//!
+//! On Unix by their mode. On Windows a new file has the rights of its folder, and those of a user's own folders let nobody
+//! else in but administrators: nothing is done there.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Seek as _, Write as _};
@@ -72,7 +75,37 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_file_name(name);
     let mut file: File = options().write(true).create(true).truncate(true).open(&new)?;
     file.write_all(content)?;
-    std::fs::rename(&new, path)
+    drop(file);
+    rename(&new, path)
+}
+
+#[cfg(not(windows))]
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)
+}
+
+/// On Windows a file cannot be replaced while a virus scanner or an indexer has it open, which they have for a moment after
+/// each change.
+#[cfg(windows)]
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    const TRIES: u32 = 20;
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(25);
+    for _ in 1..TRIES {
+        match std::fs::rename(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied || is_in_use(&error) => {
+                std::thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
+    }
+    std::fs::rename(from, to)
+}
+
+/// ERROR_SHARING_VIOLATION. Source:
+/// <https://learn.microsoft.com/windows/win32/debug/system-error-codes--0-499->.
+#[cfg(windows)]
+fn is_in_use(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(32)
 }
 
 #[cfg(all(test, unix))]

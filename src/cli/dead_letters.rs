@@ -82,7 +82,7 @@ pub(super) struct Planned<'a> {
 /// Starts to keep the dead letters of a run.
 pub(super) fn keep(folder: Folder, planned: Planned<'_>, facts: &Facts, source: &Source) -> Result<Keeper, CliError> {
     // The full path, for whoever replays may be somewhere else.
-    let path = if input::is_built_in(planned.data) { None } else { planned.data.canonicalize().ok() };
+    let path = if input::is_built_in(planned.data) { None } else { std::path::absolute(planned.data).ok() };
     let path = path.unwrap_or_else(|| planned.data.to_owned());
     let bytes = input::size(&path).ok().flatten();
     let data = DataFile { file: path.display().to_string(), bytes, sha256: None };

@@ -14,6 +14,7 @@ mod live_lines;
 mod logging;
 mod man;
 mod metrics;
+mod next_steps;
 mod output;
 mod progress;
 mod reading;
@@ -30,7 +31,7 @@ mod watch;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::report::STYLES;
 
@@ -90,6 +91,18 @@ enum Command {
     Man(man::ManArgs),
 }
 
+/// What `txgen` alone says: what it is, and what to try.
+const WELCOME: &str = "\
+txgen streams payment transactions to Azure Event Hubs and Azure Cosmos DB side by side, and measures both.
+
+  txgen run --emulator    try it now: both services run in this process, and no Azure account is needed
+  txgen emulator          local Event Hubs and Cosmos DB, for the tests of any program
+  txgen run --dry-run     with an appsettings.json: what would be sent where
+
+txgen --help        all commands
+txgen run --help    the flags of a run
+";
+
 impl Cli {
     /// Reads a command line; its first argument is the program.
     ///
@@ -97,6 +110,11 @@ impl Cli {
     /// What is wrong with it, or the help or version that it asks for: fit to be printed, with an exit code of its own.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
+        if arguments.len() < 2 {
+            let command = Self::command().override_help(WELCOME);
+            let matches = command.try_get_matches_from(&arguments)?;
+            return Self::from_arg_matches(&matches);
+        }
         Self::try_parse_from(&arguments)
             .map_err(|error| suggestion::with_suggestion(error, &Self::command(), &arguments))
     }

@@ -16,10 +16,11 @@ use super::dead_letters::DeadLetterArgs;
 use super::dead_letters::{self, Planned};
 use super::documents::Documents;
 use super::facts::Facts;
+use super::output::Show;
 use super::output::{Output, OutputFormat, tell};
 use super::sharing::SharingArgs;
 use super::watch::{self, RowCount, WatchArgs, Watching};
-use super::{CliError, FAILED, INTERRUPTED, dry_run, signals};
+use super::{CliError, FAILED, INTERRUPTED, dry_run, next_steps, signals};
 use crate::dead_letters::Keeper;
 use crate::identity::RunId;
 use crate::report::counted;
@@ -77,7 +78,7 @@ pub(super) struct RunArgs {
     dry_run: Option<u64>,
     /// Write the run as an HTML page to this file
     #[arg(long, value_name = "FILE", help_heading = "Output")]
-    report: Option<PathBuf>,
+    pub(super) report: Option<PathBuf>,
     #[command(flatten)]
     watch: WatchArgs,
 
@@ -92,6 +93,13 @@ pub(super) struct RunArgs {
 
     #[command(flatten)]
     pub(super) dead_letters: DeadLetterArgs,
+}
+
+impl RunArgs {
+    /// What the output shows.
+    pub(super) fn show(&self) -> Show {
+        self.watch.show(self.output, self.quiet)
+    }
 }
 
 /// Runs the job and prints what happens.
@@ -123,7 +131,7 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
         Err(error) => return Err(CliError::not_connected(error)),
     };
 
-    let output = Output::new(args.watch.show(args.output, args.quiet), stop.clone());
+    let output = Output::new(args.show(), stop.clone());
     output.start(&opening(&args, run_id, &loaded, &services));
     tracing::info!(run = %run_id, data = %args.data.display(), "the run begins");
     let facts = Facts::new(&args, &loaded, &services);
@@ -149,6 +157,8 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
 
     let remark = emulators.as_ref().map(|emulators| format!("The local services hold {}.", emulators.stored()));
     let remark = dead_letters::remark(remark, kept.as_ref());
+    let remark =
+        remark.into_iter().chain(next_steps::after(&args, &summary)).reduce(|above, below| above + "\n" + &below);
     output.finish(&summary, remark.as_deref());
     documents.write(&summary).map_err(CliError::failed)?;
     if let Some(emulators) = emulators {

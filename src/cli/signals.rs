@@ -30,6 +30,14 @@ pub(super) struct Signals {
     terminate: signal::unix::Signal,
     #[cfg(windows)]
     interrupt: signal::windows::CtrlC,
+    /// Ctrl-Break, which also reaches a program in a process group of its own, as a test runner's is.
+    #[cfg(windows)]
+    interrupt_group: signal::windows::CtrlBreak,
+    /// The window is closed: Windows gives five seconds to end in.
+    #[cfg(windows)]
+    close: signal::windows::CtrlClose,
+    #[cfg(windows)]
+    shutdown: signal::windows::CtrlShutdown,
 }
 
 impl Signals {
@@ -43,7 +51,13 @@ impl Signals {
     /// Takes the signals over from the operating system's defaults.
     #[cfg(windows)]
     pub(super) fn new() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal::windows::ctrl_c()? })
+        use signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+        Ok(Self {
+            interrupt: ctrl_c()?,
+            interrupt_group: ctrl_break()?,
+            close: ctrl_close()?,
+            shutdown: ctrl_shutdown()?,
+        })
     }
 
     /// Waits for the next one.
@@ -54,7 +68,12 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
         #[cfg(windows)]
-        self.interrupt.recv().await;
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.interrupt_group.recv() => {}
+            _ = self.close.recv() => {}
+            _ = self.shutdown.recv() => {}
+        }
     }
 }
 

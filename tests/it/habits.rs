@@ -54,6 +54,15 @@ fn every_command_has_help_with_examples_that_fits_a_terminal() {
 }
 
 #[test]
+fn alone_it_says_in_eight_lines_what_it_is_and_what_to_try() {
+    let output = of(&[]);
+    let said = stderr(&output);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 8), "{said}");
+    assert!(stdout(&output).is_empty());
+    assert_eq!(said.lines().filter(|line| line.starts_with("  txgen ")).count(), 3, "{said}");
+}
+
+#[test]
 fn the_short_help_is_shorter_than_the_long_one() {
     let (short, long) = (stdout(&of(&["run", "-h"])), stdout(&of(&["run", "--help"])));
     assert!(short.lines().count() < long.lines().count());

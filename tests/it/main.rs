@@ -10,8 +10,11 @@
 
 mod support;
 
+// What is marked `cfg(unix)` stops processes in order, by signals that Windows does not have; what is marked otherwise needs
+// OpenSSL, which the other systems' own TLS takes the place of.
 mod bad_input;
 mod book;
+#[cfg(unix)]
 mod built_in_data;
 mod check;
 mod cosmos_service;
@@ -20,6 +23,7 @@ mod dry_run;
 mod emulator;
 mod errors;
 mod event_hubs_service;
+#[cfg(not(any(windows, target_vendor = "apple")))]
 mod event_hubs_tls;
 mod habits;
 #[cfg(unix)]
