@@ -17,6 +17,7 @@
 //! | [`report`] | figures in, text and JSON out; pure |
 //! | [`live`] | a run while it goes on: its progress lines and its full-screen view; pure |
 //! | `trust` | certificate authorities for a Linux that has none |
+//! | `encoding`, `characters` | what editors and spreadsheets leave in files; pure |
 //! | `likeness` | which name a mistyped one is most like; pure |
 //! | [`data`] | made-up data like the real data |
 //! | [`cli`] | the commands: the only place that prints, apart from `main` |
@@ -24,9 +25,11 @@
 //! The local services are a crate of their own, [`txgen_emulator`]. `docs/architecture.md` says more, above all what each
 //! module must not know. Nothing below `main` exits the process.
 
+pub(crate) mod characters;
 pub mod cli;
 pub mod data;
 pub mod dead_letters;
+pub(crate) mod encoding;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod identity;

@@ -6,6 +6,7 @@
 
 mod cells;
 mod columns;
+mod explanation;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -20,6 +21,7 @@ use cells::DateTime;
 pub(crate) use cells::DecimalMark;
 pub use columns::Layout;
 pub(crate) use columns::{COLUMNS, Columns, HeaderProblem, Kind};
+use explanation::{Explanation, explain};
 
 /// One CSV row, ready to be sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +106,9 @@ pub struct CellCount {
     /// The first of the unreadable ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_unreadable: Option<UnreadableCell>,
+    /// The first unreadable one of which it can be told how it is meant.
+    #[serde(skip)]
+    explained: Option<(UnreadableCell, Explanation)>,
 }
 
 /// A cell whose text means nothing in its column.
@@ -138,12 +143,25 @@ impl CellReport {
         self.0.iter().map(|count| count.unreadable).sum()
     }
 
+    /// What people should know of cells that are written in another way than txgen reads, one line for each column.
+    pub(crate) fn remarks(&self) -> impl Iterator<Item = String> {
+        self.columns().filter_map(|(column, count)| {
+            let (UnreadableCell { line, text }, explanation) = count.explained.as_ref()?;
+            Some(format!("{column}: `{text}` in line {line} of the data {explanation}"))
+        })
+    }
+
     fn count(&mut self, column: usize, line: u64, text: &str) {
         let count = &mut self.0[column];
         if text.is_empty() {
             count.empty += 1;
         } else {
             count.unreadable += 1;
+            if count.explained.is_none() {
+                let explanation = explain(COLUMNS[column].kind, text);
+                count.explained =
+                    explanation.map(|explanation| (UnreadableCell { line, text: shortened(text) }, explanation));
+            }
             count.first_unreadable.get_or_insert_with(|| UnreadableCell { line, text: shortened(text) });
         }
     }
@@ -229,12 +247,12 @@ impl RecordWriter {
                     None
                 }
                 (Kind::DateTime, None, Some((date, time))) => {
-                    let (date, time) = (cells.get(date).trim_ascii(), cells.get(time).trim_ascii());
+                    let (date, time) = (cells.get(date).trim(), cells.get(time).trim());
                     let is_read = push_moment(out, DateTime::parse_raw(date, time));
                     (!is_read).then(|| Cow::Owned(format!("{date} {time}").trim().to_owned()))
                 }
                 (kind, Some(cell), _) => {
-                    let cell = cell.trim_ascii();
+                    let cell = cell.trim();
                     let is_read = push_value(out, kind, cell, self.mark);
                     (!is_read).then_some(Cow::Borrowed(cell))
                 }

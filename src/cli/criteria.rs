@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use clap::Args;
 
 use super::CliError;
-use crate::settings::Settings;
+use crate::settings::{Settings, limit};
 use crate::stats::{Setting, Summary, Verdict};
 use crate::threshold::{self, Threshold};
 
@@ -20,7 +20,7 @@ pub(super) struct CriteriaArgs {
     #[arg(long, value_name = "FIGURE>NUMBER", help_heading = "When a run has failed")]
     fail_on: Vec<Threshold>,
     /// End the run early once this many transactions have failed, both services together
-    #[arg(long, value_name = "N", help_heading = "When a run has failed", hide_short_help = true)]
+    #[arg(long, value_name = "N", value_parser = limit, help_heading = "When a run has failed", hide_short_help = true)]
     pub(super) max_failures: Option<NonZeroU64>,
 }
 

@@ -31,10 +31,10 @@ pub(super) enum DataCommand {
     txgen data generate --seed 7 | head -3           a look at others")]
 pub(super) struct GenerateArgs {
     /// Number of rows
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = whole_number)]
     rows: u64,
     /// Seed of the generator: another one gives other rows
-    #[arg(long, value_name = "N", default_value_t = 42)]
+    #[arg(long, value_name = "N", default_value_t = 42, value_parser = whole_number)]
     seed: u64,
     /// Write to this file; - is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
@@ -52,6 +52,10 @@ pub(super) struct CheckArgs {
     /// Output format
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     output: ProfileFormat,
+}
+
+fn whole_number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "must be a whole number, such as 20000 or 1e6".to_owned())
 }
 
 /// How a profile is shown.

@@ -42,7 +42,7 @@ pub(super) fn execute(
     source: Source,
     count: u64,
 ) -> Result<ExitCode, CliError> {
-    let dry_run = describe(args, run_id, loaded);
+    let dry_run = describe(args, run_id, loaded, &source);
     let count = count.min(loaded.settings.run.limit.unwrap_or(u64::MAX));
     let json = args.output == OutputFormat::Json;
     let colours = if json { ColorChoice::Never } else { AutoStream::choice(&std::io::stdout()) };
@@ -84,7 +84,7 @@ pub(super) fn execute(
     Ok(if shown == 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
-fn describe(args: &RunArgs, run_id: RunId, loaded: &Loaded) -> DryRun {
+fn describe(args: &RunArgs, run_id: RunId, loaded: &Loaded, source: &Source) -> DryRun {
     let settings_of_run = &loaded.settings;
     let at = |place: String| if args.emulator { FREE_PORT.to_owned() } else { place };
     let namespace = |hub: &ConnectionString| match hub.port {
@@ -106,6 +106,6 @@ fn describe(args: &RunArgs, run_id: RunId, loaded: &Loaded) -> DryRun {
             ttl_seconds: settings_of_run.run.ttl_seconds,
         }),
         plan: super::run::plan(settings_of_run, args.sharing),
-        warnings: loaded.warnings.iter().chain(&loaded.notes).cloned().collect(),
+        warnings: loaded.warnings.iter().chain(&loaded.notes).chain(source.foreseen()).cloned().collect(),
     }
 }

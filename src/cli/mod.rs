@@ -1,5 +1,6 @@
 //! The commands: one file each. Together with `main` the only place that prints.
 
+mod arguments;
 mod check;
 mod completions;
 mod console;
@@ -109,14 +110,13 @@ impl Cli {
     /// # Errors
     /// What is wrong with it, or the help or version that it asks for: fit to be printed, with an exit code of its own.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        let root = Self::command();
+        let arguments = arguments::as_meant(&root, arguments.into_iter().collect());
         if arguments.len() < 2 {
-            let command = Self::command().override_help(WELCOME);
-            let matches = command.try_get_matches_from(&arguments)?;
+            let matches = root.override_help(WELCOME).try_get_matches_from(&arguments)?;
             return Self::from_arg_matches(&matches);
         }
-        Self::try_parse_from(&arguments)
-            .map_err(|error| suggestion::with_suggestion(error, &Self::command(), &arguments))
+        Self::try_parse_from(&arguments).map_err(|error| arguments::with_tip(error, &root, &arguments))
     }
 
     /// Begins to log, as the flags and RUST_LOG say.

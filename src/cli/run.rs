@@ -132,7 +132,7 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
     };
 
     let output = Output::new(args.show(), stop.clone());
-    output.start(&opening(&args, run_id, &loaded, &services));
+    output.start(&opening(&args, &source, &loaded, &services));
     tracing::info!(run = %run_id, data = %args.data.display(), "the run begins");
     let facts = Facts::new(&args, &loaded, &services);
     let rows = RowCount::start(&args.data, &loaded.settings.run, args.sharing.shard());
@@ -214,7 +214,7 @@ async fn open_source(args: &RunArgs, run: RunId, settings: &Settings) -> Result<
     };
     let path = args.data.clone();
     // Opening reads the heading, and reading blocks.
-    let source = tokio::task::spawn_blocking(move || Source::open(&path, options))
+    let source = tokio::task::spawn_blocking(move || Source::open(&path, options).map(Source::looking_ahead))
         .await
         .map_err(|_| CliError::failed(anyhow::anyhow!("the thread that opens the data ended unexpectedly")))?
         .map_err(CliError::usage)?;
@@ -370,10 +370,10 @@ fn exit_code(summary: &Summary, passed: bool) -> ExitCode {
     }
 }
 
-fn opening(args: &RunArgs, run_id: RunId, loaded: &Loaded, services: &Services) -> Opening {
+fn opening(args: &RunArgs, source: &Source, loaded: &Loaded, services: &Services) -> Opening {
     let settings = &loaded.settings;
     Opening {
-        run_id,
+        run_id: source.run(),
         shard: args.sharing.shard(),
         data: args.data.display().to_string(),
         settings: sources(&loaded.origins),
@@ -390,14 +390,14 @@ fn opening(args: &RunArgs, run_id: RunId, loaded: &Loaded, services: &Services) 
             .zip(settings.cosmos_db.as_ref())
             .map(|(service, cosmos_db)| cosmos_db_opening(cosmos_db, service.provision(), settings.run.ttl_seconds)),
         plan: plan(settings, args.sharing),
-        warnings: warnings(loaded, services),
+        warnings: warnings(loaded, source, services),
     }
 }
 
 /// What the user should know before it starts: of the settings, and of what was found at the services.
-fn warnings(loaded: &Loaded, services: &Services) -> Vec<String> {
+fn warnings(loaded: &Loaded, source: &Source, services: &Services) -> Vec<String> {
     let found = services.cosmos_db.iter().flat_map(|db| &db.provision().warnings);
-    loaded.warnings.iter().chain(&loaded.notes).chain(found).cloned().collect()
+    loaded.warnings.iter().chain(&loaded.notes).chain(source.foreseen()).chain(found).cloned().collect()
 }
 
 fn hub_opening(hub: &HubInfo, settings: &Settings) -> HubOpening {

@@ -15,11 +15,20 @@ pub(super) fn of_surroundings(
     preset: Option<&Preset>,
 ) -> Result<Loaded, SettingsError> {
     let env = |name: &str| std::env::var(name).ok();
-    let mut loaded = load(flags, &SettingsFile::of_flag(file), &env, preset)?;
     // The values may be secret; the names are not.
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    loaded.warnings.extend(names.filter_map(|name| mistyped(&name)));
-    Ok(loaded)
+    let mistyped = names.filter_map(|name| mistyped(&name));
+    match load(flags, &SettingsFile::of_flag(file), &env, preset) {
+        Ok(mut loaded) => {
+            loaded.warnings.extend(mistyped);
+            Ok(loaded)
+        }
+        // What is missing may be there under a mistyped name.
+        Err(mut error) => {
+            error.problems.extend(mistyped);
+            Err(error)
+        }
+    }
 }
 
 fn mistyped(name: &str) -> Option<String> {

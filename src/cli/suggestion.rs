@@ -26,8 +26,13 @@ pub(super) fn with_suggestion(mut error: Error, root: &Command, arguments: &[OsS
 
 /// The command that has no such subcommand.
 fn parent_of<'a>(wrong: &str, root: &'a Command, arguments: &[OsString]) -> &'a Command {
-    let before = arguments.iter().skip(1).take_while(|argument| argument.as_os_str() != wrong);
-    before.fold(root, |command, argument| command.find_subcommand(argument).unwrap_or(command))
+    let end = arguments.iter().position(|argument| argument.as_os_str() == wrong).unwrap_or(arguments.len());
+    command_of(root, &arguments[..end])
+}
+
+/// The command that the arguments name.
+pub(super) fn command_of<'a>(root: &'a Command, arguments: &[OsString]) -> &'a Command {
+    arguments.iter().skip(1).fold(root, |command, argument| command.find_subcommand(argument).unwrap_or(command))
 }
 
 /// The subcommand that is most like this, if one is.

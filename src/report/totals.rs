@@ -122,7 +122,7 @@ fn write_troubles(text: &mut String, summary: &Summary) -> std::fmt::Result {
     if !summary.unreadable_cells.is_empty() {
         let cells: Vec<_> =
             summary.unreadable_cells.iter().map(|(column, count)| format!("{column} {count}")).collect();
-        writeln!(text, "Data: cells without a readable value, sent as 0 or false: {}", cells.join(", "))?;
+        writeln!(text, "Data: cells without a readable value, sent as 0, false or no date: {}", cells.join(", "))?;
     }
     writeln!(text, "{}", verdict(summary))?;
     write_thresholds(text, summary)

@@ -1,20 +1,22 @@
 //! `appsettings.json`, read as .NET's configuration reads it.
 //!
 //! Comments, trailing commas and a byte-order mark pass; keys match whatever their case; numbers and booleans may be
-//! strings; a key that is there twice is an error:
+//! strings; a key that is there twice is an error. `Values` of a local.settings.json, as Azure Functions has it, is read
+//! as if its keys were one level higher:
 //! <https://learn.microsoft.com/dotnet/core/extensions/configuration-providers#json-configuration-provider>.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use jsonc_parser::ast::{ObjectProp, Value};
+use jsonc_parser::ast::{Object, ObjectProp, Value};
 use jsonc_parser::common::Ranged as _;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::key::Key;
+use crate::characters::{Odd, visible};
+use crate::encoding::decode;
 
 /// Which file to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +89,11 @@ impl AppSettings {
         // Only the kind of the error is shown: the text around it may be secret.
         let parsed = parse_to_ast(&text, &CollectOptions::default(), &strictness()).map_err(|error| {
             let (line, column) = (error.line_display(), error.column_display());
-            vec![format!("{name} line {line}, column {column}: broken JSON: {}", decapitalized(error.kind()))]
+            let kind = decapitalized(error.kind());
+            vec![match cause(&text) {
+                Some(cause) => format!("{name} {cause}"),
+                None => format!("{name} line {line}, column {column}: broken JSON: {kind}"),
+            }]
         })?;
         let Some(Value::Object(object)) = parsed.value else {
             return Err(vec![format!("{name}: must hold one JSON object, as in {{\"SECONDS_TO_RUN\": \"600\"}}")]);
@@ -95,28 +101,42 @@ impl AppSettings {
         let mut settings = Self { path: path.to_owned(), found: true, warnings: Vec::new(), values: HashMap::new() };
         let mut problems = Vec::new();
         let mut lines = Lines::new(&text);
+        let functions = object.properties.iter().any(|property| functions_values(property).is_some());
         for property in &object.properties {
             let line = lines.of(property.range().start);
-            if let Err(problem) = settings.take(property, line) {
+            let taken = match functions_values(property) {
+                Some(values) => settings.take_values(&values.properties, &mut lines),
+                None if functions && property.name.as_str().eq_ignore_ascii_case(ENCRYPTED) => {
+                    encrypted(property).map_err(|problem| (line, problem))
+                }
+                None => settings.take(property, line, true).map_err(|problem| (line, problem)),
+            };
+            if let Err((line, problem)) = taken {
                 problems.push(format!("{name} line {line}: {problem}"));
             }
         }
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
 
-    fn take(&mut self, property: &ObjectProp<'_>, line: usize) -> Result<(), String> {
+    /// The keys one level down in the file of Azure Functions, among which there are others' as a matter of course.
+    fn take_values(&mut self, properties: &[ObjectProp<'_>], lines: &mut Lines<'_>) -> Result<(), (usize, String)> {
+        for property in properties {
+            let line = lines.of(property.range().start);
+            self.take(property, line, false).map_err(|problem| (line, problem))?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, property: &ObjectProp<'_>, line: usize, is_own: bool) -> Result<(), String> {
         let name = property.name.as_str();
-        // A remark, where a reader of plain JSON may be another one of the file's.
+        // A remark, in a file that other programs read, too.
         if name.starts_with("//") {
             return Ok(());
         }
         let Some(key) = Key::of_name(name) else {
-            let hint = Key::nearest(name).map_or("it is ignored".to_owned(), |key| format!("did you mean {key}?"));
-            self.warnings.push(format!(
-                "{} line {line}: unknown key `{}`; {hint}",
-                self.path.display(),
-                name.escape_debug()
-            ));
+            if let Some(warning) = unknown(name, &property.value, is_own) {
+                self.warnings.push(format!("{} line {line}: {warning}", self.path.display()));
+            }
             return Ok(());
         };
         if let Some((_, first)) = self.values.get(&key) {
@@ -142,6 +162,83 @@ impl AppSettings {
     }
 }
 
+/// The keys of a local.settings.json: <https://learn.microsoft.com/azure/azure-functions/functions-develop-local>.
+const VALUES: &str = "Values";
+const ENCRYPTED: &str = "IsEncrypted";
+
+/// The object of `Values`.
+fn functions_values<'a, 'b>(property: &'b ObjectProp<'a>) -> Option<&'b Object<'a>> {
+    match &property.value {
+        Value::Object(object) if property.name.as_str().eq_ignore_ascii_case(VALUES) => Some(object),
+        _ => None,
+    }
+}
+
+fn encrypted(property: &ObjectProp<'_>) -> Result<(), String> {
+    match &property.value {
+        Value::BooleanLit(literal) if literal.value => Err(format!(
+            "{ENCRYPTED} is true: the values can be read on the machine that encrypted them alone; decrypt them with \
+             `func settings decrypt`"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What is said of a key that txgen does not know: all that may be meant, or that it is ignored.
+fn unknown(name: &str, value: &Value<'_>, is_own: bool) -> Option<String> {
+    let nested = match value {
+        Value::Object(object) => object.properties.iter().find_map(|property| Key::of_name(property.name.as_str())),
+        _ => None,
+    };
+    let shown = name.escape_debug();
+    if let Some(key) = nested {
+        return Some(format!("{key} is one level down, under `{shown}`, where it is ignored; move it up"));
+    }
+    match (Key::nearest(&visible(name)), Odd::any(name)) {
+        (Some(key), Some(odd)) => Some(format!("unknown key `{shown}`, which {odd}; did you mean {key}?")),
+        (Some(key), None) => Some(format!("unknown key `{shown}`; did you mean {key}?")),
+        (None, _) if is_own => Some(format!("unknown key `{shown}`; it is ignored")),
+        (None, _) => None,
+    }
+}
+
+/// Why a text that is no JSON is none, where it shows.
+fn cause(text: &str) -> Option<String> {
+    let is_assignment = |line: &str| {
+        let name = line.trim_start().trim_start_matches("export ").split('=').next().unwrap_or_default();
+        line.contains('=') && Key::of_name(name.trim()).is_some()
+    };
+    if let Some(line) = text.lines().position(is_assignment) {
+        return Some(format!(
+            "line {}: is a list of variables, NAME=value, and no JSON; set them in the environment, or write \
+             {{\"NAME\": \"value\"}}",
+            line + 1
+        ));
+    }
+    // Outside of strings JSON has no character that is odd; within them it may have any.
+    let mut in_string = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        let mut escaped = false;
+        for (place, character) in line.char_indices() {
+            match character {
+                _ if escaped => escaped = false,
+                '\\' if in_string => escaped = true,
+                '"' => in_string = !in_string,
+                '\t' => {}
+                _ if in_string => {}
+                _ => {
+                    if let Some(odd) = Odd::any(&line[place..place + character.len_utf8()]) {
+                        let column = line[..place].chars().count() + 1;
+                        let remedy = odd.remedy();
+                        return Some(format!("line {number}, column {column}: broken JSON: {}; {remedy}", odd.name()));
+                    }
+                }
+            }
+        }
+    }
+    None
+}
+
 /// What `System.Text.Json` lets pass with comments skipped and trailing commas allowed, and nothing else.
 fn strictness() -> ParseOptions {
     ParseOptions {
@@ -155,22 +252,6 @@ fn strictness() -> ParseOptions {
         allow_bare_decimal_point_numbers: false,
         allow_non_finite_numbers: false,
         allow_extended_string_escapes: false,
-    }
-}
-
-/// UTF-8, or UTF-16 with its byte-order mark, which is what `>` writes in Windows PowerShell.
-fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
-    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
-        String::from_utf16(&units).map(Cow::Owned).map_err(|_| "is neither UTF-8 nor UTF-16 text".to_owned())
-    };
-    match bytes {
-        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
-        [0xef, 0xbb, 0xbf, rest @ ..] | rest => std::str::from_utf8(rest).map(Cow::Borrowed).map_err(|error| {
-            let line = 1 + rest[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-            format!("is not UTF-8 text (line {line}); save it as UTF-8")
-        }),
     }
 }
 
@@ -266,6 +347,57 @@ mod tests {
     }
 
     #[test]
+    fn utf_16_without_its_mark_is_read() {
+        let little: Vec<u8> = "{\"SECONDS_TO_RUN\": 1}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(text(&parse(little), Key::SecondsToRun), Some("1"));
+    }
+
+    #[test]
+    fn values_of_azure_functions_are_read_and_its_other_keys_are_left_alone() {
+        let settings = parse(
+            "{\"IsEncrypted\": false, \"Values\": {\n\"SECONDS_TO_RUN\": 5, \"AzureWebJobsStorage\": \"\",\n\
+             \"COSMOS_DB_ENDPIONT\": \"\"}}",
+        );
+        assert_eq!(settings.get(Key::SecondsToRun).unwrap().1.to_string(), "s.json line 2");
+        let unknown = "s.json line 3: unknown key `COSMOS_DB_ENDPIONT`; did you mean COSMOS_DB_ENDPOINT?";
+        assert_eq!(settings.warnings, [unknown]);
+        let encrypted = problems("{\"IsEncrypted\": true, \"Values\": {}}");
+        assert!(encrypted[0].starts_with("s.json line 1: IsEncrypted is true: "), "{encrypted:?}");
+    }
+
+    #[test]
+    fn a_key_one_level_down_elsewhere_is_told_with_its_place() {
+        let settings = parse("{\"Txgen\": {\"Seconds_To_Run\": 5}}");
+        let told = "s.json line 1: SECONDS_TO_RUN is one level down, under `Txgen`, where it is ignored; move it up";
+        assert_eq!(settings.warnings, [told]);
+    }
+
+    #[test]
+    fn what_a_chat_or_a_word_processor_has_made_of_json_is_named_by_its_place() {
+        for (json, problem) in [
+            (
+                "{\n\"SECONDS_TO_RUN\": \u{201c}5\u{201d}}",
+                "s.json line 2, column 19: broken JSON: U+201C (curly quotation mark); write \" in its place",
+            ),
+            ("\u{200b}{}", "s.json line 1, column 1: broken JSON: U+200B (zero-width space); delete it"),
+            ("{\u{a0}\"a\": [}", "s.json line 1, column 2: broken JSON: U+00A0 (non-breaking space); delete it"),
+            (
+                "# a\nexport SECONDS_TO_RUN=5",
+                "s.json line 2: is a list of variables, NAME=value, and no JSON; set them in the environment, or write \
+                 {\"NAME\": \"value\"}",
+            ),
+        ] {
+            assert_eq!(problems(json), [problem]);
+        }
+        let settings = parse("{\"SECONDS_\u{200b}TO_RUN\": 1}");
+        assert_eq!(
+            settings.warnings,
+            ["s.json line 1: unknown key `SECONDS_\\u{200b}TO_RUN`, which holds U+200B (zero-width space) as \
+              character 9, which cannot be seen; delete it; did you mean SECONDS_TO_RUN?"]
+        );
+    }
+
+    #[test]
     fn broken_json_is_told_by_line_and_column_and_shows_no_text() {
         for (json, problem) in [
             (
@@ -285,7 +417,10 @@ mod tests {
         ] {
             assert_eq!(problems(json), [problem]);
         }
-        assert_eq!(problems(b"{\n\"a\": \"\xff\"}"), ["s.json: is not UTF-8 text (line 2); save it as UTF-8"]);
+        assert_eq!(
+            problems(b"{\n\"a\": \"\xff\"}"),
+            ["s.json: is not UTF-8 text (line 2: byte 0xFF, which is ÿ in Windows-1252); save it as UTF-8"]
+        );
     }
 
     #[test]

@@ -128,7 +128,7 @@ mod tests {
             ("--rate", "0", "must be a number of transactions per second from 0.001 to 1000000"),
             ("--limit", "0", "must be a whole number from 1 on"),
             ("--max-pending", "0", "must be a whole number from 1 to 10000000"),
-            ("--max-in-flight-cosmos", "1e3", "must be a whole number from 1 to 100000"),
+            ("--max-in-flight-cosmos", "1e9", "must be a whole number from 1 to 100000"),
             ("--max-in-flight-event-hubs", "0", "must be a whole number from 1 to 100000"),
             ("--event-hub-connections", "9", "must be a whole number from 1 to 8"),
             ("--throughput", "450", "must be RU/s in hundreds, from 400 on"),

@@ -111,6 +111,12 @@ impl Key {
         }
     }
 
+    /// Whether the value is the name of something at a service.
+    #[must_use]
+    pub fn is_name(self) -> bool {
+        matches!(self, Self::CosmosDbDatabase | Self::CosmosDbContainer)
+    }
+
     /// Whether the value is, or holds, a secret.
     #[must_use]
     pub fn is_secret(self) -> bool {
@@ -134,7 +140,8 @@ impl Key {
     #[must_use]
     pub fn meant_by_variable(name: &str) -> Option<Self> {
         let is_key = |key: &Self| key.name() == name || (cfg!(windows) && key.name().eq_ignore_ascii_case(name));
-        if Self::ALL.iter().any(is_key) { None } else { Self::alike(name, 0.9) }
+        let known = || Self::ALL.iter().chain(&Self::LISTENERS);
+        if known().any(is_key) { None } else { Self::of_name(name).or_else(|| Self::alike(name, 0.9)) }
     }
 
     fn alike(name: &str, least: f64) -> Option<Self> {

@@ -8,6 +8,7 @@ use azure_core::credentials::Secret;
 use super::file::{AppSettings, Place};
 use super::key::Key;
 use super::value::Checked;
+use crate::characters::Odd;
 
 /// Services that stand in for those of the user's settings: the emulators of `--emulator`.
 #[derive(Clone, Debug)]
@@ -108,7 +109,7 @@ impl Layers<'_> {
             (Some(value), Some(name)) => (value, Origin::Flag(name)),
             _ => {
                 let (text, origin) = self.text(key)?;
-                match parse(&text) {
+                match odd(key, &text).map_or_else(|| parse(&text), Err) {
                     Ok(value) => (value, origin),
                     Err(problem) => {
                         let value = shown(key, &text).map(|value| format!("`{value}` ")).unwrap_or_default();
@@ -136,6 +137,13 @@ impl Layers<'_> {
             default
         })
     }
+}
+
+/// What is wrong with a value before it is read. A name may be in any script, and have in it whatever people type; nothing
+/// else has a use for what print makes of quotation marks and hyphens.
+fn odd(key: Key, text: &str) -> Option<String> {
+    let odd = if key.is_name() { Odd::invisible(text) } else { Odd::any(text) };
+    odd.map(|odd| odd.to_string())
 }
 
 /// A bad value as an error may show it; `None` where it may be, or hold, a secret: keys and connection strings get into

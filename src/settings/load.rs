@@ -80,6 +80,7 @@ impl Layers<'_> {
     fn settings(&mut self, flags: &RunFlags) -> Settings {
         let only_cosmos = self.only_cosmos(flags);
         let wants_cosmos = !flags.only_event_hubs;
+        self.tell_skipped(only_cosmos && !flags.only_cosmos);
         self.tell_missing(!only_cosmos, wants_cosmos && flags.cosmos_endpoint.is_none(), wants_cosmos);
         Settings {
             event_hubs: if only_cosmos { None } else { self.event_hubs(flags) },
@@ -94,6 +95,18 @@ impl Layers<'_> {
         }
         let flag = flags.only_cosmos.then_some(true);
         self.or_default(Key::OnlyWriteToCosmosDb, flag, value::boolean, bool::to_string, false)
+    }
+
+    /// Event hubs that are set and not written to, where no flag says so.
+    fn tell_skipped(&mut self, only_cosmos: bool) {
+        let hub = Key::EVENT_HUBS.into_iter().find(|key| self.text(*key).is_some()).filter(|_| only_cosmos);
+        let origin = self.text(Key::OnlyWriteToCosmosDb).map(|(_, origin)| origin.to_string());
+        if let Some((hub, origin)) = hub.zip(origin) {
+            self.notes.push(format!(
+                "{hub} is set, but nothing is written to it: {} is true ({origin})",
+                Key::OnlyWriteToCosmosDb
+            ));
+        }
     }
 
     /// Tells which keys have to be filled in, and what would do without them.
@@ -170,6 +183,12 @@ impl Layers<'_> {
     ) {
         if hub.hub_is_default {
             self.notes.push(format!("{key} has no EntityPath: the event hub is `{DEFAULT_HUB}`"));
+        }
+        if hub.is_on_this_machine() && !hub.development_emulator {
+            self.warnings.push(format!(
+                "{key} leads to this machine, with TLS: a local emulator speaks without, for which the connection string \
+                 needs UseDevelopmentEmulator=true"
+            ));
         }
         match hub.credential {
             HubCredential::EntraId if hub.development_emulator => {}

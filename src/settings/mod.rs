@@ -27,7 +27,7 @@ pub use layers::{Origin, Preset, Provenance};
 pub use listen::{Listener, listeners};
 pub use load::{Loaded, SettingsError, load};
 pub use txgen_azure::event_hubs::{ConnectionString, HubCredential};
-pub(crate) use value::is_loopback;
+pub(crate) use value::{is_loopback, limit};
 
 /// Everything a run needs to know, validated.
 #[derive(Clone, Debug)]

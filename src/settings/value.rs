@@ -11,6 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use url::{Host, Url};
 
+use crate::characters::Odd;
+
 /// What is wrong with a value, and what is allowed.
 pub(super) type Checked<T> = Result<T, String>;
 
@@ -40,7 +42,8 @@ pub(super) fn connections(text: &str) -> Checked<NonZeroUsize> {
     count(text, 8)
 }
 
-pub(super) fn limit(text: &str) -> Checked<NonZeroU64> {
+/// A count of transactions.
+pub(crate) fn limit(text: &str) -> Checked<NonZeroU64> {
     text.parse().map_err(|_| "must be a whole number from 1 on".to_owned())
 }
 
@@ -103,8 +106,19 @@ pub(super) fn boolean(text: &str) -> Checked<bool> {
 }
 
 /// The name of a database or a container; the rules are those of the `id` in
-/// <https://learn.microsoft.com/rest/api/cosmos-db/create-a-database>.
+/// <https://learn.microsoft.com/rest/api/cosmos-db/create-a-database>. A name of dots alone is a path in an address, where
+/// what cannot be seen is lost, too.
 pub(super) fn resource_name(text: &str) -> Checked<String> {
+    if let Some(odd) = Odd::invisible(text) {
+        return Err(odd.to_string());
+    }
+    if matches!(text, "." | "..") {
+        return Err("is a path in an address, and no name that Cosmos DB can be asked for".to_owned());
+    }
+    let quotes = ['"', '\'', '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}'];
+    if text.starts_with(quotes) && text.ends_with(quotes) {
+        return Err("is in quotation marks, which are no part of a name; leave them out".to_owned());
+    }
     let length = text.chars().count();
     if (1..=255).contains(&length) && !text.ends_with(' ') && !text.contains(['/', '\\', '#', '?']) {
         Ok(text.to_owned())
@@ -253,7 +267,20 @@ mod tests {
     #[test]
     fn names_that_the_service_refuses_are_refused_here() {
         assert!(resource_name("Woodgrove").is_ok());
-        for wrong in ["", "a/b", "a?", "a ", &"x".repeat(256)] {
+        for wrong in [
+            "",
+            "a/b",
+            "a?",
+            "a ",
+            ".",
+            "..",
+            "a\tb",
+            "a\nb",
+            "a\u{200b}",
+            "\"a\"",
+            "\u{201c}a\u{201d}",
+            &"x".repeat(256),
+        ] {
             assert!(resource_name(wrong).is_err(), "{wrong}");
         }
     }

@@ -109,7 +109,7 @@ pub(super) fn other_kind(start: &[u8]) -> Option<OtherKind> {
     const UNPACK: &str = "unpack it first";
     const SAVE: &str = "save its sheet as CSV (UTF-8)";
     const EXPORT: &str = "export it as CSV";
-    const KINDS: [(&[u8], &str, &str); 10] = [
+    const KINDS: [(&[u8], &str, &str); 8] = [
         (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "unpack it, or save its sheet as CSV (UTF-8)"),
         (b"\xd0\xcf\x11\xe0", "an old Excel workbook", SAVE),
         (b"\x1f\x8b", "gzip", UNPACK),
@@ -118,8 +118,6 @@ pub(super) fn other_kind(start: &[u8]) -> Option<OtherKind> {
         (b"PAR1", "Parquet", EXPORT),
         (b"SQLite format 3", "an SQLite database", EXPORT),
         (b"%PDF", "a PDF document", EXPORT),
-        (b"\xff\xfe", "UTF-16 text", "save it as UTF-8"),
-        (b"\xfe\xff", "UTF-16 text", "save it as UTF-8"),
     ];
     let kind = KINDS.iter().find(|(signature, ..)| start.starts_with(signature));
     kind.map(|(_, kind, remedy)| (*kind, *remedy))

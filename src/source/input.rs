@@ -14,6 +14,9 @@ pub const SHIPPED: &str = "data/Untagged_Transactions.csv";
 /// run can be verified and replayed from any folder. A file of this name is `./built-in`.
 pub const BUILT_IN: &str = "built-in";
 
+/// Stands for standard input, as in most programs. A file of this name is `./-`.
+pub const STANDARD_INPUT: &str = "-";
+
 /// What `txgen data generate --rows 20000 --seed 42` writes, which is also what [`SHIPPED`] holds.
 const ROWS: u64 = 20_000;
 const SEED: u64 = 42;
@@ -34,10 +37,11 @@ pub fn default_data() -> &'static str {
 /// The data as a person is told of it.
 #[must_use]
 pub fn described(name: &str) -> String {
-    if name == BUILT_IN {
-        return format!("{BUILT_IN}: 20,000 transactions made from seed {SEED}");
+    match name {
+        BUILT_IN => format!("{BUILT_IN}: 20,000 transactions made from seed {SEED}"),
+        STANDARD_INPUT => "standard input".to_owned(),
+        _ => name.to_owned(),
     }
-    name.to_owned()
 }
 
 /// Opens the data for reading.
@@ -47,6 +51,9 @@ pub fn described(name: &str) -> String {
 pub fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     if is_built_in(path) {
         return Ok(Box::new(Cursor::new(BYTES.as_slice())));
+    }
+    if is_standard_input(path) {
+        return Ok(Box::new(io::stdin()));
     }
     // Some systems open a directory like a file, and fail at the first read; others fail with an error that misleads.
     if path.metadata()?.is_dir() {
@@ -63,6 +70,9 @@ pub fn size(path: &Path) -> io::Result<Option<u64>> {
     if is_built_in(path) {
         return Ok(Some(BYTES.len() as u64));
     }
+    if is_standard_input(path) {
+        return Ok(None);
+    }
     let metadata = path.metadata()?;
     Ok(metadata.is_file().then_some(metadata.len()))
 }
@@ -71,6 +81,12 @@ pub fn size(path: &Path) -> io::Result<Option<u64>> {
 #[must_use]
 pub fn is_built_in(path: &Path) -> bool {
     path.as_os_str() == BUILT_IN
+}
+
+/// Whether the path stands for standard input.
+#[must_use]
+pub fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == STANDARD_INPUT
 }
 
 #[cfg(test)]

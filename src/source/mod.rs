@@ -7,8 +7,10 @@ mod error;
 mod fingerprint;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod header;
 pub mod input;
 pub mod profile;
+mod remarks;
 mod replay;
 mod rows;
 
@@ -19,12 +21,15 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::dead_letters::{Heading, formula};
+use crate::encoding;
 use crate::identity::RunId;
 use crate::shard::Shard;
 pub use crate::transaction::{CellCount, CellReport, Layout, UnreadableCell};
 use crate::transaction::{Columns, DecimalMark, RecordWriter, Transaction};
 pub use error::SourceError;
 pub use fingerprint::fingerprint;
+use header::{Opened, first_run};
+use remarks::Leftovers;
 use replay::{ReplayColumns, Restorer};
 use rows::{Found, LONGEST_ROW, Rows};
 
@@ -71,6 +76,9 @@ pub struct SourceReport {
     pub cells: CellReport,
     /// How often the file was begun: 1, unless it is read again and again.
     pub passes: u64,
+    /// What editors and spreadsheets have left in it.
+    #[serde(skip)]
+    leftovers: Leftovers,
 }
 
 /// A row that is not sent, and why.
@@ -116,6 +124,9 @@ pub struct Source {
     /// Present when the file holds dead letters.
     replay: Option<ReplayColumns>,
     restorer: Restorer,
+    /// Whether cells are searched for what cannot be seen, which takes time.
+    looks_closely: bool,
+    foreseen: Vec<String>,
     ended: bool,
 }
 
@@ -127,7 +138,9 @@ impl Source {
     pub fn open(path: &Path, options: SourceOptions) -> Result<Self, SourceError> {
         let name = path.display().to_string();
         let file = open_file(path, &name)?;
-        Self::start(name, Some(path.to_owned()), file, options)
+        // Standard input cannot be begun again.
+        let again = (!input::is_standard_input(path)).then(|| path.to_owned());
+        Self::start(name, again, file, options)
     }
 
     /// Reads from any stream, which `name` stands for in messages. A stream is read once, whatever
@@ -149,7 +162,7 @@ impl Source {
         input: Box<dyn Read + Send>,
         options: SourceOptions,
     ) -> Result<Self, SourceError> {
-        let Opened { mut rows, columns, separator, header, replay } = read_header(&name, input)?;
+        let Opened { mut rows, columns, separator, header, replay, leftovers } = header::read(&name, input)?;
         let run = match &replay {
             Some(columns) => first_run(&name, &mut rows, columns, separator)?.unwrap_or(options.run),
             None => options.run,
@@ -163,6 +176,7 @@ impl Source {
             rejected_rows: 0,
             cells: CellReport::default(),
             passes: 1,
+            leftovers,
         };
         let writer = record_writer(columns, separator, options);
         Ok(Self {
@@ -176,8 +190,70 @@ impl Source {
             replay,
             restorer: Restorer::default(),
             usable_in_pass: 0,
+            looks_closely: false,
+            foreseen: Vec::new(),
             ended: false,
         })
+    }
+
+    /// Searches cells for what cannot be seen, too.
+    #[must_use]
+    pub fn looking_closely(self) -> Self {
+        Self { looks_closely: true, ..self }
+    }
+
+    /// What people should know of the rows read so far, one line each: what editors and spreadsheets left in the file, and
+    /// cells that are written in a way that is not read.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        self.report.leftovers.remarks().into_iter().chain(self.report.cells.remarks()).collect()
+    }
+
+    /// Looks at the rows to come before the first of them is taken: the first megabyte of a file, and of a stream what has
+    /// arrived. Blocks.
+    #[must_use]
+    pub fn looking_ahead(mut self) -> Self {
+        self.foreseen = self.preview();
+        self
+    }
+
+    /// The remarks on what [`Self::looking_ahead`] has seen.
+    #[must_use]
+    pub fn foreseen(&self) -> &[String] {
+        &self.foreseen
+    }
+
+    fn preview(&mut self) -> Vec<String> {
+        const AHEAD: usize = 1 << 20;
+        let is_file = self.path.as_deref().is_some_and(|path| matches!(input::size(path), Ok(Some(_))));
+        // What cannot be read is told when it is its turn.
+        let Ok(ahead) = self.rows.peek(if is_file { AHEAD } else { 1 }) else { return Vec::new() };
+        let whole_lines = ahead.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let ahead = io::Cursor::new(ahead[..whole_lines].to_vec());
+        let separator = self.separator();
+        let options = SourceOptions { strict: false, repeat: false, shard: Shard::WHOLE, ..self.options };
+        let mut preview = Self {
+            name: self.name.clone(),
+            path: None,
+            options,
+            rows: Rows::new(Box::new(ahead), separator).starting_at(self.rows.lines_read() + 1),
+            writer: record_writer(self.writer.columns().clone(), separator, options),
+            report: self.report.clone(),
+            usable_in_pass: 0,
+            header: Vec::new(),
+            replay: self.replay.clone(),
+            restorer: Restorer::default(),
+            looks_closely: true,
+            foreseen: Vec::new(),
+            ended: false,
+        };
+        preview.by_ref().for_each(drop);
+        preview.remarks()
+    }
+
+    fn separator(&self) -> u8 {
+        // One of the four ASCII characters that are taken for separators.
+        u8::try_from(self.report.separator).unwrap_or(b',')
     }
 
     /// The run whose ids the transactions have: that of [`SourceOptions`], or, where the file holds dead letters, that
@@ -223,6 +299,7 @@ impl Source {
                     let (name, line) = (self.name.clone(), self.rows.lines_read());
                     return Err(SourceError::Read { name, line, source }.into());
                 }
+                Ok(Some(Found::Row { line })) if self.rows.is_blank() => self.report.leftovers.blank_row(line),
                 Ok(Some(found)) => {
                     self.report.rows_read += 1;
                     let row = self.report.rows_read;
@@ -256,17 +333,24 @@ impl Source {
     fn pass_over(&mut self, found: Found) {
         let is_usable = match found {
             Found::TooLong { .. } => false,
-            Found::Row { .. } => self.check_fields().is_ok(),
+            Found::Row { line } => self.check_fields(line).is_ok(),
         };
         self.usable_in_pass += u64::from(is_usable);
     }
 
     /// Whether the row has the header's number of fields; where a stray quotation mark swallowed the lines that follow
-    /// it, gives them back.
-    fn check_fields(&mut self) -> Result<(), String> {
+    /// it, gives them back. Empty fields at the end that have no name are no fields.
+    fn check_fields(&mut self, line: u64) -> Result<(), String> {
         let (found, expected) = (self.rows.width(), self.writer.columns().width());
-        if found == expected && !self.rows.has_stray_quote() {
-            return Ok(());
+        if !self.rows.has_stray_quote() {
+            if found == expected {
+                return Ok(());
+            }
+            let is_nothing_more = found > expected && self.rows.is_empty_beyond(expected);
+            if is_nothing_more || (found < expected && found >= self.writer.columns().named_width()) {
+                self.report.leftovers.other_width(line, found, expected);
+                return Ok(());
+            }
         }
         Err(if self.rows.give_up_first_line() {
             "a quotation mark opens a field that does not end on this line".to_owned()
@@ -277,8 +361,15 @@ impl Source {
     }
 
     fn transaction(&mut self, row: u64, line: u64) -> Result<Transaction, String> {
-        self.check_fields()?;
-        let mut cells = self.rows.cells().map_err(|field| format!("field {field} is not UTF-8 text"))?;
+        self.check_fields(line)?;
+        let mut cells = self.rows.cells().map_err(|field| {
+            let byte = encoding::stray(&self.rows.stray_byte());
+            self.report.leftovers.not_utf_8(line, field, &byte);
+            format!("field {field} is not UTF-8 text ({byte})")
+        })?;
+        if self.looks_closely {
+            self.report.leftovers.look_at(line, &cells, self.writer.columns());
+        }
         let mut known = None;
         if let Some(columns) = &self.replay {
             let found = columns.identify(&cells)?;
@@ -312,7 +403,7 @@ impl Source {
             return Err(SourceError::NothingToRepeat { name: self.name.clone(), rows });
         }
         let file = open_file(path, &self.name)?;
-        let Opened { rows, columns, separator, header, .. } = read_header(&self.name, file)?;
+        let Opened { rows, columns, separator, header, .. } = header::read(&self.name, file)?;
         self.rows = rows;
         if columns != *self.writer.columns() {
             // The file was replaced meanwhile.
@@ -360,100 +451,6 @@ fn record_writer(columns: Columns, separator: u8, options: SourceOptions) -> Rec
     // A spreadsheet separates by semicolons where the comma is taken, as the decimal mark.
     let mark = if separator == b';' { DecimalMark::Comma } else { DecimalMark::Point };
     RecordWriter::new(columns, options.run, options.ttl_seconds, mark, options.strict)
-}
-
-/// A file whose header is read.
-struct Opened {
-    rows: Rows,
-    columns: Columns,
-    separator: u8,
-    header: Vec<String>,
-    replay: Option<ReplayColumns>,
-}
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// What may separate columns; the one is taken under which most columns are known.
-const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
-
-fn read_header(name: &str, input: Box<dyn Read + Send>) -> Result<Opened, SourceError> {
-    let failed = |source| SourceError::Read { name: name.to_owned(), line: 0, source };
-    let not_csv = |(looks_like, remedy)| SourceError::NotCsv { name: name.to_owned(), looks_like, remedy };
-
-    let mut rows = Rows::new(input, SEPARATORS[0]);
-    let start = rows.peek(error::SIGNATURE).map_err(failed)?;
-    if let Some(kind) = error::other_kind(start) {
-        return Err(not_csv(kind));
-    }
-    let text = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(start);
-    let (mark, other_text) = (start.len() - text.len(), error::other_text(text));
-    let not_csv = |kind| not_csv(other_text.unwrap_or(kind));
-    rows.skip(mark);
-    if !rows.has_more().map_err(failed)? {
-        return Err(SourceError::Empty { name: name.to_owned() });
-    }
-
-    let mut best = (0, SEPARATORS[0], Vec::new());
-    for separator in SEPARATORS {
-        let header = header_cells(&mut rows, separator).map_err(failed)?.map_err(not_csv)?;
-        let known = Columns::count_known(header.iter().map(String::as_str));
-        if known > best.0 || best.2.is_empty() {
-            best = (known, separator, header);
-        }
-    }
-    let (_, separator, header) = best;
-    let columns = Columns::find(header.iter().map(String::as_str)).map_err(|problem| match other_text {
-        Some(kind) => not_csv(kind),
-        None => SourceError::of_header(name, &problem, separator, &header),
-    })?;
-    let replay =
-        ReplayColumns::find(&header).map_err(|problem| SourceError::Header { name: name.to_owned(), problem })?;
-    rows.again_with(separator);
-    rows.advance().map_err(failed)?;
-    // Nothing to replay is good news, no mistake.
-    if replay.is_none() && !rows.has_more().map_err(failed)? {
-        return Err(SourceError::HeaderOnly { name: name.to_owned() });
-    }
-    Ok(Opened { rows, columns, separator, header, replay })
-}
-
-/// The run that the first dead letter comes from; `None` where there is none. The row is read again afterwards.
-fn first_run(
-    name: &str,
-    rows: &mut Rows,
-    columns: &ReplayColumns,
-    separator: u8,
-) -> Result<Option<RunId>, SourceError> {
-    let failed = |source| SourceError::Read { name: name.to_owned(), line: 1, source };
-    let found = match rows.advance().map_err(failed)? {
-        None => return Ok(None),
-        Some(Found::TooLong { line }) => Err((line, "it is too long".to_owned())),
-        Some(Found::Row { line }) => match rows.cells() {
-            Ok(cells) => columns.identify(&cells).map_err(|problem| (line, problem)),
-            Err(_) => Err((line, "it is not UTF-8 text".to_owned())),
-        },
-    };
-    match found {
-        Ok(identified) => {
-            rows.again_with(separator);
-            Ok(Some(identified.run))
-        }
-        Err((line, problem)) => Err(SourceError::Header {
-            name: name.to_owned(),
-            problem: format!("has a first dead letter (line {line}) that tells no run: {problem}"),
-        }),
-    }
-}
-
-/// The cells of the first row under this separator; or what the file is, if that is no text of lines.
-fn header_cells(rows: &mut Rows, separator: u8) -> io::Result<Result<Vec<String>, error::OtherKind>> {
-    rows.again_with(separator);
-    Ok(match rows.advance()? {
-        Some(Found::TooLong { .. }) => Err(("data without lines", "name the CSV file of transactions with --data")),
-        _ => match rows.cells() {
-            Ok(cells) => Ok(cells.iter().map(str::to_owned).collect()),
-            Err(_) => Err(("text that is not UTF-8", "save it as CSV (UTF-8)")),
-        },
-    })
 }
 
 #[cfg(test)]

@@ -57,6 +57,8 @@ pub struct Profile {
     pub earliest: Option<String>,
     /// The latest transactionDateTime.
     pub latest: Option<String>,
+    /// What editors and spreadsheets have left in it, and cells that are written in a way that is not read, one line each.
+    pub remarks: Vec<String>,
 }
 
 /// How many rows have a partition key.
@@ -115,7 +117,7 @@ pub fn profile(path: &Path) -> Result<Profile, SourceError> {
         shard: Shard::WHOLE,
         keep_records: false,
     };
-    of_source(Source::open(path, options)?)
+    of_source(Source::open(path, options)?.looking_closely())
 }
 
 fn of_source(mut source: Source) -> Result<Profile, SourceError> {
@@ -147,6 +149,7 @@ fn of_source(mut source: Source) -> Result<Profile, SourceError> {
         amount_usd: tally.amounts.figures(),
         earliest: tally.earliest,
         latest: tally.latest,
+        remarks: source.remarks(),
     })
 }
 
@@ -314,7 +317,11 @@ impl fmt::Display for Profile {
         self.write_summary(f)?;
         self.write_countries(f)?;
         self.write_cells(f)?;
-        self.write_rejected(f)
+        self.write_rejected(f)?;
+        if !self.remarks.is_empty() {
+            writeln!(f, "\nRemarks")?;
+        }
+        self.remarks.iter().try_for_each(|remark| writeln!(f, "  {remark}"))
     }
 }
 
@@ -356,8 +363,8 @@ impl Profile {
         let Some(hottest) = self.countries.first() else { return Ok(()) };
         writeln!(
             f,
-            "\nipCountryCode, the partition key: {} codes, of which `{}` has {:.1} % of the rows",
-            self.countries.len(),
+            "\nipCountryCode, the partition key: {}, of which `{}` has {:.1} % of the rows",
+            if self.countries.len() == 1 { "1 code".to_owned() } else { format!("{} codes", self.countries.len()) },
             hottest.key,
             hottest.percent
         )?;

@@ -79,6 +79,11 @@ impl Rows {
         }
     }
 
+    /// Counts lines from here on, where the stream is a part of another one.
+    pub(super) fn starting_at(self, line: u64) -> Self {
+        Self { next_line: line, row_line: line, ..self }
+    }
+
     /// What comes next, as it stands in the stream: this many bytes or more, fewer only at its end.
     pub(super) fn peek(&mut self, at_least: usize) -> io::Result<&[u8]> {
         self.start_row();
@@ -86,12 +91,6 @@ impl Rows {
             self.fill()?;
         }
         Ok(&self.buffer[self.next..self.filled])
-    }
-
-    /// Passes over so many of the bytes that [`Self::peek`] showed, which hold no line break.
-    pub(super) fn skip(&mut self, bytes: usize) {
-        self.next = (self.next + bytes).min(self.filled);
-        self.start_row();
     }
 
     fn start_row(&mut self) {
@@ -182,6 +181,28 @@ impl Rows {
         let row = &self.buffer[self.row..self.next];
         let own_end = u64::from(row.ends_with(b"\n") || row.ends_with(b"\r"));
         self.row_breaks > own_end && !is_well_quoted(row, self.separator)
+    }
+
+    /// The first byte of the current row that is not UTF-8 text; 0 where all are.
+    pub(super) fn stray_byte(&self) -> u8 {
+        let text = &self.text[..self.text_length];
+        let place = std::str::from_utf8(text).err().map_or(text.len(), |error| error.valid_up_to());
+        text.get(place).copied().unwrap_or_default()
+    }
+
+    /// Whether the current row has separators and nothing else, as spreadsheets write the rows below the last one.
+    pub(super) fn is_blank(&self) -> bool {
+        self.text_length == 0
+    }
+
+    /// Whether all cells from this one on, counted from 0, are empty.
+    pub(super) fn is_empty_beyond(&self, place: usize) -> bool {
+        place == 0 || self.ends.get(place - 1) == Some(&self.text_length)
+    }
+
+    /// Where the current row starts, counted from 1.
+    pub(super) fn row_line(&self) -> u64 {
+        self.row_line
     }
 
     /// How many cells the current row has.

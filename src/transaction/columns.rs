@@ -2,10 +2,12 @@
 //!
 //! Columns are found by their name, so files may order them as they like and have others between them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
 
+use crate::characters::{Odd, visible};
 use crate::likeness;
 
 /// How a column is read and what it becomes in JSON.
@@ -121,12 +123,13 @@ pub(crate) struct Columns {
     places: [Option<usize>; COLUMNS.len()],
     raw_date_and_time: Option<(usize, usize)>,
     width: usize,
+    named_width: usize,
 }
 
 impl Columns {
     /// Finds the columns by their names in a header, whatever their case and the blanks around them.
     pub(crate) fn find<'a>(header: impl Iterator<Item = &'a str>) -> Result<Self, HeaderProblem> {
-        let names: Vec<&str> = header.map(str::trim).collect();
+        let names: Vec<Cow<'_, str>> = header.map(readable).collect();
         let place = |wanted: &str| {
             let mut places = (0..names.len()).filter(|&place| names[place].eq_ignore_ascii_case(wanted));
             match (places.next(), places.next()) {
@@ -143,7 +146,9 @@ impl Columns {
         if places.iter().all(Option::is_none) {
             return Err(HeaderProblem::NothingKnown);
         }
-        let columns = Self { places, raw_date_and_time: place(RAW_DATE)?.zip(place(RAW_TIME)?), width: names.len() };
+        let named_width = names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
+        let raw_date_and_time = place(RAW_DATE)?.zip(place(RAW_TIME)?);
+        let columns = Self { places, raw_date_and_time, width: names.len(), named_width };
         match columns.missing().filter(|name| REQUIRED.contains(name)).collect::<Vec<_>>() {
             missing if missing.is_empty() => Ok(columns),
             missing => Err(HeaderProblem::Missing(
@@ -154,12 +159,22 @@ impl Columns {
 
     /// How many of the record's columns a header has.
     pub(crate) fn count_known<'a>(header: impl Iterator<Item = &'a str>) -> usize {
-        header.filter(|name| is_known(name.trim())).count()
+        header.filter(|name| is_known(&readable(name))).count()
     }
 
     /// How many columns the file has, known or not.
     pub(crate) fn width(&self) -> usize {
         self.width
+    }
+
+    /// The same without columns at the end that have no name.
+    pub(crate) fn named_width(&self) -> usize {
+        self.named_width
+    }
+
+    /// The record's column at this position in the file, counted from 0.
+    pub(crate) fn name_at(&self, position: usize) -> Option<&'static str> {
+        self.places().find(|(_, place)| *place == Some(position)).map(|(column, _)| column.name)
     }
 
     /// Each column with its position in the file.
@@ -193,16 +208,22 @@ impl Columns {
     }
 }
 
+/// A column's name without blanks around it and without what cannot be seen.
+fn readable(name: &str) -> Cow<'_, str> {
+    let name = name.trim();
+    if Odd::invisible(name).is_some() { Cow::Owned(visible(name)) } else { Cow::Borrowed(name) }
+}
+
 fn is_known(name: &str) -> bool {
     COLUMNS.iter().map(|column| column.name).chain([RAW_DATE, RAW_TIME]).any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// The unknown column whose name is nearest to the missing one, punctuation and case apart.
-fn nearest<'a>(missing: &str, names: &[&'a str]) -> Option<&'a str> {
+fn nearest<'a>(missing: &str, names: &'a [Cow<'_, str>]) -> Option<&'a str> {
     const NEAR_ENOUGH: f64 = 0.85;
     let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
     let wanted = plain(missing);
-    let unknown = names.iter().copied().filter(|name| !is_known(name));
+    let unknown = names.iter().map(|name| &**name).filter(|name| !is_known(name));
     likeness::nearest(unknown, NEAR_ENOUGH, |name| strsim::jaro_winkler(&wanted, &plain(name)))
 }
 

@@ -150,6 +150,9 @@ fn expect(job: &Job, counter: &AtomicU64) -> anyhow::Result<Expected> {
     let mut expected = Expected::new(subject.run, subject.ttl_seconds());
     for part in &subject.parts {
         let path = job.data_of(part);
+        if input::is_standard_input(path) && job.data.is_none() {
+            return Err(anyhow!("{} is of a run that read standard input; name the same data with --data", part.name));
+        }
         check_data(part, path)?;
         let services = part.services.keys().copied().collect();
         let options = SourceOptions {

@@ -247,7 +247,13 @@ fn a_wrong_file_of_transactions_is_told_with_what_it_is_and_what_to_do() {
             &[],
             "error: data.gz is not a CSV file but looks like gzip; unpack it first",
         ),
-        ("wide.csv", &utf16, 2, &[], "error: wide.csv is not a CSV file but looks like UTF-16 text; save it as UTF-8"),
+        (
+            "wide.csv",
+            &utf16,
+            2,
+            &[],
+            "error: wide.csv has a header but no rows; `txgen data generate -o FILE` makes a file to start with",
+        ),
         (
             "twice.csv",
             b"transactionID,accountID,ipCountryCode,accountID\na,b,c,d\n",

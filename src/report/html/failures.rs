@@ -65,7 +65,7 @@ fn data(summary: &Summary) -> Markup {
             p { "Rows of the data that could not be read and were not sent: " (grouped(summary.rejected_rows)) "." }
         }
         @if !cells.is_empty() {
-            p.lead { "Cells without a readable value, sent as 0 or false: " (cells.join(", ")) "." }
+            p.lead { "Cells without a readable value, sent as 0, false or no date: " (cells.join(", ")) "." }
         }
     }
 }

@@ -105,6 +105,10 @@ fn reach(hub: &ConnectionString, transport: EventHubTransport) -> String {
     if hub.development_emulator {
         return format!("check that the emulator is running, and listens on port {port}");
     }
+    if hub.is_on_this_machine() {
+        return "a local emulator speaks without TLS: add UseDevelopmentEmulator=true to the connection string"
+            .to_owned();
+    }
     let other_way = match transport {
         EventHubTransport::Tcp => ", or go through port 443 with `--event-hub-transport websocket`",
         EventHubTransport::Websocket => "",

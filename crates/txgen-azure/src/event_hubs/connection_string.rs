@@ -91,6 +91,12 @@ impl ConnectionString {
         !self.development_emulator
     }
 
+    /// Whether the endpoint is this machine, where emulators are.
+    #[must_use]
+    pub fn is_on_this_machine(&self) -> bool {
+        is_this_machine(&self.host)
+    }
+
     /// What tokens are for: `sb://HOST/HUB`, with the endpoint's port where it names one.
     #[must_use]
     pub fn resource(&self) -> String {

@@ -1,0 +1,202 @@
+//! A command line as people type and paste it: numbers that look like flags, dashes of a word processor, flags with one
+//! dash, a forgotten subcommand. What can mean one thing alone is read; for the rest there is a tip.
+
+use std::ffi::OsString;
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use clap::{Arg, Command};
+
+use super::suggestion::{command_of, with_suggestion};
+use crate::characters::Odd;
+
+/// The arguments as they are meant: `--limit -5` is a value that is wrong, not another flag, and `1e6` is a number.
+pub(super) fn as_meant(root: &Command, arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut meant: Vec<OsString> = Vec::with_capacity(arguments.len());
+    let mut command = root;
+    for argument in arguments {
+        let Some(text) = argument.to_str().map(str::to_owned) else {
+            meant.push(argument);
+            continue;
+        };
+        let flag = meant.last().and_then(|last| last.to_str()).and_then(|last| flag(command, last));
+        match flag.filter(|flag| flag.get_action().takes_values()) {
+            Some(flag) if is_negative(&text) => {
+                let joined = format!("--{}={text}", flag.get_long().unwrap_or_default());
+                meant.pop();
+                meant.push(joined.into());
+            }
+            Some(flag) => meant.push(number(flag, &text).unwrap_or(argument)),
+            None => {
+                let assigned = text.split_once('=').and_then(|(name, value)| {
+                    let value = number(self::flag(command, name)?, value)?;
+                    Some(format!("{name}={}", value.to_string_lossy()).into())
+                });
+                command = command.find_subcommand(&text).unwrap_or(command);
+                meant.push(assigned.unwrap_or(argument));
+            }
+        }
+    }
+    meant
+}
+
+/// The flag of this command with this name, dashes and all.
+fn flag<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
+    let name = name.strip_prefix("--")?;
+    command.get_arguments().find(|argument| argument.get_long() == Some(name))
+}
+
+/// Begins with a minus sign and a digit, which no flag does.
+fn is_negative(text: &str) -> bool {
+    text.strip_prefix('-').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit() || first == '.'))
+}
+
+/// A whole number in scientific notation, written out for a flag that takes a number.
+fn number(flag: &Arg, text: &str) -> Option<OsString> {
+    /// Above this not every whole number is one of floating point.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    let takes_number = flag.get_value_names().is_some_and(|names| names.iter().any(|name| name == "N"));
+    let is_scientific = text.contains(['e', 'E']) && text.starts_with(|first: char| first.is_ascii_digit());
+    let number: f64 = text.parse().ok().filter(|_| takes_number && is_scientific)?;
+    (number.fract() == 0.0 && number <= MOST).then(|| format!("{number:.0}").into())
+}
+
+/// The error of a command line, with a tip where it shows what was meant.
+pub(super) fn with_tip(error: Error, root: &Command, arguments: &[OsString]) -> Error {
+    let Some(tip) = tip(&error, root, arguments) else { return with_suggestion(error, root, arguments) };
+    let mut error = error;
+    for other in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand] {
+        error.remove(other);
+    }
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    error
+}
+
+fn tip(error: &Error, root: &Command, arguments: &[OsString]) -> Option<String> {
+    let context = match error.kind() {
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        _ => return None,
+    };
+    let Some(ContextValue::String(wrong)) = error.get(context) else { return None };
+    let command = command_of(root, arguments);
+    if error.kind() == ErrorKind::InvalidSubcommand && wrong.eq_ignore_ascii_case("version") {
+        return Some("'txgen --version' prints the version".to_owned());
+    }
+    dash_of_print(wrong, root)
+        .or_else(|| single_dash(wrong, command, arguments))
+        .or_else(|| value_of_its_own(wrong, command, arguments))
+        .or_else(|| forgotten_subcommand(wrong, root, command))
+}
+
+/// `–-emulator`.
+fn dash_of_print(wrong: &str, root: &Command) -> Option<String> {
+    let is_dash = |character: char| character == '-' || Odd::any(character.encode_utf8(&mut [0; 4])).is_some();
+    let name = wrong.trim_start_matches(is_dash);
+    let dashes = wrong.strip_suffix(name)?;
+    let odd = Odd::any(dashes)?;
+    let bare = name.split('=').next()?;
+    let meant = if with_flag(root, bare).is_some() { format!("; write '--{name}'") } else { String::new() };
+    Some(format!("'{wrong}' begins with {}, as word processors write it{meant}", odd.name()))
+}
+
+/// `-emulator`, which is read as `-e -m …`.
+fn single_dash(wrong: &str, command: &Command, arguments: &[OsString]) -> Option<String> {
+    let is_short = wrong.len() == 2 && wrong.starts_with('-');
+    let typed = arguments.iter().filter_map(|argument| argument.to_str());
+    let name = typed.filter_map(|argument| argument.strip_prefix('-')).find(|name| {
+        let bare = name.split('=').next().unwrap_or_default();
+        name.starts_with(wrong.trim_start_matches('-')) && flag(command, &format!("--{bare}")).is_some()
+    });
+    name.filter(|_| is_short).map(|name| format!("flags have two dashes: '--{name}'"))
+}
+
+/// `--dry-run 5`, `--emulator true`.
+fn value_of_its_own(wrong: &str, command: &Command, arguments: &[OsString]) -> Option<String> {
+    let place = arguments.iter().position(|argument| argument.as_os_str() == wrong)?;
+    let before = arguments.get(place.checked_sub(1)?)?.to_str()?;
+    let flag = flag(command, before)?;
+    if flag.is_require_equals_set() {
+        Some(format!("the value follows behind an equals sign: '{before}={wrong}'"))
+    } else if flag.get_action().takes_values() {
+        None
+    } else {
+        Some(format!("'{before}' takes no value"))
+    }
+}
+
+/// `txgen --emulator`.
+fn forgotten_subcommand(wrong: &str, root: &Command, command: &Command) -> Option<String> {
+    let name = wrong.strip_prefix("--")?.split('=').next()?;
+    if command.get_name() != root.get_name() {
+        return None;
+    }
+    let path = with_flag(root, name)?;
+    Some(format!("the subcommand comes first: 'txgen {path} {wrong}'"))
+}
+
+/// The first command below this one that has the flag.
+fn with_flag(command: &Command, name: &str) -> Option<String> {
+    let flag = format!("--{name}");
+    command.get_subcommands().find_map(|command| {
+        if self::flag(command, &flag).is_some() {
+            return Some(command.get_name().to_owned());
+        }
+        Some(format!("{} {}", command.get_name(), with_flag(command, name)?))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use crate::cli::Cli;
+
+    fn told(line: &str) -> String {
+        let arguments = line.split(' ').map(Into::into);
+        Cli::read(arguments).map(|_| "fine".to_owned()).unwrap_or_else(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_a_command_line_means_is_told() {
+        for (line, part) in [
+            ("txgen run --limit -5", "invalid value '-5' for '--limit <N>': must be a whole number from 1 on"),
+            ("txgen run --ttl -1", "invalid value '-1' for '--ttl <DURATION>': must be whole seconds"),
+            ("txgen run --seconds-to-lead -5s", "invalid value '-5s' for '--seconds-to-lead <SECONDS>'"),
+            ("txgen data generate --rows -1", "invalid value '-1' for '--rows <N>': must be a whole number, such as"),
+            ("txgen data generate --rows 1.5e0", "invalid value '1.5e0' for '--rows <N>'"),
+            ("txgen data generate --rows 1,000", "must be a whole number, such as 20000 or 1e6"),
+            ("txgen run --max-failures many", "must be a whole number from 1 on"),
+            (
+                "txgen run \u{2013}-emulator",
+                "begins with U+2013 (en dash), as word processors write it; write '--emulator'",
+            ),
+            (
+                "txgen run \u{2014}limit=5",
+                "begins with U+2014 (em dash), as word processors write it; write '--limit=5'",
+            ),
+            ("txgen \u{2013}emulator", "begins with U+2013 (en dash), as word processors write it; write '--emulator'"),
+            ("txgen run -emulator", "tip: flags have two dashes: '--emulator'"),
+            ("txgen run -limit=5", "tip: flags have two dashes: '--limit=5'"),
+            ("txgen run --dry-run 5", "tip: the value follows behind an equals sign: '--dry-run=5'"),
+            ("txgen run --emulator true", "tip: '--emulator' takes no value"),
+            ("txgen --emulator", "tip: the subcommand comes first: 'txgen run --emulator'"),
+            ("txgen --rows 5", "tip: the subcommand comes first: 'txgen data generate --rows'"),
+            ("txgen version", "tip: 'txgen --version' prints the version"),
+        ] {
+            let told = told(line);
+            assert!(told.contains(part), "{line}\n{told}");
+        }
+    }
+
+    #[test]
+    fn numbers_may_be_scientific() {
+        for line in ["txgen data generate --rows 1e6", "txgen run --limit=2E3", "txgen run --max-pending 1.5e3"] {
+            assert_eq!(told(line), "fine", "{line}");
+        }
+        let root = Cli::command();
+        let arguments = ["txgen", "run", "--limit", "1e3", "--database", "1e3"].map(Into::into).to_vec();
+        let meant = super::as_meant(&root, arguments);
+        assert_eq!(meant, ["txgen", "run", "--limit", "1000", "--database", "1e3"], "a name stays as it is");
+    }
+}

@@ -1,0 +1,169 @@
+//! Why a cell is not read, where its text shows how it is meant: dates with the day first, numbers with a decimal comma.
+//! Reading them would be guessing, for `03/04/2013` and `1,234` mean one thing here and another there.
+
+use std::fmt;
+
+use super::cells::{self, DateTime, DecimalMark};
+use super::columns::Kind;
+use crate::characters::Odd;
+
+/// How the text of a cell is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Explanation {
+    /// `13/04/2013`.
+    DayFirst,
+    /// `13.04.2013`, `13-04-2013`.
+    DayFirstOtherwise,
+    /// `8/15/13`.
+    ShortYear,
+    /// `41373.28`.
+    SerialNumber,
+    /// `2013-08-15T06:55:00+02:00`.
+    OtherZone,
+    /// `12,50`.
+    DecimalComma,
+    /// `1,234.56`.
+    Thousands,
+    /// `$12.50`.
+    Currency,
+    /// `WAHR`.
+    OtherLanguage,
+    Odd(Odd),
+}
+
+/// Completes the sentence "the cell …".
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DATES: &str = "write dates as 2013-08-15T06:55:00";
+        const NUMBERS: &str = "write numbers as 1234.56";
+        match self {
+            Self::DayFirst => write!(
+                f,
+                "has the day first, but dates with slashes are read month first: it is no date, and day and month of one \
+                 like 03/04/2013 change places; {DATES}"
+            ),
+            Self::DayFirstOtherwise => write!(f, "has the day first, which is not read as a date; {DATES}"),
+            Self::ShortYear => write!(f, "has a year of two digits, which is not read as a date; {DATES}"),
+            Self::SerialNumber => write!(f, "is a spreadsheet's number of a day, which is not read as a date; {DATES}"),
+            Self::OtherZone => write!(f, "is in another time zone than UTC, which is not read; {DATES}, in UTC"),
+            Self::DecimalComma => {
+                write!(f, "has a decimal comma, which is read only where semicolons separate the columns; {NUMBERS}")
+            }
+            Self::Thousands => write!(f, "has separators of thousands, which are not read; {NUMBERS}"),
+            Self::Currency => write!(f, "has a currency beside the number, which is not read; {NUMBERS}"),
+            Self::OtherLanguage => f.write_str("is a boolean in another language; write TRUE or FALSE"),
+            Self::Odd(odd) => write!(f, "{odd}"),
+        }
+    }
+}
+
+/// How the text of a cell that cannot be read is meant, if that shows.
+pub(super) fn explain(kind: Kind, text: &str) -> Option<Explanation> {
+    if let Some(odd) = Odd::any(text) {
+        return Some(Explanation::Odd(odd));
+    }
+    match kind {
+        Kind::DateTime => date(text),
+        Kind::Number | Kind::Integer => number(text),
+        Kind::Boolean => {
+            const WORDS: [&str; 12] =
+                ["wahr", "falsch", "ja", "nein", "vrai", "faux", "oui", "non", "verdadero", "falso", "vero", "waar"];
+            WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)).then_some(Explanation::OtherLanguage)
+        }
+        Kind::Text | Kind::PartitionKey => None,
+    }
+}
+
+fn date(text: &str) -> Option<Explanation> {
+    // Days from 1954 to 2119 as spreadsheets count them.
+    if text.parse().is_ok_and(|day: f64| (20_000.0..80_000.0).contains(&day)) {
+        return Some(Explanation::SerialNumber);
+    }
+    if text.rfind(['+', '-']).is_some_and(|zone| zone > 10 && DateTime::parse(&text[..zone]).is_some()) {
+        return Some(Explanation::OtherZone);
+    }
+    let (day, time) = text.split_once([' ', 'T']).unwrap_or((text, ""));
+    let separator = day.chars().find(|character| !character.is_ascii_digit())?;
+    let parts: Vec<&str> = day.split(separator).collect();
+    let [first, second, year] = parts[..] else { return None };
+    let is_number = |part: &str| matches!(part.len(), 1 | 2) && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !matches!(separator, '/' | '.' | '-') || !is_number(first) || !is_number(second) {
+        return None;
+    }
+    let is_date =
+        |month: &str, day: &str, year: &str| DateTime::parse(&format!("{month}/{day}/{year} {time}")).is_some();
+    if year.len() == 2 && is_number(year) {
+        let year = format!("20{year}");
+        return (is_date(first, second, &year) || is_date(second, first, &year)).then_some(Explanation::ShortYear);
+    }
+    match separator {
+        _ if !is_date(second, first, year) => None,
+        '/' => Some(Explanation::DayFirst),
+        _ => Some(Explanation::DayFirstOtherwise),
+    }
+}
+
+fn number(text: &str) -> Option<Explanation> {
+    let is_number = |text: &str| cells::number(text, DecimalMark::Point).is_some();
+    let bare = text.trim_matches(|character: char| character.is_alphabetic() || "$€£¥₹ ".contains(character));
+    if bare.len() < text.len() && is_number(&bare.replace(',', ".")) {
+        return Some(Explanation::Currency);
+    }
+    let marks = text.bytes().filter(|byte| matches!(byte, b',' | b'.' | b'\'' | b' ')).count();
+    let digits: String = text.chars().filter(|character| !",.' ".contains(*character)).collect();
+    match marks {
+        0 => None,
+        _ if !is_number(&digits) => None,
+        1 if text.contains(',') => Some(Explanation::DecimalComma),
+        _ => Some(Explanation::Thousands),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_other_countries_and_of_spreadsheets_are_known() {
+        for (text, meant) in [
+            ("13/04/2013 06:55:00", Some(Explanation::DayFirst)),
+            ("13/4/2013", Some(Explanation::DayFirst)),
+            ("13.04.2013 06:55", Some(Explanation::DayFirstOtherwise)),
+            ("03-04-2013", Some(Explanation::DayFirstOtherwise)),
+            ("8/15/13", Some(Explanation::ShortYear)),
+            ("15/8/13", Some(Explanation::ShortYear)),
+            ("41373.288194", Some(Explanation::SerialNumber)),
+            ("2013-08-15T06:55:00+02:00", Some(Explanation::OtherZone)),
+            ("32/13/2013", None),
+            ("yesterday", None),
+            ("é/1/2", None),
+        ] {
+            assert_eq!(explain(Kind::DateTime, text), meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_other_countries_are_known() {
+        for (text, meant) in [
+            ("12,50", Some(Explanation::DecimalComma)),
+            ("1,234.56", Some(Explanation::Thousands)),
+            ("1.234,56", Some(Explanation::Thousands)),
+            ("1'234", Some(Explanation::Thousands)),
+            ("$12.50", Some(Explanation::Currency)),
+            ("12,50 EUR", Some(Explanation::Currency)),
+            ("NA", None),
+            ("NaN", None),
+            ("1.2.3a", None),
+        ] {
+            assert_eq!(explain(Kind::Number, text), meant, "{text}");
+        }
+        let told = explain(Kind::Number, "1\u{a0}234").map(|meant| meant.to_string()).unwrap();
+        assert_eq!(told, "holds U+00A0 (non-breaking space) as character 2, which cannot be seen; delete it");
+    }
+
+    #[test]
+    fn booleans_of_other_languages_are_known() {
+        assert_eq!(explain(Kind::Boolean, "WAHR"), Some(Explanation::OtherLanguage));
+        assert_eq!(explain(Kind::Boolean, "perhaps"), None);
+    }
+}
