@@ -14,6 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use txgen::identity::RunId;
@@ -468,12 +469,32 @@ async fn events_go_over_websockets() {
 
 #[tokio::test]
 async fn a_host_that_knows_no_websockets_is_told_apart() {
-    let emulator = emulator(EventHubsEmulatorOptions::default()).await;
-    let hub = hub(&emulator, "Sender", "transactions");
-    let settings =
-        EventHubsSettings { transport: EventHubTransport::Websocket, ..settings(EventHubClient::Pipelined, vec![hub]) };
-    let error = refusal(&settings, &Options::default()).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = socket.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+        }
+    });
+    let text = format!(
+        "Endpoint=sb://{host};SharedAccessKeyName=Sender;SharedAccessKey=a2V5;UseDevelopmentEmulator=true;EntityPath=hub"
+    );
+    let error = refusal(&over_websockets(ConnectionString::parse(&text).unwrap()), &Options::default()).await;
     assert!(error.contains("no AMQP over WebSockets"), "{error}");
+}
+
+#[tokio::test]
+async fn transactions_go_over_websockets() {
+    let emulator = emulator(EventHubsEmulatorOptions::default()).await;
+    let settings = over_websockets(hub(&emulator, "Sender", "transactions"));
+    let service = connect(&settings, &Options::default()).await;
+    let (failures, _) = send_all(&service, &transactions(100)).await;
+    assert!(failures.is_empty(), "{failures:?}");
+    assert_eq!(emulator.counts().events(), 100);
+}
+
+fn over_websockets(hub: ConnectionString) -> EventHubsSettings {
+    EventHubsSettings { transport: EventHubTransport::Websocket, ..settings(EventHubClient::Pipelined, vec![hub]) }
 }
 
 /// Gives out unsigned tokens of this many seconds, at most so many.

@@ -213,6 +213,16 @@ fn the_emulator_over_https() {
 }
 
 #[test]
+fn the_emulator_with_kafka_and_tls() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_emulator, ready) = Emulator::start(directory.path(), &["--kafka-port", "0", "--event-hubs-tls-port", "0"]);
+    assert_fits("emulator-ready", &ready);
+    let event_hubs = &ready["event_hubs"];
+    assert!(event_hubs["kafka_port"].is_number() && event_hubs["tls_ports"][0].is_number(), "{event_hubs}");
+    assert!(ready["cosmos_db"]["certificate"].is_null());
+}
+
+#[test]
 fn a_check_of_what_is_there_of_what_is_not_and_of_wrong_settings() {
     let directory = tempfile::tempdir().unwrap();
     let (_emulator, _) = Emulator::start(directory.path(), &[]);
