@@ -41,7 +41,7 @@ pub struct RunFlags {
     /// How long a stopped run waits for what is in flight [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = value::duration, help_heading = "Pace and length", hide_short_help = true)]
     pub drain_timeout: Option<Duration>,
-    /// How long one transaction is tried for at a service that throttles, is away or fails [default: 120s]
+    /// How long one transaction is tried again while a service throttles, fails or is away [default: 120s]
     #[arg(long, value_name = "DURATION", value_parser = value::duration, help_heading = "Pace and length", hide_short_help = true)]
     pub retry_for: Option<Duration>,
     /// The former name of --retry-for
