@@ -75,6 +75,8 @@ fn pages() -> Vec<PathBuf> {
         "crates/txgen-emulator/README.md",
         "deploy/README.md",
         "fuzz/README.md",
+        "npm/txgen/README.md",
+        "python/README.md",
     ]
     .map(|page| root().join(page))
     .into();
