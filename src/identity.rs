@@ -26,6 +26,12 @@ impl RunId {
         Self::from_random_bytes(*Uuid::new_v4().as_bytes())
     }
 
+    /// The one in examples and tests: `0b5c1f6e-93d2-8a47`.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn sample() -> Self {
+        Self([0x0b, 0x5c, 0x1f, 0x6e, 0x93, 0xd2, 0x8a, 0x47])
+    }
+
     fn from_random_bytes(bytes: [u8; 16]) -> Self {
         let marked = Uuid::new_v8(bytes).into_bytes();
         let mut run = [0; 8];

@@ -13,14 +13,13 @@ use clap::{Args, ValueEnum};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::facts::settings;
-use super::settings::of_surroundings;
 use super::{CliError, INTERRUPTED, signals};
+use crate::description::Setting;
 use crate::report::check::{CosmosDbFinding, Findings, HubFinding};
 use crate::run::Stop;
 use crate::service::cosmos::{CosmosDb, Found};
 use crate::service::event_hubs::EventHubs;
-use crate::settings::{CosmosDbSettings, EventHubsSettings, Key, Loaded, Provenance, RunFlags};
+use crate::settings::{CosmosDbSettings, EventHubsSettings, Key, Loaded, Provenance, RunFlags, load_with_environment};
 
 /// What `txgen check` takes.
 #[derive(Debug, Args)]
@@ -66,7 +65,7 @@ pub(super) async fn execute(args: CheckArgs) -> Result<ExitCode, CliError> {
     let stop = Stop::default();
     let listener =
         signals::listen(stop.clone(), |_| {}).context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
-    let loaded = match of_surroundings(&args.flags, args.settings.clone(), None) {
+    let loaded = match load_with_environment(&args.flags, args.settings.clone(), None) {
         Ok(loaded) => loaded,
         Err(error) => {
             let findings = Findings { problems: error.problems.clone(), ..Findings::default() };
@@ -77,7 +76,7 @@ pub(super) async fn execute(args: CheckArgs) -> Result<ExitCode, CliError> {
             return Err(CliError::usage(error));
         }
     };
-    let findings = look(&args.flags, &loaded, stop.token()).await;
+    let findings = look(&loaded, stop.token()).await;
     listener.abort();
     if stop.is_requested() {
         return Ok(ExitCode::from(INTERRUPTED));
@@ -89,7 +88,7 @@ pub(super) async fn execute(args: CheckArgs) -> Result<ExitCode, CliError> {
     }
 }
 
-async fn look(flags: &RunFlags, loaded: &Loaded, cancel: CancellationToken) -> Findings {
+async fn look(loaded: &Loaded, cancel: CancellationToken) -> Findings {
     let event_hubs = async {
         match &loaded.settings.event_hubs {
             Some(hubs) => look_at_hubs(hubs, &loaded.origins, cancel.clone()).await,
@@ -107,7 +106,7 @@ async fn look(flags: &RunFlags, loaded: &Loaded, cancel: CancellationToken) -> F
     if let Some(Ok(Found::Container(provision))) = cosmos_db.as_ref().map(|cosmos_db| &cosmos_db.found) {
         notes.extend(provision.warnings.iter().cloned());
     }
-    Findings { settings: settings(flags, None, loaded), problems: Vec::new(), notes, event_hubs, cosmos_db }
+    Findings { settings: Setting::all(loaded), problems: Vec::new(), notes, event_hubs, cosmos_db }
 }
 
 async fn look_at_hubs(hubs: &EventHubsSettings, origins: &[Provenance], cancel: CancellationToken) -> Vec<HubFinding> {
@@ -129,7 +128,7 @@ async fn look_at_cosmos_db(settings: &CosmosDbSettings, cancel: CancellationToke
         database: settings.database.clone(),
         container: settings.container.clone(),
         throughput_if_created: settings.throughput,
-        authentication: if settings.auth_key.is_some() { "account key" } else { "Microsoft Entra ID" },
+        authentication: settings.authentication(),
         found: found.map_err(|error| error.message),
         took,
     }

@@ -12,9 +12,9 @@ use std::process::ExitCode;
 use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context as _, anyhow};
 
-use super::output::tell;
 use super::signals::{Relief, Signals};
 use super::{CliError, FAILED};
+use crate::observers::tell;
 pub(super) use args::EmulatorArgs;
 use args::OutputFormat;
 use settings_out::SettingsOut;

@@ -1,11 +1,10 @@
-//! What txgen says of its own doings, on standard error: tracing for who asks for it, and single lines for everybody.
+//! What txgen logs of its own doings, on standard error.
 //!
 //! The libraries below txgen write frames and requests whole at their most verbose level, tokens and keys among them
 //! (tungstenite its frames, h2 its headers). So that level is txgen's own alone, whatever RUST_LOG asks for: a secret
 //! does not get into a log.
 
 use std::io::IsTerminal as _;
-use std::sync::OnceLock;
 
 use anyhow::{Context as _, anyhow};
 use clap::{ArgAction, Args, ValueEnum};
@@ -15,14 +14,11 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
-use super::console::{self, LogWriter};
-use crate::report::single_line;
+use crate::observers::console::LogWriter;
+use crate::observers::log;
 
 /// The environment variable that says what is logged, as in most Rust programs.
 const VARIABLE: &str = "RUST_LOG";
-
-/// The log's format, once it has begun.
-static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
 /// Flags of all commands: how much is logged, and how.
 #[derive(Args, Clone, Debug)]
@@ -54,7 +50,9 @@ impl LogArgs {
     /// # Errors
     /// When RUST_LOG cannot be understood.
     pub(super) fn start(&self) -> anyhow::Result<()> {
-        FORMAT.get_or_init(|| self.log_format);
+        if self.log_format == LogFormat::Json {
+            log::write_json();
+        }
         let filter = self.filter(std::env::var(VARIABLE).ok().as_deref())?.and(filter_fn(shows_no_secrets));
         // A closed standard error is no reason to complain there.
         let lines = tracing_subscriber::fmt::layer().with_writer(LogWriter::default).log_internal_errors(false);
@@ -66,7 +64,7 @@ impl LogArgs {
         tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().context("cannot begin to log")
     }
 
-    /// What is logged: as -v says, else as RUST_LOG says, else only what nobody should miss.
+    /// What is logged: as -v says, else as RUST_LOG says, else only errors.
     fn filter(&self, variable: Option<&str>) -> anyhow::Result<EnvFilter> {
         let directives = match (self.verbose, variable.map(str::trim)) {
             (0, Some(text)) if !text.is_empty() => text,
@@ -82,7 +80,7 @@ impl LogArgs {
     }
 }
 
-/// Whether an event of this level is known to hold no secrets, whoever writes it.
+/// Whether an event of this level is known to hold no secrets, whatever library writes it.
 fn shows_no_secrets(event: &Metadata<'_>) -> bool {
     let own = event.target() == "txgen" || event.target().starts_with("txgen::");
     own || *event.level() <= Level::DEBUG
@@ -90,34 +88,6 @@ fn shows_no_secrets(event: &Metadata<'_>) -> bool {
 
 fn colours() -> bool {
     std::io::stderr().is_terminal() && anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
-}
-
-/// Writes one line for a human on standard error, or a log's line where the log is JSON.
-pub(super) fn tell(line: &str) {
-    say(Level::WARN, single_line(line), &single_line(line));
-}
-
-/// The error that ends the program.
-pub(super) fn tell_error(message: &str) {
-    let bad = anstyle::AnsiColor::Red.on_default().bold();
-    let lines: Vec<String> = message.lines().map(single_line).collect();
-    say(Level::ERROR, message.to_owned(), &format!("{bad}error:{bad:#} {}", lines.join("\n")));
-}
-
-fn say(level: Level, message: String, text: &str) {
-    let text = match FORMAT.get() {
-        Some(LogFormat::Json) => json_line(level, message),
-        _ => text.to_owned(),
-    };
-    console::write_line(&text);
-}
-
-/// As the log's own lines, which may be switched off while this one may not.
-fn json_line(level: Level, message: String) -> String {
-    let now = time::OffsetDateTime::now_utc();
-    let timestamp = now.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
-    serde_json::json!({ "timestamp": timestamp, "level": level.as_str(), "message": message, "target": "txgen" })
-        .to_string()
 }
 
 #[cfg(test)]

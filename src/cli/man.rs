@@ -9,8 +9,8 @@ use clap::{Args, Command, CommandFactory as _};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::output::tell;
 use super::{Cli, CliError};
+use crate::observers::tell;
 use crate::settings::Key;
 
 /// The section of user commands.

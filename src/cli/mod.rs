@@ -1,33 +1,18 @@
-//! The commands: one file each. Together with `main` the only place that prints.
+//! The commands, one file each: arguments in, a call, an exit code out.
 
 mod arguments;
 mod check;
 mod completions;
-mod console;
-mod criteria;
 mod data;
-mod dead_letters;
-mod documents;
-mod dry_run;
 mod emulator;
-mod facts;
-mod live_lines;
 mod logging;
 mod man;
-mod metrics;
-mod next_steps;
-mod output;
-mod progress;
 mod reading;
 mod report;
 mod run;
-mod settings;
-mod sharing;
 mod signals;
 mod suggestion;
-mod tui;
 mod verify;
-mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -161,7 +146,7 @@ impl CliError {
 
     /// Tells the user, on standard error: the whole chain of causes.
     pub fn tell(&self) {
-        logging::tell_error(&format!("{:#}", self.error));
+        crate::observers::log::tell_error(&format!("{:#}", self.error));
     }
 
     /// The operating system refused the threads that every command needs.
@@ -185,11 +170,6 @@ impl CliError {
         Self { code: FAILED, error: error.into() }
     }
 }
-
-#[cfg(test)]
-#[path = "../../tests/it/support/terminal.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the tests of the built binary use the rest")]
-mod terminal;
 
 #[cfg(test)]
 mod tests {

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::console;
-use super::live_lines::{FRAME, LiveLines};
-use super::output::tell;
-use crate::report::single_line;
+use crate::observers::live_lines::{FRAME, LiveLines};
+use crate::observers::{console, tell};
+use crate::text::single_line;
 use crate::verify::progress::{Progress, Step};
 
 /// Between two lines where there is no terminal.

@@ -9,10 +9,10 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use super::output::tell;
 use super::reading::Reading;
 use super::signals::Signals;
 use super::{CliError, FAILED, INTERRUPTED};
+use crate::observers::tell;
 use crate::service::ServiceName;
 use crate::settings::{EventHubTransport, RunFlags, Settings, SettingsFile, listeners};
 use crate::verify::read::{Job, VerifyError, verify};

@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::number::counted;
-use super::opening::{describe, line, throughput_json};
-use super::single_line;
+use super::opening::{describe, line, protocol, throughput_json};
 use super::style::{BAD, CAUTION, GOOD, NAME};
+use super::{counted, single_line};
+use crate::description::Setting;
 use crate::service::ServiceName;
 use crate::service::cosmos::{Found, Throughput};
 use crate::service::event_hubs::HubInfo;
-use crate::settings::{EventHubClient, EventHubTransport};
-use crate::stats::Setting;
+use crate::settings::EventHubClient;
 
 /// Everything that a check has found. No secrets get in here.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +108,7 @@ impl Findings {
             verdict(text, "Event Hubs", hub.key, hub.found.as_ref().map(|_| ()), hub.took)?;
             if let Ok(info) = &hub.found {
                 line(text, "", &hub_place(info))?;
-                line(text, "", &hub_way(info))?;
+                line(text, "", &hub_access(info))?;
             }
         }
         if let Some(cosmos_db) = &self.cosmos_db {
@@ -161,20 +160,15 @@ fn verdict(
 
 fn hub_place(info: &HubInfo) -> String {
     let partitions = info.partitions.map(|count| format!(", {}", counted(count.into(), "partition")));
-    format!("{} at {}{}", info.hub, info.namespace, partitions.unwrap_or_default())
+    format!("{info}{}", partitions.unwrap_or_default())
 }
 
-fn hub_way(info: &HubInfo) -> String {
+fn hub_access(info: &HubInfo) -> String {
     let client = match info.client {
         EventHubClient::Pipelined => "",
         EventHubClient::Sdk => "Azure's client, ",
     };
-    let transport = match info.transport {
-        EventHubTransport::Tcp => "AMQP",
-        EventHubTransport::Websocket => "AMQP over WebSockets",
-    };
-    let tls = if info.tls { "with TLS" } else { "without TLS" };
-    format!("{client}{transport} {tls}, {}, may send", info.authentication)
+    format!("{client}{}, may send", protocol(info))
 }
 
 impl HubFinding {

@@ -3,14 +3,16 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::opening::Opening;
+use super::number::thousandths as round;
+use super::opening;
+use crate::description::RunDescription;
 use crate::service::ServiceName;
 use crate::stats::{Batch, ServiceBatch, Summary};
 
 /// The run's start as one line.
 #[must_use]
-pub fn start(opening: &Opening) -> String {
-    line(&opening.to_json())
+pub fn start(description: &RunDescription) -> String {
+    line(&opening::to_json(description))
 }
 
 /// A batch as one line.
@@ -57,8 +59,4 @@ fn line(value: &impl Serialize) -> String {
     let json = serde_json::to_string(value)
         .unwrap_or_else(|error| json!({ "type": "error", "message": error.to_string() }).to_string());
     json + "\n"
-}
-
-fn round(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }

@@ -4,6 +4,7 @@
 //! metrics and summary agree to the last transaction.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -15,10 +16,10 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::identity::RunId;
-use crate::live::Expected;
+use crate::description::RunDescription;
+use crate::run::monitor::Moment;
 use crate::service::ServiceName;
-use crate::stats::{Latencies, ServiceSnapshot, Snapshot};
+use crate::stats::{Latencies, ServiceSnapshot};
 
 /// The upper bounds of the histograms' buckets, in milliseconds: from what a service on the same machine takes to what
 /// a throttled one makes transactions wait. Each is about twice the one before, as 1, 2.5, 5, 10 are.
@@ -62,16 +63,10 @@ impl Exposition {
 /// A run at the moment of a scrape.
 #[derive(Clone, Debug)]
 pub struct Scrape {
-    /// The run's id.
-    pub run_id: RunId,
+    /// The run.
+    pub description: Arc<RunDescription>,
     /// Its figures.
-    pub snapshot: Snapshot,
-    /// How many transactions there will be.
-    pub expected: Expected,
-    /// Rows that could not be read so far.
-    pub rejected_rows: u64,
-    /// What is provisioned on Cosmos DB, in RU/s.
-    pub provisioned: Option<u32>,
+    pub moment: Moment,
     /// Tasks of the process that have not ended, those of the clients and of the scrape itself among them.
     pub alive_tasks: usize,
 }
@@ -110,22 +105,26 @@ impl Scrape {
         families.info(
             "txgen_run",
             "The run: its id begins the id of every transaction",
-            &[("run_id", &*self.run_id.to_string())],
+            &[("run_id", &*self.description.run_id.to_string())],
         )?;
-        let elapsed = self.snapshot.elapsed.as_secs_f64();
+        let elapsed = self.moment.snapshot.elapsed.as_secs_f64();
         families.gauge(
             "txgen_run_elapsed",
             "Time since the run began",
             Some(&Unit::Seconds),
             [(NO_LABELS, elapsed)],
         )?;
-        if let Some(expected) = self.expected.count() {
+        if let Some(expected) = self.moment.expected.count() {
             let help = "Transactions that the run will request; an estimate while its data is being read";
             families.gauge("txgen_expected_transactions", help, None, [(NO_LABELS, expected)])?;
         }
-        let requested = [(NO_LABELS, self.snapshot.requested)];
+        let requested = [(NO_LABELS, self.moment.snapshot.requested)];
         families.counter("txgen_requested_transactions", "Transactions handed to the services", requested)?;
-        families.counter("txgen_rejected_rows", "Rows that could not be read", [(NO_LABELS, self.rejected_rows)])?;
+        families.counter(
+            "txgen_rejected_rows",
+            "Rows that could not be read",
+            [(NO_LABELS, self.moment.rejected_rows)],
+        )?;
         let tasks = u64::try_from(self.alive_tasks).unwrap_or(u64::MAX);
         families.gauge("txgen_alive_tasks", "Tasks of the process that have not ended", None, [(NO_LABELS, tasks)])
     }
@@ -174,13 +173,14 @@ impl Scrape {
         let cosmos_db = || self.services().filter(|(service, _)| service.service == ServiceName::CosmosDb);
         let charged = cosmos_db().map(|(service, name)| ([("service", name)], service.request_units));
         families.counter("txgen_request_units", "Request units (RU) charged for transactions stored", charged)?;
-        let provisioned = cosmos_db().filter_map(|(_, name)| Some(([("service", name)], f64::from(self.provisioned?))));
+        let provisioned =
+            cosmos_db().filter_map(|(_, name)| Some(([("service", name)], f64::from(self.description.provisioned()?))));
         let help = "Request units per second (RU/s) that are provisioned; the maximum with autoscale";
         families.gauge("txgen_provisioned_request_units_per_second", help, None, provisioned)
     }
 
     fn services(&self) -> impl Iterator<Item = (&ServiceSnapshot, &'static str)> {
-        self.snapshot.services.iter().map(|service| (service, service.service.key()))
+        self.moment.snapshot.services.iter().map(|service| (service, service.service.key()))
     }
 }
 
@@ -257,20 +257,14 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::live::sample;
+    use crate::report::live::sample;
+    use crate::run::Expected;
     use crate::service::FailureKind;
 
     fn scrape() -> Scrape {
-        let mut snapshot = sample::moment().snapshot;
-        snapshot.services[1].failures.insert(FailureKind::TooLarge, 1);
-        Scrape {
-            run_id: "0b5c1f6e-93d2-8a47".parse().unwrap(),
-            snapshot,
-            expected: Expected::About(20_000),
-            rejected_rows: 2,
-            provisioned: Some(15_000),
-            alive_tasks: 150,
-        }
+        let mut moment = sample::moment();
+        moment.snapshot.services[1].failures.insert(FailureKind::TooLarge, 1);
+        Scrape { description: sample::description(), moment, alive_tasks: 150 }
     }
 
     fn exposed(exposition: Exposition) -> String {
@@ -312,9 +306,9 @@ mod tests {
     #[test]
     fn what_is_not_known_is_left_out() {
         let mut scrape = scrape();
-        scrape.expected = Expected::Unknown;
-        scrape.provisioned = None;
-        scrape.snapshot.services.truncate(1);
+        scrape.moment.expected = Expected::Unknown;
+        scrape.description = Arc::new(RunDescription { cosmos_db: None, ..crate::description::sample() });
+        scrape.moment.snapshot.services.truncate(1);
         let text = scrape.expose(Exposition::Text).unwrap();
         for name in ["txgen_expected", "txgen_provisioned", "txgen_request_units", "txgen_failures"] {
             assert!(!text.contains(name), "{name} in {text}");

@@ -27,6 +27,11 @@ pub(crate) fn ms(value: f64) -> String {
     }
 }
 
+/// To three decimals, which is as exact as any figure here is.
+pub(crate) fn thousandths(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
 /// A time in whole milliseconds.
 pub(super) fn whole_ms(time: Duration) -> String {
     format!("{} ms", time.as_millis())
@@ -35,12 +40,6 @@ pub(super) fn whole_ms(time: Duration) -> String {
 /// A time in seconds with two decimals.
 pub(super) fn seconds(time: Duration) -> String {
     format!("{:.2} seconds", time.as_secs_f64())
-}
-
-/// A count with its noun in the singular or the plural: `1 row`, `2 rows`.
-#[must_use]
-pub fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 #[cfg(test)]

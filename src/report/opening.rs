@@ -5,62 +5,147 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::number::counted;
-use super::single_line;
+use super::number::thousandths;
 use super::style::{CAUTION, NAME};
-use crate::identity::RunId;
+use super::{counted, single_line};
+use crate::description::{Container, EventHubs, RunDescription};
 use crate::service::cosmos::Throughput;
-use crate::shard::Shard;
+use crate::service::event_hubs::HubInfo;
+use crate::settings::{EventHubClient, EventHubTransport};
 use crate::source::input::described;
 use crate::stats::cost::Cost;
 
-/// A run as it is announced. No secrets get in here.
-#[derive(Clone, Debug)]
-pub struct Opening {
-    /// The run's id.
-    pub run_id: RunId,
-    /// Which part of the run this process takes.
-    pub shard: Shard,
-    /// The data file, as the user named it.
-    pub data: String,
-    /// Where the settings come from, such as `./appsettings.json, environment, flags`.
-    pub settings: String,
-    /// The event hubs; empty when only Cosmos DB is written.
-    pub event_hubs: Vec<HubOpening>,
-    /// Transactions in flight at most at Event Hubs.
-    pub max_in_flight_event_hubs: usize,
-    /// The container; `None` when only Event Hubs is written.
-    pub cosmos_db: Option<CosmosDbOpening>,
-    /// The pace and the end, such as `as fast as the faster service takes them, until the data ends`.
-    pub plan: String,
-    /// What the user should know before it starts.
-    pub warnings: Vec<String>,
+/// The announcement as text that ends with an empty line.
+#[must_use]
+pub fn text(description: &RunDescription) -> String {
+    let part = description.part().map(|shard| format!(", shard {shard}")).unwrap_or_default();
+    let mut text = format!("{NAME}txgen {}{NAME:#}, run {}{part}\n", env!("CARGO_PKG_VERSION"), description.run_id);
+    // Writing to a string cannot fail.
+    let _ = write_lines(&mut text, description);
+    text.push('\n');
+    text
 }
 
-/// One event hub, as it is announced.
-#[derive(Clone, Debug)]
-pub struct HubOpening {
-    /// `HUB at HOST`.
-    pub name: String,
-    /// How many partitions it has, where it could be read.
-    pub partitions: Option<u32>,
-    /// How it is reached: client, transport, authentication.
-    pub how: String,
+fn write_lines(text: &mut String, description: &RunDescription) -> std::fmt::Result {
+    write_data(text, description)?;
+    if let Some(event_hubs) = &description.event_hubs {
+        for hub in &event_hubs.hubs {
+            let partitions = hub.partitions.map(|count| format!(", {count} partitions")).unwrap_or_default();
+            line(text, "Event Hubs", &format!("{hub}{partitions}, {}", access(event_hubs, hub)))?;
+        }
+        line(text, "", &format!("at most {} transactions in flight", event_hubs.max_in_flight))?;
+    }
+    if let Some(cosmos_db) = &description.cosmos_db {
+        line(text, "Cosmos DB", &format!("{}, {}", cosmos_db.target, container_access(cosmos_db)))?;
+        if let Some(created) = cosmos_db.created() {
+            line(text, "", created)?;
+        }
+        line(text, "", &describe(cosmos_db.throughput()))?;
+        let kept = ttl(cosmos_db.target.ttl_seconds);
+        line(text, "", &format!("partition key /ipCountryCode, documents kept for {kept}"))?;
+    }
+    write_plan(text, description)
 }
 
-/// The container, as it is announced.
-#[derive(Clone, Debug)]
-pub struct CosmosDbOpening {
-    /// `DATABASE/CONTAINER at ENDPOINT`.
-    pub name: String,
-    /// How it is reached: authentication, connection mode, in flight at most.
-    pub how: String,
-    /// Whether database or container were made just now.
-    pub created: Option<&'static str>,
-    /// What is provisioned.
-    pub throughput: Throughput,
-    /// Seconds that a document is kept.
-    pub ttl_seconds: u32,
+/// The data, and where the settings come from.
+pub(super) fn write_data(text: &mut String, description: &RunDescription) -> std::fmt::Result {
+    line(text, "Data", &described(&description.data))?;
+    line(text, "Settings", &description.sources)
+}
+
+/// Pace and end, and what the user should know.
+pub(super) fn write_plan(text: &mut String, description: &RunDescription) -> std::fmt::Result {
+    line(text, "Plan", &plan(description))?;
+    for warning in &description.warnings {
+        writeln!(text, "{CAUTION}Note{CAUTION:#}       {}", single_line(warning))?;
+    }
+    Ok(())
+}
+
+/// The announcement as JSON.
+pub(super) fn to_json(description: &RunDescription) -> Value {
+    let hubs = description.event_hubs.iter().flat_map(|event_hubs| {
+        event_hubs.hubs.iter().map(move |hub| {
+            json!({
+                "name": hub.to_string(),
+                "partitions": hub.partitions,
+                "how": access(event_hubs, hub),
+            })
+        })
+    });
+    json!({
+        "type": "start",
+        "version": env!("CARGO_PKG_VERSION"),
+        "run_id": description.run_id.to_string(),
+        "shard": description.part(),
+        "data": description.data,
+        "settings": description.sources,
+        "event_hubs": hubs.collect::<Vec<_>>(),
+        "cosmos_db": description.cosmos_db.as_ref().map(|cosmos_db| json!({
+            "name": cosmos_db.target.to_string(),
+            "how": container_access(cosmos_db),
+            "created": cosmos_db.created(),
+            "throughput": throughput_json(cosmos_db.throughput()),
+            "ttl_seconds": cosmos_db.target.ttl_seconds,
+        })),
+        "plan": plan(description),
+        "warnings": description.warnings,
+    })
+}
+
+/// How a hub is reached: client, transport, authentication.
+fn access(event_hubs: &EventHubs, hub: &HubInfo) -> String {
+    let client = match hub.client {
+        EventHubClient::Pipelined => {
+            format!("pipelined over {}", counted(event_hubs.connections.get() as u64, "connection"))
+        }
+        EventHubClient::Sdk => "Azure's client".to_owned(),
+    };
+    format!("{client}, {}", protocol(hub))
+}
+
+/// `AMQP with TLS, shared access key of policy Sender`.
+pub(super) fn protocol(hub: &HubInfo) -> String {
+    let transport = match hub.transport {
+        EventHubTransport::Tcp => "AMQP",
+        EventHubTransport::Websocket => "AMQP over WebSockets",
+    };
+    let tls = if hub.tls { "with TLS" } else { "without TLS" };
+    format!("{transport} {tls}, {}", hub.authentication)
+}
+
+/// How a container is reached: connection mode, authentication, in flight at most.
+fn container_access(cosmos_db: &Container) -> String {
+    let transport = cosmos_db.found.as_ref().and_then(|provision| provision.transport);
+    let transport = transport.map(|transport| format!("{transport}, ")).unwrap_or_default();
+    format!("{transport}{}, at most {} in flight", cosmos_db.authentication, cosmos_db.max_in_flight)
+}
+
+/// The pace and the end, such as `every row once, as fast as the faster service takes them, for 10m at most`.
+pub(super) fn plan(description: &RunDescription) -> String {
+    let run = &description.run;
+    let row = |turn: u64| u64::from(description.shard.index()) + 1 + turn * u64::from(description.shard.count());
+    let part = description.part().map(|shard| format!("shard {shard}, rows {}, {}, {}, …: ", row(0), row(1), row(2)));
+    let every_row = if part.is_some() { "each" } else { "every row" };
+    let what = match run.limit {
+        Some(limit) => counted(limit, "transaction") + " at most",
+        None if run.repeat => format!("{every_row}, again and again"),
+        None => format!("{every_row} once"),
+    };
+    let pace = match (run.rate, description.services().count()) {
+        // A shard's part of a rate may have no end.
+        (Some(rate), _) => format!("{} per second", thousandths(rate)),
+        (None, 2) => "as fast as the faster service takes them".to_owned(),
+        (None, _) => "as fast as the service takes them".to_owned(),
+    };
+    let mut plan = format!("{}{what}, {pace}", part.unwrap_or_default());
+    if !run.lead.is_zero() {
+        plan.push_str(&format!(", starting in {}", humantime::format_duration(run.lead)));
+    }
+    if let Some(duration) = run.duration {
+        plan.push_str(&format!(", for {} at most", humantime::format_duration(duration)));
+    }
+    plan
 }
 
 /// What a container's throughput costs, where anything is provisioned.
@@ -84,73 +169,6 @@ pub(super) fn describe(throughput: Throughput) -> String {
         _ => "about",
     };
     format!("throughput {throughput}: {when} USD {hourly_usd:.2} an hour, {monthly_usd:.2} a month (list price)")
-}
-
-impl Opening {
-    /// The announcement as text that ends with an empty line.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        let part = if self.shard.is_part() { format!(", shard {}", self.shard) } else { String::new() };
-        let mut text = format!("{NAME}txgen {}{NAME:#}, run {}{part}\n", env!("CARGO_PKG_VERSION"), self.run_id);
-        // Writing to a string cannot fail.
-        let _ = self.write_lines(&mut text);
-        text.push('\n');
-        text
-    }
-
-    fn write_lines(&self, text: &mut String) -> std::fmt::Result {
-        line(text, "Data", &described(&self.data))?;
-        line(text, "Settings", &self.settings)?;
-        for hub in &self.event_hubs {
-            let partitions = hub.partitions.map(|count| format!(", {count} partitions")).unwrap_or_default();
-            line(text, "Event Hubs", &format!("{}{partitions}, {}", hub.name, hub.how))?;
-        }
-        if !self.event_hubs.is_empty() {
-            line(text, "", &format!("at most {} transactions in flight", self.max_in_flight_event_hubs))?;
-        }
-        if let Some(cosmos_db) = &self.cosmos_db {
-            line(text, "Cosmos DB", &format!("{}, {}", cosmos_db.name, cosmos_db.how))?;
-            if let Some(created) = cosmos_db.created {
-                line(text, "", created)?;
-            }
-            line(text, "", &describe(cosmos_db.throughput))?;
-            line(
-                text,
-                "",
-                &format!("partition key /ipCountryCode, documents kept for {}", ttl(cosmos_db.ttl_seconds)),
-            )?;
-        }
-        line(text, "Plan", &self.plan)?;
-        for warning in &self.warnings {
-            writeln!(text, "{CAUTION}Note{CAUTION:#}       {}", single_line(warning))?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn to_json(&self) -> Value {
-        json!({
-            "type": "start",
-            "version": env!("CARGO_PKG_VERSION"),
-            "run_id": self.run_id.to_string(),
-            "shard": self.shard.is_part().then_some(self.shard),
-            "data": self.data,
-            "settings": self.settings,
-            "event_hubs": self.event_hubs.iter().map(|hub| json!({
-                "name": hub.name,
-                "partitions": hub.partitions,
-                "how": hub.how,
-            })).collect::<Vec<_>>(),
-            "cosmos_db": self.cosmos_db.as_ref().map(|cosmos_db| json!({
-                "name": cosmos_db.name,
-                "how": cosmos_db.how,
-                "created": cosmos_db.created,
-                "throughput": throughput_json(cosmos_db.throughput),
-                "ttl_seconds": cosmos_db.ttl_seconds,
-            })),
-            "plan": self.plan,
-            "warnings": self.warnings,
-        })
-    }
 }
 
 /// A time to live in whole days where it is one: `60 days`, as people set it, and not months of some length.
@@ -192,45 +210,21 @@ pub(super) fn line(text: &mut String, name: &str, value: &str) -> std::fmt::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::cosmos::Scope;
-
-    fn opening() -> Opening {
-        Opening {
-            run_id: "0b5c1f6e-93d2-8a47".parse().unwrap(),
-            shard: Shard::WHOLE,
-            data: "data/Untagged_Transactions.csv".into(),
-            settings: "flags, defaults".into(),
-            event_hubs: vec![HubOpening {
-                name: "transactions at ns.servicebus.windows.net".into(),
-                partitions: Some(10),
-                how: "pipelined over 2 connections".into(),
-            }],
-            max_in_flight_event_hubs: 1000,
-            cosmos_db: Some(CosmosDbOpening {
-                name: "Woodgrove/transactions at https://account.documents.azure.com/".into(),
-                how: "gateway, account key".into(),
-                created: Some("database and container created"),
-                throughput: Throughput::Manual { request_units_per_second: 15_000, scope: Scope::Database },
-                ttl_seconds: 5_184_000,
-            }),
-            plan: "every row once".into(),
-            warnings: vec!["EVENT_HUB_1 has no EntityPath".into()],
-        }
-    }
+    use crate::description::sample;
 
     #[test]
     fn the_announcement_says_what_is_provisioned_and_what_it_costs() {
-        insta::assert_snapshot!(anstream::adapter::strip_str(&opening().to_text()).to_string(), @r"
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text(&sample())).to_string(), @r"
         txgen 0.1.0, run 0b5c1f6e-93d2-8a47
         Data       data/Untagged_Transactions.csv
         Settings   flags, defaults
-        Event Hubs transactions at ns.servicebus.windows.net, 10 partitions, pipelined over 2 connections
+        Event Hubs transactions at ns.servicebus.windows.net, 10 partitions, pipelined over 1 connection, AMQP with TLS, Microsoft Entra ID
                    at most 1000 transactions in flight
-        Cosmos DB  Woodgrove/transactions at https://account.documents.azure.com/, gateway, account key
+        Cosmos DB  Woodgrove/transactions at https://account.documents.azure.com/, account key, at most 128 in flight
                    database and container created
                    throughput 15000 RU/s on the database: about USD 1.20 an hour, 876.00 a month (list price)
                    partition key /ipCountryCode, documents kept for 60 days
-        Plan       every row once
+        Plan       every row once, as fast as the faster service takes them, for 10m at most
         Note       EVENT_HUB_1 has no EntityPath
         ");
     }

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use anstyle::Style;
 
-use super::number::{counted, ms};
+use super::number::ms;
 use super::remedy::remedies;
-use super::single_line;
 use super::style::{BAD, CAUTION, GOOD, NAME};
+use super::{counted, single_line};
 use crate::service::ServiceName;
 use crate::stats::{Percentiles, RequestUnits, ServiceSummary, StopReason, Summary, Verdict};
 

@@ -25,63 +25,63 @@ const AHEAD: usize = 16;
 
 /// A transaction on its way to one service.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub(super) struct Request {
     /// What to send; both services share it.
-    pub transaction: Arc<Transaction>,
+    pub(super) transaction: Arc<Transaction>,
     /// When it was meant to be sent.
-    pub intended: Instant,
+    pub(super) intended: Instant,
 }
 
-/// What bulkheads are told from outside.
+/// What all bulkheads of a run share with it.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub(super) struct Shared {
     /// Takes the outcomes.
-    pub recorder: Arc<Recorder>,
-    /// Told whenever a request is settled, so that whoever waits for room looks again.
-    pub changed: Arc<Notify>,
+    pub(super) recorder: Arc<Recorder>,
+    /// Notified whenever a request is settled and there may be room again.
+    pub(super) changed: Arc<Notify>,
     /// Gives up what is in flight.
-    pub abandon: CancellationToken,
+    pub(super) abandon: CancellationToken,
 }
 
 /// The bulkhead of one service.
-pub struct Bulkhead {
+pub(super) struct Bulkhead {
     inner: Arc<Inner>,
     /// Starts a task for a request; the service's type is hidden in here, so that bulkheads fit in one list.
-    start: Box<dyn Fn(Job) + Send + Sync>,
+    start: Box<dyn Fn(Request) + Send + Sync>,
 }
 
 struct Inner {
     service: ServiceName,
     max_in_flight: usize,
     counters: Arc<Counters>,
-    surroundings: Surroundings,
+    shared: Shared,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<Job>,
+    queue: VecDeque<Request>,
     in_flight: usize,
 }
 
 impl Bulkhead {
     /// A bulkhead before `service`, with at most `max_in_flight` requests in flight.
-    pub fn new<S: Service>(
+    pub(super) fn new<S: Service>(
         service: Arc<S>,
         max_in_flight: NonZeroUsize,
         counters: Arc<Counters>,
-        surroundings: Surroundings,
+        shared: Shared,
     ) -> Self {
         let inner = Arc::new(Inner {
             service: service.name(),
             max_in_flight: max_in_flight.get(),
             counters,
-            surroundings,
+            shared,
             state: Mutex::default(),
         });
-        let shared = inner.clone();
-        let start = move |job| {
-            tokio::spawn(work(shared.clone(), service.clone(), job));
+        let of_task = inner.clone();
+        let start = move |request| {
+            tokio::spawn(work(of_task.clone(), service.clone(), request));
         };
         Self { inner, start: Box::new(start) }
     }
@@ -89,39 +89,37 @@ impl Bulkhead {
     /// Takes a request: it starts at once where there is room, and waits in the queue where there is none.
     ///
     /// The caller bounds the queue by looking at [`Self::pending`] first.
-    pub fn request(&self, job: Job) {
+    pub(super) fn request(&self, request: Request) {
         {
             let mut state = self.inner.state();
             if state.in_flight >= self.inner.max_in_flight {
-                state.queue.push_back(job);
+                state.queue.push_back(request);
                 return;
             }
             state.in_flight += 1;
         }
-        (self.start)(job);
+        (self.start)(request);
     }
 
     /// Whether a request would start at once, or as soon as one of the few before it has: those few keep a place in
     /// flight from standing empty between a settlement and the next request.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let max_in_flight = self.inner.max_in_flight;
         let state = self.inner.state();
         state.in_flight + state.queue.len() < max_in_flight + max_in_flight / AHEAD
     }
 
     /// Requests queued or in flight.
-    #[must_use]
-    pub fn pending(&self) -> usize {
+    pub(super) fn pending(&self) -> usize {
         let state = self.inner.state();
         state.queue.len() + state.in_flight
     }
 
     /// Empties the queue; what was in it is counted as not sent.
-    pub fn drop_queue(&self) {
+    pub(super) fn drop_queue(&self) {
         let dropped = std::mem::take(&mut self.inner.state().queue);
-        let transactions = dropped.iter().map(|job| &*job.transaction);
-        self.inner.surroundings.recorder.not_sent(self.inner.service, transactions);
+        let transactions = dropped.iter().map(|request| &*request.transaction);
+        self.inner.shared.recorder.not_sent(self.inner.service, transactions);
     }
 }
 
@@ -133,14 +131,14 @@ impl fmt::Debug for Bulkhead {
 }
 
 /// One task: sends, settles, and takes the next from the queue until there is none.
-async fn work<S: Service>(inner: Arc<Inner>, service: Arc<S>, mut job: Job) {
+async fn work<S: Service>(inner: Arc<Inner>, service: Arc<S>, mut request: Request) {
     loop {
-        let outcome = inner.send(&*service, &job).await;
-        inner.surroundings.recorder.settled(inner.service, &job.transaction, &outcome);
+        let outcome = inner.send(&*service, &request).await;
+        inner.shared.recorder.settled(inner.service, &request.transaction, &outcome);
         let next = inner.next();
-        inner.surroundings.changed.notify_one();
+        inner.shared.changed.notify_one();
         match next {
-            Some(next) => job = next,
+            Some(next) => request = next,
             None => return,
         }
     }
@@ -153,7 +151,7 @@ impl Inner {
     }
 
     /// The next request for a task that has settled its own, which otherwise leaves its place in flight.
-    fn next(&self) -> Option<Job> {
+    fn next(&self) -> Option<Request> {
         let mut state = self.state();
         let next = state.queue.pop_front();
         if next.is_none() {
@@ -162,20 +160,20 @@ impl Inner {
         next
     }
 
-    async fn send<S: Service>(&self, service: &S, job: &Job) -> Outcome {
+    async fn send<S: Service>(&self, service: &S, request: &Request) -> Outcome {
         self.counters.admit();
         let admitted = Instant::now();
         let attempts = Attempts::new(&self.counters);
         // Both ways to end it early, a panic and giving it up, drop the request that is outstanding, which counts it as lost.
         // A panic in a library must not take a place in flight with it: the run would wait for it for ever.
-        let sending = AssertUnwindSafe(service.send(&job.transaction, &attempts)).catch_unwind();
+        let sending = AssertUnwindSafe(service.send(&request.transaction, &attempts)).catch_unwind();
         let result = tokio::select! {
             biased;
             ended = sending => ended.unwrap_or_else(|_| Err(panicked(&attempts))),
-            () = self.surroundings.abandon.cancelled() => Err(abandoned(&attempts)),
+            () = self.shared.abandon.cancelled() => Err(abandoned(&attempts)),
         };
         let ambiguous = attempts.may_be_stored();
-        Outcome { result, intended: job.intended, admitted, settled: Instant::now(), ambiguous }
+        Outcome { result, intended: request.intended, admitted, settled: Instant::now(), ambiguous }
     }
 }
 

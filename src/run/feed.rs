@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::source::{RowError, Source};
 use crate::transaction::Transaction;
 
 /// Rows in one chunk at most.
@@ -20,7 +21,7 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What becomes of one row of the data.
 #[derive(Clone, Debug)]
-pub enum Row {
+pub(super) enum Row {
     /// It can be sent.
     Transaction(Transaction),
     /// It cannot be read.
@@ -34,51 +35,52 @@ pub enum Row {
     Failed(String),
 }
 
-/// A source of rows, read on a thread of its own.
-pub trait Rows: Send + 'static {
-    /// The next row; `None` at the end. Blocks.
-    fn next_row(&mut self) -> Option<Row>;
-
-    /// How many cells had no readable value so far, by column.
-    fn unreadable_cells(&self) -> BTreeMap<String, u64>;
+impl From<Result<Transaction, RowError>> for Row {
+    fn from(row: Result<Transaction, RowError>) -> Self {
+        match row {
+            Ok(transaction) => Self::Transaction(transaction),
+            Err(RowError::Rejected(row)) => Self::Rejected { line: row.line, reason: row.reason },
+            Err(error) => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 /// The run's end of the feed.
 #[derive(Debug)]
-pub struct Feed {
+pub(super) struct Feed {
     chunks: mpsc::Receiver<Vec<Row>>,
     ready: VecDeque<Row>,
     unreadable_cells: oneshot::Receiver<BTreeMap<String, u64>>,
 }
 
 impl Feed {
-    /// Starts to read `rows` on a thread of its own, which ends with the rows or with the feed.
-    pub fn start(mut rows: impl Rows) -> Self {
+    /// Starts to read `source` on a thread of its own, which ends with the data or with the feed.
+    pub(super) fn start(mut source: Source) -> Self {
         let (sender, chunks) = mpsc::channel(CHUNKS_READY);
         let (told, unreadable_cells) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
-            while send_chunk(&mut rows, &sender) {}
+            while send_chunk(&mut source, &sender) {}
             drop(sender);
-            let _ = told.send(rows.unreadable_cells());
+            let _ = told.send(cells_without_value(&source));
         });
         Self { chunks, ready: VecDeque::new(), unreadable_cells }
     }
 
     /// A feed of rows that are there already.
-    #[must_use]
-    pub fn of(rows: impl IntoIterator<Item = Row>) -> Self {
+    #[cfg(test)]
+    pub(super) fn of(rows: impl IntoIterator<Item = Row>) -> Self {
         let (_, chunks) = mpsc::channel(1);
         let (_, unreadable_cells) = oneshot::channel();
         Self { chunks, ready: rows.into_iter().collect(), unreadable_cells }
     }
 
     /// The next row, if it is there already.
-    pub fn try_next(&mut self) -> Option<Row> {
+    pub(super) fn try_next(&mut self) -> Option<Row> {
         self.ready.pop_front()
     }
 
     /// Waits for the next row; `None` at the end. Nothing is lost when the wait is given up.
-    pub async fn next(&mut self) -> Option<Row> {
+    pub(super) async fn next(&mut self) -> Option<Row> {
         if self.ready.is_empty() {
             self.ready = self.chunks.recv().await?.into();
         }
@@ -86,7 +88,7 @@ impl Feed {
     }
 
     /// Ends the reading and tells how many cells had no readable value, by column.
-    pub async fn finish(mut self) -> BTreeMap<String, u64> {
+    pub(super) async fn finish(mut self) -> BTreeMap<String, u64> {
         self.chunks.close();
         while self.chunks.recv().await.is_some() {}
         // A source that hangs in a read (a pipe, a network drive) must not keep the totals from being printed.
@@ -94,12 +96,18 @@ impl Feed {
     }
 }
 
-/// Reads one chunk and hands it over; whether there is more to read, and somebody to read it for.
-fn send_chunk(rows: &mut impl Rows, sender: &mpsc::Sender<Vec<Row>>) -> bool {
+/// Cells without a readable value so far, by column.
+fn cells_without_value(source: &Source) -> BTreeMap<String, u64> {
+    let columns = source.report().cells.columns();
+    columns.map(|(column, count)| (column.to_owned(), count.empty + count.unreadable)).collect()
+}
+
+/// Reads one chunk and hands it over; whether there is more to read and the run still wants it.
+fn send_chunk(source: &mut Source, sender: &mpsc::Sender<Vec<Row>>) -> bool {
     let mut chunk = Vec::with_capacity(CHUNK);
     let mut more = true;
     while more && chunk.len() < CHUNK {
-        match rows.next_row() {
+        match source.next().map(Row::from) {
             Some(row) => {
                 more = !matches!(row, Row::Failed(_));
                 chunk.push(row);

@@ -1,270 +1,52 @@
-//! The job: transactions from the feed to the services at the right pace, until the data ends or somebody stops it.
+//! A run, as its story goes: prepare, connect, run, conclude. Each step takes what the one before has made, so that they
+//! cannot come in another order.
 //!
-//! Without a rate the fan-out follows the *faster* service: the next transaction is requested as soon as one service
-//! could start it at once or has next to nothing waiting, so that the faster one runs at full speed with hardly a queue,
-//! while the slower one's pending grows, which is what there is to see. With a rate it keeps an absolute schedule ([`pacer`]).
+//! | step | makes | with |
+//! |---|---|---|
+//! | [`prepare`] | [`Prepared`] | settings, data, the folder for dead letters |
+//! | [`Prepared::connect`] | [`Connected`] | connections, the [`RunDescription`](crate::description::RunDescription) |
+//! | [`Connected::run`] | [`Finished`] | `feed` → `fan_out` (at the pace of `pacer`) → `bulkhead` → service → `recorder` |
+//! | [`Finished::conclude`] | [`Verdict`] | the summary |
+//!
+//! A run prints nothing: it shows itself to an [`Observer`], through a bounded queue of events and a [`monitor::Monitor`].
 
-pub mod bulkhead;
-pub mod feed;
-pub mod pacer;
+mod bulkhead;
+mod conclude;
+mod connect;
+pub mod dead_letters;
+mod expected;
+mod fan_out;
+mod feed;
+mod local;
+pub mod monitor;
+mod observer;
+mod options;
+mod outcome;
+mod pacer;
+mod prepare;
 pub mod recorder;
 mod stop;
-pub mod witness;
+mod transaction_log;
 
-use std::convert::Infallible;
-use std::future::pending;
-use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::time::Duration;
-
-use time::OffsetDateTime;
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
-
-use bulkhead::{Bulkhead, Job, Surroundings};
-use feed::{Feed, Row};
-use pacer::Pacer;
-use recorder::Recorder;
+pub use conclude::Finished;
+pub use connect::Connected;
+pub use expected::Expected;
+pub use observer::Observer;
+pub use options::{Criteria, RunOptions};
+pub use outcome::{RunError, Verdict};
+pub use prepare::{Prepared, Rehearsal, prepare, rehearse};
 pub use stop::Stop;
 
-use crate::identity::RunId;
-use crate::service::{Counters, Service};
-use crate::settings::RunSettings;
-use crate::stats::{Conclusion, StopReason, Summary};
-use crate::transaction::Transaction;
-
-/// How often time is given a chance to make a batch due.
-const TICK: Duration = Duration::from_millis(500);
-/// How long tasks have to end once everything is given up: they only have to be polled once.
-const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A run, ready to go.
-#[derive(Debug)]
-pub struct Run {
-    id: RunId,
-    settings: RunSettings,
-    feed: Feed,
-    bulkheads: Vec<Bulkhead>,
-    surroundings: Surroundings,
-    stop: Stop,
-}
-
-impl Run {
-    /// A run of the rows of `feed`; outcomes go to `recorder`, and `stop` ends it early.
-    #[must_use]
-    pub fn new(id: RunId, settings: RunSettings, feed: Feed, recorder: Arc<Recorder>, stop: Stop) -> Self {
-        let surroundings =
-            Surroundings { recorder, changed: Arc::new(Notify::new()), abandon: CancellationToken::new() };
-        Self { id, settings, feed, bulkheads: Vec::new(), surroundings, stop }
-    }
-
-    /// Adds a service to write to. `counters` is the one that the recorder's statistics look at.
-    pub fn add_service<S: Service>(&mut self, service: Arc<S>, max_in_flight: NonZeroUsize, counters: Arc<Counters>) {
-        self.bulkheads.push(Bulkhead::new(service, max_in_flight, counters, self.surroundings.clone()));
-    }
-
-    /// Runs until everything is settled, given up or counted as not sent, and returns the totals.
-    pub async fn execute(mut self) -> Summary {
-        let recorder = self.surroundings.recorder.clone();
-        let mut started_at = OffsetDateTime::now_utc();
-        let reason = match self.lead().await {
-            Some(reason) => reason,
-            None => {
-                started_at = OffsetDateTime::now_utc();
-                recorder.begin(Instant::now());
-                tokio::select! {
-                    reason = self.drive() => reason,
-                    never = tick(&recorder) => match never {},
-                }
-            }
-        };
-        let conclusion = Conclusion {
-            run_id: self.id,
-            started_at,
-            reason,
-            rejected_rows: recorder.rejected_rows(),
-            unreadable_cells: self.feed.finish().await,
-            rate: self.settings.rate,
-        };
-        recorder.finish(conclusion, Instant::now()).await
-    }
-
-    /// Waits before the first transaction; tells why if the run is stopped meanwhile.
-    async fn lead(&self) -> Option<StopReason> {
-        if self.settings.lead.is_zero() && !self.stop.is_requested() {
-            return None;
-        }
-        timeout(self.settings.lead, self.stop.requested()).await.ok()
-    }
-
-    async fn drive(&mut self) -> StopReason {
-        let deadline = self.settings.duration.map(|duration| Instant::now() + duration);
-        let mut reason = self.fan_out(deadline).await;
-        self.surroundings.recorder.all_requested();
-        if !is_cut(reason) {
-            tokio::select! {
-                biased;
-                cut = self.cut(deadline) => reason = cut,
-                () = self.all_settled() => {}
-            }
-        }
-        if is_cut(reason) {
-            self.wind_down().await;
-        }
-        reason
-    }
-
-    /// Requests transactions until there are no more, or until the run is cut short.
-    async fn fan_out(&mut self, deadline: Option<Instant>) -> StopReason {
-        let pacer = self.settings.rate.map(|rate| Pacer::new(Instant::now(), rate));
-        let mut requested = 0;
-        loop {
-            if self.settings.limit == Some(requested) {
-                return StopReason::LimitReached;
-            }
-            let transaction = match self.next_transaction(deadline).await {
-                Ok(transaction) => transaction,
-                Err(reason) => return reason,
-            };
-            let intended = match self.turn(pacer.map(|pacer| pacer.due(requested)), deadline).await {
-                Ok(intended) => intended,
-                Err(reason) => return reason,
-            };
-            self.request(transaction, intended);
-            requested += 1;
-            // Lets other tasks run when neither the feed nor the pace ever has to wait.
-            tokio::task::consume_budget().await;
-        }
-    }
-
-    /// The next transaction of the feed, or why there is none.
-    async fn next_transaction(&mut self, deadline: Option<Instant>) -> Result<Transaction, StopReason> {
-        loop {
-            let row = match self.feed.try_next() {
-                Some(row) => Some(row),
-                None => {
-                    let cut = cut(&self.stop, deadline);
-                    tokio::select! {
-                        biased;
-                        reason = cut => return Err(reason),
-                        row = self.feed.next() => row,
-                    }
-                }
-            };
-            match row {
-                Some(Row::Transaction(transaction)) => return Ok(transaction),
-                Some(Row::Rejected { line, reason }) => self.surroundings.recorder.rejected(line, reason),
-                Some(Row::Failed(reason)) => {
-                    self.surroundings.recorder.data_failed(reason);
-                    return Err(StopReason::DataFailed);
-                }
-                None => return Err(StopReason::DataEnded),
-            }
-        }
-    }
-
-    /// Waits until the next transaction's turn has come, and tells when it was meant to be.
-    async fn turn(&self, due: Option<Instant>, deadline: Option<Instant>) -> Result<Instant, StopReason> {
-        if let Some(due) = due
-            && due > Instant::now()
-        {
-            tokio::select! {
-                biased;
-                reason = self.cut(deadline) => return Err(reason),
-                () = sleep_until(due) => {}
-            }
-        }
-        loop {
-            let now = Instant::now();
-            if self.stop.is_requested() {
-                return Err(self.stop.reason());
-            }
-            if deadline.is_some_and(|deadline| deadline <= now) {
-                return Err(StopReason::TimeUp);
-            }
-            if self.has_room(due.is_some()) {
-                return Ok(due.unwrap_or(now));
-            }
-            tokio::select! {
-                biased;
-                reason = self.cut(deadline) => return Err(reason),
-                () = self.surroundings.changed.notified() => {}
-            }
-        }
-    }
-
-    /// Whether a transaction may be requested now: never past `max_pending`, and without a schedule only when one
-    /// service has room for it.
-    fn has_room(&self, on_schedule: bool) -> bool {
-        let max_pending = self.settings.max_pending.get();
-        self.bulkheads.iter().all(|bulkhead| bulkhead.pending() < max_pending)
-            && (on_schedule || self.bulkheads.iter().any(Bulkhead::has_room))
-    }
-
-    fn request(&self, transaction: Transaction, intended: Instant) {
-        // Recorded first: a settlement never comes before its request.
-        self.surroundings.recorder.requested(&transaction, intended, Instant::now());
-        let transaction = Arc::new(transaction);
-        for bulkhead in &self.bulkheads {
-            bulkhead.request(Job { transaction: transaction.clone(), intended });
-        }
-    }
-
-    /// Waits until the run is cut short: stopped from outside, or out of time.
-    async fn cut(&self, deadline: Option<Instant>) -> StopReason {
-        cut(&self.stop, deadline).await
-    }
-
-    async fn all_settled(&self) {
-        while self.bulkheads.iter().any(|bulkhead| bulkhead.pending() > 0) {
-            self.surroundings.changed.notified().await;
-        }
-    }
-
-    /// Settles what is in flight, within the drain time-out; then gives it up.
-    async fn wind_down(&self) {
-        self.bulkheads.iter().for_each(Bulkhead::drop_queue);
-        let settled = tokio::select! {
-            biased;
-            () = self.stop.requested_at_once() => false,
-            settled = timeout(self.settings.drain_timeout, self.all_settled()) => settled.is_ok(),
-        };
-        if !settled {
-            self.surroundings.abandon.cancel();
-            if timeout(ABANDON_TIMEOUT, self.all_settled()).await.is_err() {
-                tracing::error!(bulkheads = ?self.bulkheads, "requests in flight did not end when given up");
-            }
-        }
-    }
-}
-
-/// Whether this is a reason to leave the queue unsent.
-fn is_cut(reason: StopReason) -> bool {
-    use StopReason::{Interrupted, OutputClosed, TimeUp, TooManyFailures};
-    matches!(reason, TimeUp | Interrupted | OutputClosed | TooManyFailures)
-}
-
-async fn cut(stop: &Stop, deadline: Option<Instant>) -> StopReason {
-    let time_up = async {
-        match deadline {
-            Some(deadline) => sleep_until(deadline).await,
-            None => pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        reason = stop.requested() => reason,
-        () = time_up => StopReason::TimeUp,
-    }
-}
-
-/// Gives time a chance to make a batch due, for ever.
-async fn tick(recorder: &Recorder) -> Infallible {
-    loop {
-        tokio::time::sleep(TICK).await;
-        recorder.tick(Instant::now());
-    }
+/// Runs to the end.
+///
+/// # Errors
+/// A [`RunError`], whose kind tells how far it got.
+pub async fn execute(options: RunOptions, mut observer: impl Observer, stop: Stop) -> Result<Verdict, RunError> {
+    let prepared = prepare(options, &observer, stop).await?;
+    observer.open().await.map_err(RunError::Usage)?;
+    let connected = prepared.connect().await?;
+    let finished = connected.run(observer).await?;
+    finished.conclude().await
 }
 
 #[cfg(test)]

@@ -9,22 +9,20 @@ use tokio::time::Instant;
 
 /// When each transaction is meant to be requested.
 #[derive(Clone, Copy, Debug)]
-pub struct Pacer {
+pub(super) struct Pacer {
     start: Instant,
     rate: f64,
 }
 
 impl Pacer {
     /// A schedule of `rate` transactions per second, which must be finite and above 0, from `start` on.
-    #[must_use]
-    pub fn new(start: Instant, rate: f64) -> Self {
+    pub(super) fn new(start: Instant, rate: f64) -> Self {
         debug_assert!(rate.is_finite() && rate > 0.0);
         Self { start, rate }
     }
 
     /// When the transaction with this index, counted from 0, is meant to be requested.
-    #[must_use]
-    pub fn due(&self, index: u64) -> Instant {
+    pub(super) fn due(&self, index: u64) -> Instant {
         // A rate so low that the moment lies beyond the clock's range means "never" in practice: a year from the start.
         const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
         let after = Duration::try_from_secs_f64(index as f64 / self.rate).unwrap_or(FAR).min(FAR);

@@ -12,9 +12,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::stop::Stop;
-use super::witness::Witness;
+use super::transaction_log::TransactionLog;
 use crate::service::{Failure, ServiceName};
-use crate::stats::{Batch, Conclusion, Outcome, Snapshot, Stats, StopReason, Summary};
+use crate::stats::{Batch, Figures, Outcome, Snapshot, Stats, StopReason};
 use crate::transaction::Transaction;
 
 /// How many failures of one kind at one service, and how many rejected rows, are told whole.
@@ -47,6 +47,8 @@ pub enum Event {
     },
     /// The data could not be read any further.
     DataFailed(String),
+    /// Something is wrong that leaves the run itself alone.
+    Warning(String),
 }
 
 /// Collects what happens in one run.
@@ -54,7 +56,7 @@ pub enum Event {
 pub struct Recorder {
     state: Mutex<State>,
     events: mpsc::Sender<Event>,
-    witness: Option<Arc<dyn Witness>>,
+    log: Option<Arc<dyn TransactionLog>>,
     max_failures: Option<MaxFailures>,
 }
 
@@ -84,13 +86,13 @@ impl Recorder {
     /// A recorder that feeds these statistics, and tells observers through `events`.
     #[must_use]
     pub fn new(stats: Stats, events: mpsc::Sender<Event>) -> Self {
-        Self { state: Mutex::new(State { stats, rejected_rows: 0 }), events, witness: None, max_failures: None }
+        Self { state: Mutex::new(State { stats, rejected_rows: 0 }), events, log: None, max_failures: None }
     }
 
-    /// The same, with somebody who sees every transaction.
+    /// The same, with a log of every transaction.
     #[must_use]
-    pub fn with_witness(self, witness: Option<Arc<dyn Witness>>) -> Self {
-        Self { witness, ..self }
+    pub fn with_log(self, log: Option<Arc<dyn TransactionLog>>) -> Self {
+        Self { log, ..self }
     }
 
     /// The same, which stops the run once so many transactions have failed, both services together.
@@ -112,8 +114,8 @@ impl Recorder {
 
     /// A transaction is being handed to every service.
     pub fn requested(&self, transaction: &Transaction, intended: Instant, now: Instant) {
-        if let Some(witness) = &self.witness {
-            witness.requested(transaction);
+        if let Some(log) = &self.log {
+            log.requested(transaction);
         }
         let mut state = self.state();
         state.stats.requested(transaction, intended, now);
@@ -127,8 +129,8 @@ impl Recorder {
 
     /// A transaction's end is known.
     pub fn settled(&self, service: ServiceName, transaction: &Transaction, outcome: &Outcome) {
-        if let Some(witness) = &self.witness {
-            witness.settled(service, transaction, outcome);
+        if let Some(log) = &self.log {
+            log.settled(service, transaction, outcome);
         }
         let row = transaction.row;
         if let (Some(max_failures), Err(_)) = (&self.max_failures, &outcome.result) {
@@ -148,8 +150,8 @@ impl Recorder {
     /// Transactions left the queue unsent.
     pub fn not_sent<'t>(&self, service: ServiceName, transactions: impl ExactSizeIterator<Item = &'t Transaction>) {
         self.state().stats.not_sent(service, transactions.len() as u64);
-        if let Some(witness) = &self.witness {
-            transactions.for_each(|transaction| witness.not_sent(service, transaction));
+        if let Some(log) = &self.log {
+            transactions.for_each(|transaction| log.not_sent(service, transaction));
         }
     }
 
@@ -187,8 +189,8 @@ impl Recorder {
         self.state().rejected_rows
     }
 
-    /// Closes the last batch, if anything happened in it, and draws the totals.
-    pub async fn finish(&self, conclusion: Conclusion, now: Instant) -> Summary {
+    /// Closes the last batch, if anything happened in it, and gives the final figures.
+    pub async fn finish(&self, now: Instant) -> Figures {
         let last = {
             let stats = &mut self.state().stats;
             stats.is_eventful().then(|| stats.close_batch(now))
@@ -197,7 +199,7 @@ impl Recorder {
             // Nothing is in flight any more, so waiting for a slow observer holds nothing up.
             let _ = self.events.send(Event::Batch(batch)).await;
         }
-        self.state().stats.summary(conclusion, now)
+        self.state().stats.finish(now)
     }
 
     fn close_due_batch(&self, stats: &mut Stats, now: Instant) {

@@ -7,17 +7,21 @@
 //! alone, after those that are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use tokio::time::Instant;
 
 use super::tests::{Behaviour, Fake, Scene, assert_all_accounted_for, rows, settings};
-use super::*;
 use crate::run::recorder::Event;
-use crate::run::witness::Witness;
+use crate::run::transaction_log::TransactionLog;
 use crate::service::{FailureKind, ServiceName};
-use crate::stats::Outcome;
+use crate::settings::RunSettings;
+use crate::stats::{Outcome, StopReason};
+use crate::transaction::Transaction;
 
 /// Seeds that once failed; so far only those that first caught an error which was put in on purpose: one more in flight
 /// than the bulkhead admits (0), an outcome counted twice, or the queue taken from its end (1), a transaction lost at the
@@ -108,7 +112,7 @@ impl Ledger {
     }
 }
 
-impl Witness for Ledger {
+impl TransactionLog for Ledger {
     fn requested(&self, transaction: &Transaction) {
         let mut entries = self.0.lock().unwrap();
         entries.requested += 1;
@@ -159,7 +163,7 @@ async fn simulate(seed: u64) -> [Vec<u64>; 2] {
     };
     let longest = duration + settings.drain_timeout + Duration::from_secs(10);
     let ledger = Arc::new(Ledger::default());
-    let guards = (None, Some(ledger.clone() as Arc<dyn Witness>));
+    let guards = (None, Some(ledger.clone() as Arc<dyn TransactionLog>));
     let scene = Scene::guarded(guards, settings, rows(count), event_hubs.clone(), cosmos_db.clone(), limits);
     let stop = scene.stop.clone();
     let started = Instant::now();

@@ -1,19 +1,27 @@
 //! Whole runs on fake services and a paused clock: what happens is decided by the test, to the millisecond.
 
 use std::future::pending;
-use std::num::NonZeroU64;
-use std::sync::Mutex;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use super::recorder::Event;
-use super::witness::Witness;
+use super::fan_out::FanOut;
+use super::feed::{Feed, Row};
+use super::recorder::{Event, Recorder};
+use super::transaction_log::TransactionLog;
 use super::*;
+use crate::description;
+use crate::identity::RunId;
 use crate::report::{blocks, totals};
-use crate::service::{Attempts, Failure, FailureKind, Receipt, ServiceName};
-use crate::stats::{ServiceSummary, Stats};
+use crate::service::{Attempts, Counters, Failure, FailureKind, Receipt, Service, ServiceName};
+use crate::settings::RunSettings;
+use crate::stats::{ServiceSummary, Stats, StopReason, Summary};
+use crate::transaction::Transaction;
 
 /// A service that does as the test says.
 pub(super) struct Fake<F> {
@@ -147,12 +155,12 @@ pub(super) fn rows(count: u64) -> Vec<Row> {
 }
 
 fn run_id() -> RunId {
-    "0b5c1f6e-93d2-8a47".parse().unwrap()
+    RunId::sample()
 }
 
 /// A run in a test, and what it told its observers.
 pub(super) struct Scene {
-    run: Run,
+    fan_out: FanOut,
     events: mpsc::Receiver<Event>,
     pub(super) stop: Stop,
 }
@@ -168,9 +176,9 @@ impl Scene {
         Self::guarded((None, None), settings, rows, event_hubs, cosmos_db, limits)
     }
 
-    /// A run that so many failures end, and that somebody sees every transaction of.
+    /// A run that so many failures end, and whose transactions are all logged.
     pub(super) fn guarded(
-        (max_failures, witness): (Option<NonZeroU64>, Option<Arc<dyn Witness>>),
+        (max_failures, log): (Option<NonZeroU64>, Option<Arc<dyn TransactionLog>>),
         settings: RunSettings,
         rows: Vec<Row>,
         event_hubs: Arc<impl Service>,
@@ -182,17 +190,18 @@ impl Scene {
         let stats = Stats::new(names.into_iter().zip(counters.iter().cloned()), Instant::now());
         let (sender, events) = mpsc::channel(1000);
         let stop = Stop::default();
-        let recorder = Recorder::new(stats, sender).with_witness(witness);
+        let recorder = Recorder::new(stats, sender).with_log(log);
         let recorder = Arc::new(recorder.with_max_failures(max_failures, stop.clone()));
-        let mut run = Run::new(run_id(), settings, Feed::of(rows), recorder, stop.clone());
+        let mut fan_out = FanOut::new(settings, Feed::of(rows), recorder, stop.clone());
         let [a, b] = counters;
-        run.add_service(event_hubs, NonZeroUsize::new(limits.0).unwrap(), a);
-        run.add_service(cosmos_db, NonZeroUsize::new(limits.1).unwrap(), b);
-        Self { run, events, stop }
+        fan_out.add_service(event_hubs, NonZeroUsize::new(limits.0).unwrap(), a);
+        fan_out.add_service(cosmos_db, NonZeroUsize::new(limits.1).unwrap(), b);
+        Self { fan_out, events, stop }
     }
 
     pub(super) async fn play(mut self) -> (Summary, Vec<Event>) {
-        let summary = self.run.execute().await;
+        let (conclusion, figures) = self.fan_out.execute().await;
+        let summary = Summary::new(&description::sample(), conclusion, figures, |_| Vec::new());
         let mut events = Vec::new();
         while let Ok(event) = self.events.try_recv() {
             events.push(event);

@@ -31,6 +31,14 @@ impl Failure {
         self
     }
 
+    /// The failure, and whether its transaction may have been stored all the same.
+    #[must_use]
+    pub fn explained(&self) -> String {
+        let text = self.to_string();
+        // Services speak in sentences, which end here.
+        if self.ambiguous { format!("{}; it may have been stored", text.trim_end_matches('.')) } else { text }
+    }
+
     /// The same, marked as one after which the transaction may have been stored.
     #[must_use]
     pub fn ambiguous(mut self) -> Self {

@@ -74,6 +74,16 @@ pub struct Provenance {
     pub origin: Origin,
 }
 
+/// A flag without a key, with its value as it may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlagValue {
+    /// Such as `--rate`.
+    pub flag: &'static str,
+    pub value: String,
+    /// Whether the user gave it; otherwise the value is the default.
+    pub is_given: bool,
+}
+
 /// The sources of values, and what reading them brought to light.
 pub(super) struct Layers<'a> {
     pub(super) file: AppSettings,
@@ -83,6 +93,7 @@ pub(super) struct Layers<'a> {
     pub(super) warnings: Vec<String>,
     pub(super) notes: Vec<String>,
     pub(super) origins: Vec<Provenance>,
+    pub(super) flags: Vec<FlagValue>,
 }
 
 impl Layers<'_> {
@@ -121,6 +132,20 @@ impl Layers<'_> {
         };
         self.origins.push(Provenance { key, value: show(&value), origin });
         Some(value)
+    }
+
+    /// The value of a flag without a key, or its default.
+    pub(super) fn flag<T>(
+        &mut self,
+        flag: &'static str,
+        given: Option<T>,
+        default: T,
+        show: impl FnOnce(&T) -> String,
+    ) -> T {
+        let is_given = given.is_some();
+        let value = given.unwrap_or(default);
+        self.flags.push(FlagValue { flag, value: show(&value), is_given });
+        value
     }
 
     /// The value of a key, or its default.

@@ -29,6 +29,7 @@ pub fn listeners(file: &SettingsFile, env: &dyn Fn(&str) -> Option<String>) -> R
         warnings: Vec::new(),
         notes: Vec::new(),
         origins: Vec::new(),
+        flags: Vec::new(),
     };
     let mut listeners = Vec::new();
     for (sender, key) in Key::EVENT_HUBS.into_iter().zip(Key::LISTENERS) {

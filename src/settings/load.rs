@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::file::AppSettings;
-use super::layers::{Layers, Preset, Provenance};
+use super::layers::{FlagValue, Layers, Preset, Provenance};
 use super::value::{self, Checked};
 use super::{
     ConnectionString, CosmosDbSettings, DEFAULT_RETRY_FOR, EventHubClient, EventHubTransport, EventHubsSettings, Key,
@@ -25,6 +25,39 @@ pub struct Loaded {
     pub notes: Vec<String>,
     /// Every key that the run uses, in the order in which they are documented.
     pub origins: Vec<Provenance>,
+    /// Every flag without a key, in the order in which they are documented.
+    pub flags: Vec<FlagValue>,
+}
+
+impl Loaded {
+    /// Notes a flag that is none of a service's, such as `--strict`.
+    pub fn note_flag(&mut self, flag: &'static str, value: impl ToString, is_given: bool) {
+        self.flags.push(FlagValue { flag, value: value.to_string(), is_given });
+        in_documented_order(&mut self.flags);
+    }
+}
+
+/// Flags without a key, in the order in which they are documented.
+const FLAGS: [&str; 15] = [
+    "--only-event-hubs",
+    "--rate",
+    "--limit",
+    "--loop",
+    "--strict",
+    "--max-pending",
+    "--drain-timeout",
+    "--retry-for",
+    "--max-in-flight-event-hubs",
+    "--event-hub-client",
+    "--event-hub-transport",
+    "--event-hub-connections",
+    "--max-in-flight-cosmos",
+    "--fail-on",
+    "--max-failures",
+];
+
+fn in_documented_order(flags: &mut [FlagValue]) {
+    flags.sort_by_key(|value| FLAGS.iter().position(|flag| *flag == value.flag));
 }
 
 /// All that is wrong with the settings: exit code 2.
@@ -60,31 +93,43 @@ pub(super) fn layered(
     preset: Option<&Preset>,
 ) -> Result<Loaded, SettingsError> {
     let warnings = std::mem::take(&mut file.warnings);
-    let mut layers =
-        Layers { file, env, preset, problems: Vec::new(), warnings, notes: Vec::new(), origins: Vec::new() };
+    let mut layers = Layers {
+        file,
+        env,
+        preset,
+        problems: Vec::new(),
+        warnings,
+        notes: Vec::new(),
+        origins: Vec::new(),
+        flags: Vec::new(),
+    };
     let settings = layers.settings(flags);
-    let Layers { mut problems, warnings, notes, mut origins, .. } = layers;
+    let Layers { mut problems, warnings, notes, mut origins, mut flags, .. } = layers;
     if !problems.is_empty() {
         // What is missing may be there under a mistyped key.
         problems.extend(warnings);
         return Err(SettingsError { problems });
     }
     origins.sort_by_key(|provenance| provenance.key);
+    in_documented_order(&mut flags);
     for Provenance { key, value, origin } in &origins {
         tracing::debug!(%key, value, source = %origin, "a setting");
     }
-    Ok(Loaded { settings, warnings, notes, origins })
+    Ok(Loaded { settings, warnings, notes, origins, flags })
 }
 
 impl Layers<'_> {
     fn settings(&mut self, flags: &RunFlags) -> Settings {
+        self.flag("--only-event-hubs", flags.only_event_hubs.then_some(true), false, bool::to_string);
+        let retry_for =
+            self.flag("--retry-for", flags.retry_for.or(flags.throttle_wait), DEFAULT_RETRY_FOR, show_as_typed);
         let only_cosmos = self.only_cosmos(flags);
         let wants_cosmos = !flags.only_event_hubs;
         self.tell_skipped(only_cosmos && !flags.only_cosmos);
         self.tell_missing(!only_cosmos, wants_cosmos && flags.cosmos_endpoint.is_none(), wants_cosmos);
         Settings {
-            event_hubs: if only_cosmos { None } else { self.event_hubs(flags) },
-            cosmos_db: if wants_cosmos { self.cosmos_db(flags) } else { None },
+            event_hubs: if only_cosmos { None } else { self.event_hubs(flags, retry_for) },
+            cosmos_db: if wants_cosmos { self.cosmos_db(flags, retry_for) } else { None },
             run: self.run(flags),
         }
     }
@@ -148,9 +193,27 @@ impl Layers<'_> {
         self.problems.push(problem);
     }
 
-    fn event_hubs(&mut self, flags: &RunFlags) -> Option<EventHubsSettings> {
-        let client = flags.event_hub_client.unwrap_or_default();
-        let transport = flags.event_hub_transport.unwrap_or_default();
+    fn event_hubs(&mut self, flags: &RunFlags, retry_for: Duration) -> Option<EventHubsSettings> {
+        let client =
+            self.flag("--event-hub-client", flags.event_hub_client, EventHubClient::default(), ToString::to_string);
+        let transport = self.flag(
+            "--event-hub-transport",
+            flags.event_hub_transport,
+            EventHubTransport::default(),
+            ToString::to_string,
+        );
+        let connections = self.flag(
+            "--event-hub-connections",
+            flags.event_hub_connections,
+            EventHubsSettings::DEFAULT_CONNECTIONS,
+            ToString::to_string,
+        );
+        let max_in_flight = self.flag(
+            "--max-in-flight-event-hubs",
+            flags.max_in_flight_event_hubs,
+            EventHubsSettings::DEFAULT_MAX_IN_FLIGHT,
+            ToString::to_string,
+        );
         if client == EventHubClient::Sdk && transport == EventHubTransport::Websocket {
             self.problems.push(
                 "--event-hub-transport websocket: needs --event-hub-client pipelined, for Azure's client speaks TCP alone"
@@ -168,9 +231,9 @@ impl Layers<'_> {
             hubs: hubs.into_iter().map(|(_, hub)| hub).collect(),
             client,
             transport,
-            connections: flags.event_hub_connections.unwrap_or(EventHubsSettings::DEFAULT_CONNECTIONS),
-            max_in_flight: flags.max_in_flight_event_hubs.unwrap_or(EventHubsSettings::DEFAULT_MAX_IN_FLIGHT),
-            retry_for: retry_for(flags),
+            connections,
+            max_in_flight,
+            retry_for,
         })
     }
 
@@ -207,7 +270,7 @@ impl Layers<'_> {
         }
     }
 
-    fn cosmos_db(&mut self, flags: &RunFlags) -> Option<CosmosDbSettings> {
+    fn cosmos_db(&mut self, flags: &RunFlags, retry_for: Duration) -> Option<CosmosDbSettings> {
         if self.preset.is_some() && flags.cosmos_endpoint.is_some() {
             self.problems.push("--cosmos-endpoint: has no place beside --emulator".to_owned());
         }
@@ -245,8 +308,13 @@ impl Layers<'_> {
                 |throughput| format!("{throughput} RU/s"),
                 CosmosDbSettings::DEFAULT_THROUGHPUT,
             ),
-            max_in_flight: flags.max_in_flight_cosmos.unwrap_or(CosmosDbSettings::DEFAULT_MAX_IN_FLIGHT),
-            retry_for: retry_for(flags),
+            max_in_flight: self.flag(
+                "--max-in-flight-cosmos",
+                flags.max_in_flight_cosmos,
+                CosmosDbSettings::DEFAULT_MAX_IN_FLIGHT,
+                ToString::to_string,
+            ),
+            retry_for,
             endpoint: endpoint?,
         };
         Some(settings)
@@ -283,22 +351,36 @@ impl Layers<'_> {
             lead,
             duration: (!duration.is_zero()).then_some(duration),
             ttl_seconds,
-            rate: flags.rate,
-            limit: flags.limit.map(Into::into),
-            repeat: flags.repeat,
-            max_pending: flags.max_pending.unwrap_or(RunSettings::DEFAULT_MAX_PENDING),
-            drain_timeout: flags.drain_timeout.unwrap_or(RunSettings::DEFAULT_DRAIN_TIMEOUT),
+            rate: self.flag("--rate", flags.rate.map(Some), None, |rate| {
+                rate.map_or_else(|| "as fast as the faster service".to_owned(), |rate| rate.to_string())
+            }),
+            limit: self.flag("--limit", flags.limit.map(|limit| Some(limit.into())), None, |limit: &Option<u64>| {
+                limit.map_or_else(|| "all rows".to_owned(), |limit| limit.to_string())
+            }),
+            repeat: self.flag("--loop", flags.repeat.then_some(true), false, bool::to_string),
+            max_pending: self.flag(
+                "--max-pending",
+                flags.max_pending,
+                RunSettings::DEFAULT_MAX_PENDING,
+                ToString::to_string,
+            ),
+            drain_timeout: self.flag(
+                "--drain-timeout",
+                flags.drain_timeout,
+                RunSettings::DEFAULT_DRAIN_TIMEOUT,
+                show_as_typed,
+            ),
         }
     }
-}
-
-fn retry_for(flags: &RunFlags) -> Duration {
-    flags.retry_for.or(flags.throttle_wait).unwrap_or(DEFAULT_RETRY_FOR)
 }
 
 /// The key's name is not in the problem: the caller tells it together with the origin.
 pub(super) fn connection_string(text: &str) -> Checked<ConnectionString> {
     ConnectionString::parse(text).map_err(|invalid| invalid.problem)
+}
+
+fn show_as_typed(duration: &Duration) -> String {
+    humantime::format_duration(*duration).to_string()
 }
 
 /// In days at most, as people write it: humantime would make 60 days `1month 29days 13h…`.

@@ -3,6 +3,7 @@
 //! Past this module nothing asks where a value came from or whether it is good. Secrets are secrets by type, so that no
 //! log, error or debug text can show them.
 
+mod environment;
 mod file;
 mod flags;
 #[cfg(any(test, fuzzing))]
@@ -20,10 +21,11 @@ use std::time::Duration;
 use azure_core::credentials::Secret;
 use url::Url;
 
+pub use environment::load_with_environment;
 pub use file::{Place, SettingsFile};
 pub use flags::RunFlags;
 pub use key::Key;
-pub use layers::{Origin, Preset, Provenance};
+pub use layers::{FlagValue, Origin, Preset, Provenance};
 pub use listen::{Listener, listeners};
 pub use load::{Loaded, SettingsError, load};
 pub use txgen_azure::event_hubs::{ConnectionString, HubCredential};
@@ -125,6 +127,18 @@ pub struct CosmosDbSettings {
 }
 
 impl CosmosDbSettings {
+    /// `DATABASE/CONTAINER at ENDPOINT`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{}/{} at {}", self.database, self.container, self.endpoint)
+    }
+
+    /// How txgen shows who it is.
+    #[must_use]
+    pub fn authentication(&self) -> &'static str {
+        if self.auth_key.is_some() { "account key" } else { "Microsoft Entra ID" }
+    }
+
     /// The database unless the user says otherwise.
     pub const DEFAULT_DATABASE: &str = "Woodgrove";
     /// The container unless the user says otherwise.

@@ -3,10 +3,22 @@
 use std::io;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::input;
-use crate::stats::DataFile;
+
+/// The file that a run read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataFile {
+    /// As the user named it.
+    pub file: String,
+    /// Its size; `null` where it is no file that can be read twice.
+    pub bytes: Option<u64>,
+    /// SHA-256 of its bytes, hexadecimal, likewise.
+    pub sha256: Option<String>,
+}
 
 /// Bytes that are read at once.
 const CHUNK: usize = 1 << 20;

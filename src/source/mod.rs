@@ -3,8 +3,10 @@
 //! The file is never whole in memory, and no row of it, however broken, stops the reading: what cannot be read is named
 //! by its line, counted, and passed over. Reading blocks, so a run gives a [`Source`] a thread of its own.
 
+pub(crate) mod dead_letter;
 mod error;
 mod fingerprint;
+pub(crate) mod formula;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod header;
@@ -20,14 +22,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::dead_letters::{Heading, formula};
 use crate::encoding;
 use crate::identity::RunId;
 use crate::shard::Shard;
 pub use crate::transaction::{CellCount, CellReport, Layout, UnreadableCell};
 use crate::transaction::{Columns, DecimalMark, RecordWriter, Transaction};
+pub use dead_letter::Heading;
 pub use error::SourceError;
-pub use fingerprint::fingerprint;
+pub use fingerprint::{DataFile, fingerprint};
 use header::{Opened, first_run};
 use remarks::Leftovers;
 use replay::{ReplayColumns, Restorer};

@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-use crate::dead_letters::{ID_COLUMN, REASON_COLUMN, ROW_COLUMN, formula};
+use super::dead_letter::{ID_COLUMN, REASON_COLUMN, ROW_COLUMN};
+use super::formula;
 use crate::identity::RunId;
 use crate::service::FailureKind;
 use crate::transaction::Cells;

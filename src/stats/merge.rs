@@ -163,13 +163,10 @@ fn check_same(parts: &[Part]) -> Result<(), MergeError> {
         _ => "cannot be read again".to_owned(),
     })?;
     same(parts, "what was written to", |summary| {
-        let targets = summary.services.iter().map(|(name, service)| match &service.target {
-            Some(Target::EventHubs(hubs)) => {
-                hubs.iter().map(|hub| format!("{} at {}", hub.hub, hub.namespace)).collect::<Vec<_>>().join(", ")
-            }
-            Some(Target::Container(to)) => format!("{}/{} at {}", to.database, to.container, to.endpoint),
-            None => name.to_string(),
-        });
+        let targets = summary
+            .services
+            .iter()
+            .map(|(name, service)| service.target.as_ref().map_or_else(|| name.to_string(), Target::to_string));
         targets.collect::<Vec<_>>().join("; ")
     })
 }

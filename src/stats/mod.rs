@@ -28,8 +28,8 @@ pub use rows::Rows;
 pub use series::{Point, Series, ServicePoint};
 pub use snapshot::{LatestFailure, ServiceSnapshot, Snapshot};
 pub use summary::{
-    Conclusion, ContainerTarget, DataFile, FailureExample, Histograms, HubTarget, RequestUnits, ServiceSummary,
-    Setting, StopReason, Summary, Target,
+    Conclusion, ContainerTarget, DataFile, FailureExample, Figures, Histograms, HubTarget, RequestUnits,
+    ServiceSummary, Setting, StopReason, Summary, Target,
 };
 pub use verdict::Verdict;
 pub use window::Processing;
@@ -39,7 +39,6 @@ use crate::transaction::Transaction;
 use keys::PartitionKeys;
 use series::{Recorded, Recording};
 use service::ServiceStats;
-use summary::Figures;
 
 /// How many transactions make a batch due: requested, or settled once all are requested.
 const BATCH: u64 = 1000;
@@ -245,25 +244,20 @@ impl Stats {
         }
     }
 
-    /// The totals, once everything is settled or given up.
+    /// The final figures, once everything is settled or given up.
     #[must_use]
-    pub fn summary(&mut self, conclusion: Conclusion, now: Instant) -> Summary {
+    pub fn finish(&mut self, now: Instant) -> Figures {
         self.close_point(now);
         let requested = self.requested;
-        let figures = Figures {
+        Figures {
             requested,
             rows: self.rows,
             wall: now.saturating_duration_since(self.started),
             lateness: self.lateness.clone(),
             partition_keys: self.partition_keys.report(),
-            services: self
-                .services
-                .iter()
-                .map(|service| (service.name, service.summary(requested, self.started)))
-                .collect(),
+            services: self.services.iter().map(|service| service.figures(requested, self.started)).collect(),
             series: self.series.report(),
-        };
-        Summary::new(conclusion, figures)
+        }
     }
 }
 

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::rows::Rows;
 use super::series::{RecordedService, ServicePoint, reported};
+use super::summary::ServiceFigures;
 use super::window::Window;
-use super::{Counts, FailureExample, Latencies, LatestFailure, Outcome, ServiceBatch, ServiceSnapshot, ServiceSummary};
+use super::{Counts, FailureExample, Latencies, LatestFailure, Outcome, ServiceBatch, ServiceSnapshot};
 use crate::service::{Counters, Failure, FailureKind, ServiceName};
 
 /// Failures of one kind that are kept whole, as examples.
@@ -222,9 +223,12 @@ impl ServiceStats {
         }
     }
 
-    /// The totals, once the last point is closed.
-    pub(super) fn summary(&self, requested: u64, started: Instant) -> ServiceSummary {
-        let first_sent = self.first_sent.map(|first| first.saturating_duration_since(started));
-        ServiceSummary::new(self.snapshot(requested), first_sent, self.ambiguous_rows.clone())
+    /// The final figures, once the last point is closed.
+    pub(super) fn figures(&self, requested: u64, started: Instant) -> ServiceFigures {
+        ServiceFigures {
+            end: self.snapshot(requested),
+            first_sent: self.first_sent.map(|first| first.saturating_duration_since(started)),
+            ambiguous_rows: self.ambiguous_rows.clone(),
+        }
     }
 }

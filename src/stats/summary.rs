@@ -1,5 +1,5 @@
-//! The totals of a run, as they are printed at its end and written to the summary file; and read again from there, by
-//! whoever merges, compares, verifies or draws.
+//! The totals of a run: printed at its end, written to the summary file, and read from there to be merged, compared,
+//! verified and drawn.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,9 +11,12 @@ use super::merge::Merged;
 use super::rows::Rows;
 use super::verdict::Verdict;
 use super::{Counts, Latencies, Percentiles, Series, ServiceSnapshot, per_second};
+use crate::description::RunDescription;
+pub use crate::description::{ContainerTarget, HubTarget, Setting, Target};
 use crate::identity::RunId;
 use crate::service::{Failure, FailureKind, ServiceName};
 use crate::shard::Shard;
+pub use crate::source::DataFile;
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +41,6 @@ pub enum StopReason {
 /// What the statistics cannot know of how a run went.
 #[derive(Clone, Debug)]
 pub struct Conclusion {
-    /// The run's id.
-    pub run_id: RunId,
     /// When it started, by the wall clock.
     pub started_at: OffsetDateTime,
     /// Why it ended.
@@ -48,8 +49,8 @@ pub struct Conclusion {
     pub rejected_rows: u64,
     /// Cells that were empty or unreadable and became 0 or false, by column.
     pub unreadable_cells: BTreeMap<String, u64>,
-    /// The pace asked for, in transactions per second.
-    pub rate: Option<f64>,
+    /// What file the data was, where that is known.
+    pub data: Option<DataFile>,
 }
 
 /// The totals of a run: the summary document (`"type": "summary"`).
@@ -90,7 +91,7 @@ pub struct Summary {
     pub lateness_ms: Percentiles,
     /// The same, whole.
     pub lateness_histogram: Latencies,
-    /// The data that was sent; `null` where nobody told.
+    /// The data that was sent; `null` where that is not known.
     pub data: Option<DataFile>,
     /// What the run was told to do, and where that was said. No secrets get in here.
     pub settings: Vec<Setting>,
@@ -111,30 +112,6 @@ pub struct Summary {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
     Summary,
-}
-
-/// The file that a run read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataFile {
-    /// As the user named it.
-    pub file: String,
-    /// Its size; `null` where it is no file that can be read twice.
-    pub bytes: Option<u64>,
-    /// SHA-256 of its bytes, hexadecimal, likewise.
-    pub sha256: Option<String>,
-}
-
-/// A setting that a run used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Setting {
-    /// Its key in `appsettings.json`, or its flag where it has no key.
-    pub key: String,
-    /// Its value, without secrets.
-    pub value: String,
-    /// Where that came from: a flag, `environment`, a file with line, `default`.
-    pub source: String,
 }
 
 /// One service's totals.
@@ -164,7 +141,7 @@ pub struct ServiceSummary {
     /// Request units charged; Cosmos DB only.
     #[serde(flatten)]
     pub request_units: Option<RequestUnits>,
-    /// What was written to; `null` where nobody told.
+    /// What was written to; `null` where that is not known.
     pub target: Option<Target>,
 }
 
@@ -203,65 +180,46 @@ pub struct RequestUnits {
     pub request_units_per_second: f64,
 }
 
-/// What a service's transactions were written to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Target {
-    /// One to three event hubs, each with every transaction.
-    EventHubs(Vec<HubTarget>),
-    /// One container.
-    Container(ContainerTarget),
-}
-
-/// An event hub.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HubTarget {
-    /// The host of its namespace, with the port where one was named.
-    pub namespace: String,
-    /// Its name.
-    pub hub: String,
-    /// How many partitions it has, where the service told.
-    pub partitions: Option<u32>,
-}
-
-/// A Cosmos DB container.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ContainerTarget {
-    /// The account.
-    pub endpoint: String,
-    /// The database.
-    pub database: String,
-    /// The container.
-    pub container: String,
-    /// RU/s provisioned, the maximum of autoscale; `null` when serverless or unknown.
-    pub provisioned_request_units_per_second: Option<u32>,
-    /// Over how many physical partitions they are spread, where that could be told.
-    pub physical_partitions: Option<usize>,
-    /// Seconds that a document is kept.
-    pub ttl_seconds: u32,
-}
-
-/// What the statistics hand over for the totals.
-pub(super) struct Figures {
+/// The figures of a run that has ended.
+#[derive(Clone, Debug)]
+pub struct Figures {
     pub(super) requested: u64,
     pub(super) rows: Option<(u64, u64)>,
     pub(super) wall: Duration,
     pub(super) lateness: Latencies,
     pub(super) partition_keys: (BTreeMap<String, u64>, u64),
-    pub(super) services: BTreeMap<ServiceName, ServiceSummary>,
+    pub(super) services: Vec<ServiceFigures>,
     pub(super) series: Series,
 }
 
+/// The figures of one service.
+#[derive(Clone, Debug)]
+pub(super) struct ServiceFigures {
+    pub(super) end: ServiceSnapshot,
+    /// From the run's start to the first send.
+    pub(super) first_sent: Option<Duration>,
+    pub(super) ambiguous_rows: Rows,
+}
+
 impl Summary {
-    pub(super) fn new(conclusion: Conclusion, figures: Figures) -> Self {
+    /// The whole document. `judge` finds the verdicts on its figures.
+    pub fn new(
+        description: &RunDescription,
+        conclusion: Conclusion,
+        figures: Figures,
+        judge: impl FnOnce(&Self) -> Vec<Verdict>,
+    ) -> Self {
         let (partition_keys, other_partition_keys) = figures.partition_keys;
-        Self {
+        let mut targets = description.targets();
+        let services = figures.services.into_iter().map(|service| {
+            let name = service.end.service;
+            (name, ServiceSummary::new(service, targets.remove(&name)))
+        });
+        let summary = Self {
             kind: Kind::Summary,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            run_id: conclusion.run_id,
-            shard: None,
+            run_id: description.run_id,
+            shard: description.part(),
             merged: None,
             started_at: conclusion.started_at,
             interrupted: conclusion.reason == StopReason::Interrupted,
@@ -272,17 +230,18 @@ impl Summary {
             rejected_rows: conclusion.rejected_rows,
             unreadable_cells: conclusion.unreadable_cells,
             wall_seconds: round(figures.wall.as_secs_f64()),
-            rate: conclusion.rate,
+            rate: description.run.rate,
             lateness_ms: figures.lateness.percentiles(),
             lateness_histogram: figures.lateness,
-            data: None,
-            settings: Vec::new(),
+            data: conclusion.data,
+            settings: description.settings.clone(),
             partition_keys,
             other_partition_keys,
-            services: figures.services,
+            services: services.collect(),
             series: figures.series,
             thresholds: Vec::new(),
-        }
+        };
+        Self { thresholds: judge(&summary), ..summary }
     }
 
     /// The summary in a file: the document alone, or the log of a run with `--output json`, which ends with it. Lines of
@@ -312,7 +271,8 @@ impl Summary {
 }
 
 impl ServiceSummary {
-    pub(super) fn new(end: ServiceSnapshot, first_sent: Option<Duration>, ambiguous_rows: Rows) -> Self {
+    fn new(figures: ServiceFigures, target: Option<Target>) -> Self {
+        let ServiceFigures { end, first_sent, ambiguous_rows } = figures;
         Self {
             counts: end.counts,
             first_sent_seconds: first_sent.map(|first| round(first.as_secs_f64())),
@@ -328,7 +288,7 @@ impl ServiceSummary {
                 request_units: round(end.request_units),
                 request_units_per_second: round(per_second(end.request_units, end.elapsed)),
             }),
-            target: None,
+            target,
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::description;
 use crate::identity::RunId;
 use crate::service::FailureKind;
 
@@ -24,15 +25,15 @@ fn request(stats: &mut Stats, now: Instant) {
     stats.requested(&transaction(1, "us"), now, now);
 }
 
-fn conclusion() -> Conclusion {
-    Conclusion {
-        run_id: RunId::random(),
+fn summary(stats: &mut Stats, now: Instant) -> Summary {
+    let conclusion = Conclusion {
         started_at: time::OffsetDateTime::UNIX_EPOCH,
         reason: StopReason::DataEnded,
         rejected_rows: 0,
         unreadable_cells: BTreeMap::new(),
-        rate: None,
-    }
+        data: None,
+    };
+    Summary::new(&description::sample(), conclusion, stats.finish(now), |_| Vec::new())
 }
 
 #[test]
@@ -100,7 +101,7 @@ fn a_batch_counts_only_what_happened_in_it_and_the_totals_everything() {
     assert_eq!(cosmos.writes_per_second(), 1.0);
     assert_eq!(cosmos.request_units_per_second(), 14.5);
     assert_eq!(cosmos.service_time.max, 30.0);
-    let summary = stats.summary(conclusion(), start + Duration::from_secs(3));
+    let summary = summary(&mut stats, start + Duration::from_secs(3));
     let cosmos = &summary.services[&COSMOS_DB];
     assert_eq!(cosmos.request_units.unwrap().request_units, 43.5);
     assert_eq!(cosmos.elapsed_seconds, 0.03);
@@ -173,7 +174,7 @@ fn the_summary_document_has_the_documented_names() {
     stats.settled(COSMOS_DB, 1, &stored(start, 5, 14.0));
     let failed = Outcome { result: Err(Failure::new(FailureKind::TooLarge, "x")), ..stored(start, 1, 0.0) };
     stats.settled(EVENT_HUBS, 1, &failed);
-    let json = serde_json::to_value(stats.summary(conclusion(), start + Duration::from_secs(2))).unwrap();
+    let json = serde_json::to_value(summary(&mut stats, start + Duration::from_secs(2))).unwrap();
     assert_eq!(json["type"], "summary");
     assert_eq!(json["requested"], 1);
     assert_eq!(json["wall_seconds"], 2.0);
@@ -203,7 +204,7 @@ fn the_summary_document_survives_being_written_and_read() {
         let failed = Outcome { result: Err(Failure::new(FailureKind::TooLarge, "x").with_status(413)), ..lost };
         stats.settled(EVENT_HUBS, row, &failed);
     }
-    let summary = stats.summary(conclusion(), start + Duration::from_secs(2));
+    let summary = summary(&mut stats, start + Duration::from_secs(2));
     let read: Summary = serde_json::from_str(&serde_json::to_string(&summary).unwrap()).unwrap();
     assert_eq!((read.first_row, read.last_row), (Some(1), Some(50)));
     assert_eq!(read.partition_keys, BTreeMap::from([("us".to_owned(), 50)]));
@@ -224,7 +225,7 @@ fn the_series_adds_up_to_the_totals() {
         stats.requested(&transaction(row, "us"), now, now);
         stats.settled(COSMOS_DB, row, &stored(start, 100 * row, 14.0));
     }
-    let summary = stats.summary(conclusion(), start + Duration::from_secs(6));
+    let summary = summary(&mut stats, start + Duration::from_secs(6));
     let points = &summary.series.points;
     assert_eq!(points.iter().map(|point| point.requested).sum::<u64>(), 50);
     assert_eq!(points.iter().map(|point| point.services[&COSMOS_DB].succeeded).sum::<u64>(), 50);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Threshold, passed};
+use crate::description::{self, RunDescription};
 use crate::identity::RunId;
 use crate::service::{Counters, Failure, FailureKind, Receipt, ServiceName};
 use crate::stats::{Conclusion, Outcome, Stats, StopReason, Summary};
@@ -60,12 +61,12 @@ pub(super) fn summary() -> Summary {
         stats.settled(ServiceName::CosmosDb, row, &Outcome { result, ..stored });
     }
     let conclusion = Conclusion {
-        run_id: run,
         started_at: time::OffsetDateTime::UNIX_EPOCH,
         reason: StopReason::DataEnded,
         rejected_rows: 2,
         unreadable_cells: BTreeMap::from([("localHour".to_owned(), 3)]),
-        rate: Some(100.0),
+        data: None,
     };
-    stats.summary(conclusion, start + Duration::from_secs(1))
+    let description = RunDescription { event_hubs: None, cosmos_db: None, ..description::sample() };
+    Summary::new(&description, conclusion, stats.finish(start + Duration::from_secs(1)), |_| Vec::new())
 }

@@ -143,6 +143,12 @@ impl Threshold {
     }
 }
 
+/// What becomes of these thresholds.
+#[must_use]
+pub fn verdicts(thresholds: &[Threshold], summary: &Summary) -> Vec<Verdict> {
+    thresholds.iter().flat_map(|threshold| threshold.judge(summary)).collect()
+}
+
 /// Whether a run was good: no threshold is crossed, and nothing failed or was left unsent, unless a threshold of the
 /// user's says how much of that is too much.
 #[must_use]

@@ -15,12 +15,12 @@ use super::reconcile::{Findings, Item, Reconciler};
 use super::remarks::remarks;
 use super::report::Verification;
 use super::subject::{Part, Subject};
+use crate::description::{HubTarget, Target};
 use crate::service::cosmos::{Document, Reader};
 use crate::service::event_hubs::{self, ReadFrom, StoredEvent};
 use crate::service::{ConnectError, ServiceName};
 use crate::settings::{CosmosDbSettings, EventHubTransport, Listener, Settings};
 use crate::source::{RowError, Source, SourceOptions, fingerprint, input};
-use crate::stats::Target;
 
 /// Clocks differ, and a run's first events may look older than the run: reading starts so much earlier.
 const SLACK: time::Duration = time::Duration::minutes(5);
@@ -119,21 +119,11 @@ fn check_targets(Job { subject, services, settings, .. }: &Job) -> anyhow::Resul
     for service in services {
         match (subject.target(*service), &settings.event_hubs, &settings.cosmos_db) {
             (Some(Target::EventHubs(hubs)), Some(settings), _) => {
-                let run = hubs.iter().map(|hub| format!("{} at {}", hub.hub, hub.namespace)).collect::<Vec<_>>();
-                let here = settings.hubs.iter().map(|hub| {
-                    let port = hub.port.map(|port| format!(":{port}")).unwrap_or_default();
-                    format!("{} at {}{port}", hub.hub, hub.host)
-                });
-                compare("the event hubs", run.join(", "), here.collect::<Vec<_>>().join(", "));
+                let here = Target::EventHubs(settings.hubs.iter().map(HubTarget::from).collect());
+                compare("the event hubs", Target::EventHubs(hubs.clone()).to_string(), here.to_string());
             }
             (Some(Target::Container(container)), _, Some(settings)) => {
-                let name =
-                    |endpoint: &str, database: &str, container: &str| format!("{database}/{container} at {endpoint}");
-                compare(
-                    "the container",
-                    name(&container.endpoint, &container.database, &container.container),
-                    name(settings.endpoint.as_str(), &settings.database, &settings.container),
-                );
+                compare("the container", container.to_string(), settings.place());
             }
             _ => {}
         }
@@ -241,8 +231,7 @@ impl Reading<'_> {
         let mut found = Vec::new();
         for place in distinct(&self.job.listeners) {
             let hub = &place.listener.hub;
-            let port = hub.port.map(|port| format!(":{port}")).unwrap_or_default();
-            let mut name = format!("{} at {}{port}", hub.hub, hub.host);
+            let mut name = HubTarget::from(hub).to_string();
             if place.copies > 1 {
                 name.push_str(&format!(" ({} times in the settings, so every row is there {0} times)", place.copies));
             }
@@ -289,7 +278,7 @@ impl Reading<'_> {
         cancel: CancellationToken,
     ) -> Result<Findings, ConnectError> {
         let Self { expected, progress, .. } = self;
-        let place = format!("{}/{} at {}", settings.database, settings.container, settings.endpoint);
+        let place = settings.place();
         progress.next(Step {
             place: ServiceName::CosmosDb.to_string(),
             counted: "documents of the run read",

@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 
 use super::reconcile::Findings;
 use super::subject::Subject;
-use crate::report::counted;
 use crate::service::ServiceName;
+use crate::text::counted;
 
 /// One line each; `now` tells which documents have expired.
 pub(super) fn remarks(

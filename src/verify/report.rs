@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::reconcile::{Finding, Findings};
 use crate::identity::RunId;
-use crate::report::{counted, single_line};
 use crate::service::ServiceName;
+use crate::text::{counted, single_line};
 
 /// What kind of document it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::dead_letters::{Plan, State};
 use crate::identity::RunId;
+use crate::run::dead_letters::{RunRecord, ServiceRecord, State};
 use crate::service::ServiceName;
 use crate::shard::Shard;
 use crate::stats::{DataFile, Rows, Summary, Target};
@@ -87,7 +87,7 @@ impl Part {
                 Self::of_summary(name, &summary, shard.unwrap_or(Shard::WHOLE))
             }
             Some("dead_letters") => {
-                Self::of_plan(name, &serde_json::from_value(document).map_err(|error| wrong(&error.to_string()))?)
+                Self::of_record(name, &serde_json::from_value(document).map_err(|error| wrong(&error.to_string()))?)
             }
             Some(other) => Err(format!("is a document of type `{other}`; `txgen verify` reads the summary of a run")),
             None => Err("is not the summary of a run, such as `txgen run --summary-file` writes".to_owned()),
@@ -139,20 +139,20 @@ impl Part {
         })
     }
 
-    fn of_plan(name: &str, plan: &Plan) -> Result<Self, String> {
-        if plan.state == State::Finished {
+    fn of_record(name: &str, record: &RunRecord) -> Result<Self, String> {
+        if record.state == State::Finished {
             return Err("is of a run that ended by itself; give the summary of the run, which tells how".to_owned());
         }
-        if plan.repeat {
+        if record.repeat {
             return Err(
                 "is of a run with --loop that was killed: how far it got is known to the second alone, which is \
                         not enough to verify it"
                     .to_owned(),
             );
         }
-        let place = |(name, service): (&ServiceName, &crate::dead_letters::PlannedService)| {
+        let place = |(name, service): (&ServiceName, &ServiceRecord)| {
             let mut ambiguous = service.ambiguous_rows.clone();
-            if plan.state == State::Running {
+            if record.state == State::Running {
                 // Of which rows an answer was lost is in its journal, which is read when its dead letters are completed.
                 ambiguous.forget();
             }
@@ -161,17 +161,17 @@ impl Part {
         };
         Ok(Self {
             name: name.to_owned(),
-            run: plan.run_id,
-            started_at: plan.started_at,
-            data: plan.data.clone(),
-            shard: plan.shard.unwrap_or(Shard::WHOLE),
-            strict: plan.strict,
+            run: record.run_id,
+            started_at: record.started_at,
+            data: record.data.clone(),
+            shard: record.shard.unwrap_or(Shard::WHOLE),
+            strict: record.strict,
             repeat: false,
-            requested: plan.limit,
+            requested: record.limit,
             is_limit: true,
-            ttl_seconds: plan.ttl_seconds,
-            is_unfinished: plan.state == State::Running,
-            services: plan.services.iter().map(place).collect(),
+            ttl_seconds: record.ttl_seconds,
+            is_unfinished: record.state == State::Running,
+            services: record.services.iter().map(place).collect(),
         })
     }
 }

@@ -26,6 +26,7 @@ mod event_hubs_service;
 #[cfg(not(any(windows, target_vendor = "apple")))]
 mod event_hubs_tls;
 mod habits;
+mod layers;
 mod leftovers;
 #[cfg(unix)]
 mod live;

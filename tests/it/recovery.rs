@@ -228,3 +228,45 @@ fn a_run_that_ends_by_itself_has_noted_what_its_data_was() {
     assert_eq!(noted, &read_json(&directory.path().join("s.json"))["data"]["sha256"]);
     assert!(noted.is_string());
 }
+
+/// Dead letters that version 0.1.0 wrote: those of a run that ended by itself, and of one that was killed.
+///
+/// The path of the data in `run.json` was made relative; nothing else was touched since.
+fn kept_by_an_earlier_version(directory: &Path) {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/dead_letters");
+    for folder in ["", "finished", "killed"] {
+        fs::create_dir_all(directory.join(folder)).unwrap();
+        for entry in fs::read_dir(fixtures.join(folder)).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_file() {
+                fs::copy(entry.path(), directory.join(folder).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn dead_letters_of_an_earlier_version_are_replayed_and_completed() {
+    let directory = tempfile::tempdir().unwrap();
+    let _emulator = emulator(directory.path(), &[]);
+    kept_by_an_earlier_version(directory.path());
+    // What failed; and of the killed run, what its journal does not list as settled.
+    for (folder, run_id, [event_hubs, cosmos_db]) in
+        [("finished", "1b5c1f6e-93d2-8a47", [4, 4]), ("killed", "0b5c1f6e-93d2-8a47", [4 + 20, 4 + 21])]
+    {
+        for ((service, only), letters) in SERVICES.into_iter().zip([event_hubs, cosmos_db]) {
+            let data = format!("{folder}/{service}.csv");
+            let replay = ["run", "--quiet", "--data", &data, only, "--summary-file", "replay.json"];
+            assert_success(&txgen(directory.path(), &replay));
+            let summary = read_json(&directory.path().join("replay.json"));
+            assert_eq!(
+                (&summary["requested"], &summary["run_id"]),
+                (&json!(letters), &json!(run_id)),
+                "{folder} {service}"
+            );
+            assert_eq!(summary["services"][service]["succeeded"], letters, "{folder} {service}");
+        }
+    }
+    let states = ["finished", "killed"]
+        .map(|folder| read_json(&directory.path().join(folder).join("run.json"))["state"].clone());
+    assert_eq!(states, ["finished", "recovered"]);
+}

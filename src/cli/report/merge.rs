@@ -7,11 +7,10 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::files;
-use crate::cli::criteria::verdicts;
 use crate::cli::{CliError, FAILED};
 use crate::report::totals;
 use crate::stats::merge::{MergeError, Part, merge};
-use crate::threshold::Threshold;
+use crate::threshold::{Threshold, verdicts};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  txgen report merge shard-*.json -o summary.json\n  \

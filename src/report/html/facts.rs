@@ -56,7 +56,7 @@ fn target(target: &Target) -> Vec<(&'static str, String)> {
             .iter()
             .map(|hub| {
                 let partitions = hub.partitions.map(|count| format!(", {count} partitions")).unwrap_or_default();
-                ("Event Hubs", format!("{} at {}{partitions}", hub.hub, hub.namespace))
+                ("Event Hubs", format!("{hub}{partitions}"))
             })
             .collect(),
         Target::Container(container) => {
@@ -65,8 +65,7 @@ fn target(target: &Target) -> Vec<(&'static str, String)> {
                 None => String::new(),
             };
             let ttl = span(f64::from(container.ttl_seconds));
-            let name = format!("{}/{} at {}", container.database, container.container, container.endpoint);
-            vec![("Cosmos DB", format!("{name}{provisioned}, documents are kept for {ttl}"))]
+            vec![("Cosmos DB", format!("{container}{provisioned}, documents are kept for {ttl}"))]
         }
     }
 }

@@ -4,9 +4,9 @@ use maud::{Markup, html};
 
 use super::chart::colour;
 use super::words::{figure, grouped, latency, share, span, times};
-use crate::report::number::counted;
 use crate::service::ServiceName;
 use crate::stats::{Percentiles, RequestUnits, ServiceSummary, StopReason, Summary, Target};
+use crate::text::counted;
 
 /// The verdict, in words and as a class of the page.
 pub(super) fn verdict(summary: &Summary) -> Markup {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
-use crate::report::number::counted;
 use crate::stats::Verdict;
+use crate::text::counted;
 
 /// The verdict of all of them in a few words, below that of the run; nothing where none were set.
 pub(super) fn badge(verdicts: &[Verdict]) -> Markup {

@@ -91,6 +91,29 @@ pub struct HubInfo {
     pub authentication: Authentication,
 }
 
+/// `HUB at NAMESPACE`.
+impl fmt::Display for HubInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.hub, self.namespace)
+    }
+}
+
+impl HubInfo {
+    /// What the settings alone say of a hub.
+    #[must_use]
+    pub fn of(hub: &ConnectionString, settings: &EventHubsSettings) -> Self {
+        Self {
+            namespace: explain::namespace(hub),
+            hub: hub.hub.clone(),
+            partitions: None,
+            client: settings.client,
+            transport: settings.transport,
+            tls: hub.uses_tls(),
+            authentication: Authentication::of(hub, settings.client),
+        }
+    }
+}
+
 /// How txgen shows that it may send, without the secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -312,15 +335,7 @@ async fn connect_hub(
         Err(AttemptError::not_sent(FailureKind::Timeout, message))
     });
     let (publisher, partitions) = connected.map_err(|error| explain::refusal(hub, settings, &error))?;
-    let info = HubInfo {
-        namespace: explain::namespace(hub),
-        hub: hub.hub.clone(),
-        partitions,
-        client: settings.client,
-        transport: settings.transport,
-        tls: !hub.development_emulator,
-        authentication: Authentication::of(hub, settings.client),
-    };
+    let info = HubInfo { partitions, ..HubInfo::of(hub, settings) };
     tracing::info!(
         hub = info.hub,
         namespace = info.namespace,

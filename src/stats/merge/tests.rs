@@ -2,8 +2,10 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::*;
+use crate::description::{self, RunDescription};
 use crate::identity::RunId;
 use crate::service::{Failure, FailureKind, Receipt};
+use crate::settings::RunSettings;
 use crate::stats::{Conclusion, Outcome, Stats};
 use crate::transaction::Transaction;
 
@@ -73,16 +75,22 @@ fn summary(fates: &[Fate], shard: Shard, late: u64, zero: Instant) -> Summary {
             stats.settled(name, row, &outcome);
         }
     }
-    let conclusion = Conclusion {
+    let description = RunDescription {
         run_id: RUN.parse().unwrap(),
+        shard,
+        run: RunSettings { rate: Some(100.0), ..description::sample().run },
+        event_hubs: None,
+        cosmos_db: None,
+        ..description::sample()
+    };
+    let conclusion = Conclusion {
         started_at: OffsetDateTime::UNIX_EPOCH + Duration::from_secs(late),
         reason: StopReason::DataEnded,
         rejected_rows: 1,
         unreadable_cells: BTreeMap::from([("localHour".to_owned(), 2)]),
-        rate: Some(100.0),
+        data: None,
     };
-    let mut summary = stats.summary(conclusion, end);
-    summary.shard = shard.is_part().then_some(shard);
+    let summary = Summary::new(&description, conclusion, stats.finish(end), |_| Vec::new());
     // As it comes out of its file.
     Summary::read(&serde_json::to_vec(&summary).unwrap()).unwrap()
 }

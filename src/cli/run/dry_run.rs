@@ -1,0 +1,67 @@
+//! `txgen run --dry-run`: shows what a run would send and where to. It opens no connection.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anstream::{AutoStream, ColorChoice};
+use anyhow::anyhow;
+
+use crate::cli::{CliError, FAILED};
+use crate::observers::{OutputFormat, tell};
+use crate::report::dry_run;
+use crate::run::{Rehearsal, RunOptions, rehearse};
+use crate::source::RowError;
+
+/// Rejected rows that are told one by one.
+const REJECTED_TOLD: u64 = 20;
+
+/// Shows the first `count` transactions.
+pub(super) async fn execute(options: &RunOptions, count: u64, format: OutputFormat) -> Result<ExitCode, CliError> {
+    let rehearsal = rehearse(options).await?;
+    // Reading and printing block.
+    tokio::task::spawn_blocking(move || show(rehearsal, count, format == OutputFormat::Json))
+        .await
+        .map_err(|_| CliError::failed(anyhow!("the thread that reads the data ended unexpectedly")))?
+}
+
+fn show(rehearsal: Rehearsal, count: u64, json: bool) -> Result<ExitCode, CliError> {
+    let Rehearsal { description, source } = rehearsal;
+    let count = count.min(description.run.limit.unwrap_or(u64::MAX));
+    let colours = if json { ColorChoice::Never } else { AutoStream::choice(&std::io::stdout()) };
+    let mut stdout = AutoStream::new(std::io::stdout(), colours);
+    let mut print = |text: String| stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    // A reader that has seen enough (`| head`) is no failure.
+    if print(if json { dry_run::json(&description) } else { dry_run::text(&description) }).is_err() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (mut shown, mut rejected) = (0, 0);
+    for row in source {
+        match row {
+            Ok(transaction) => {
+                shown += 1;
+                let text = if json {
+                    dry_run::transaction_json(&transaction).map_err(CliError::failed)?
+                } else {
+                    dry_run::transaction_text(&description, &transaction)
+                };
+                if print(text).is_err() {
+                    break;
+                }
+            }
+            Err(RowError::Rejected(row)) => {
+                rejected += 1;
+                if rejected <= REJECTED_TOLD {
+                    tell(&format!("Data: line {} rejected: {}", row.line, row.reason));
+                }
+            }
+            Err(RowError::Fatal(error)) => return Err(CliError::failed(error)),
+        }
+        if shown == count {
+            break;
+        }
+    }
+    if rejected > REJECTED_TOLD {
+        tell(&format!("Data: {} more rows rejected", rejected - REJECTED_TOLD));
+    }
+    Ok(if shown == 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
