@@ -53,15 +53,25 @@ impl Failure {
 pub enum FailureKind {
     /// The credential was refused, or lacks the right to send.
     Unauthorized,
+    /// Keys are switched off at the service.
+    KeysDisabled,
+    /// This machine's clock is off.
+    ClockSkew,
+    /// A firewall of the service, or its private network, keeps this machine out.
+    NetworkBlocked,
     /// The event hub, the database or the container is not there.
     NotFound,
     /// The transaction is larger than the service takes.
     TooLarge,
+    /// The partition key holds as much as one may.
+    PartitionFull,
+    /// A quota of the account or the namespace is used up.
+    QuotaExceeded,
     /// The service could not accept the request as it is.
     BadRequest,
     /// A document with this id is there already, and txgen did not put it there in this run.
     Conflict,
-    /// Still throttled at the end of the throttle wait.
+    /// Still throttled at the end of the transaction's budget.
     Throttled,
     /// No answer in time, after all attempts.
     Timeout,
@@ -69,6 +79,8 @@ pub enum FailureKind {
     Connection,
     /// The service is there but answered that it cannot serve now, after all attempts.
     Unavailable,
+    /// The region that was written to takes no writes.
+    ReadOnlyRegion,
     /// Given up because the run was stopped before the answer came.
     Abandoned,
     /// A defect of txgen or of a library below it.
@@ -77,16 +89,22 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::Unauthorized,
+        Self::KeysDisabled,
+        Self::ClockSkew,
+        Self::NetworkBlocked,
         Self::NotFound,
         Self::TooLarge,
+        Self::PartitionFull,
+        Self::QuotaExceeded,
         Self::BadRequest,
         Self::Conflict,
         Self::Throttled,
         Self::Timeout,
         Self::Connection,
         Self::Unavailable,
+        Self::ReadOnlyRegion,
         Self::Abandoned,
         Self::Internal,
     ];
@@ -96,14 +114,20 @@ impl FailureKind {
     pub fn key(self) -> &'static str {
         match self {
             Self::Unauthorized => "unauthorized",
+            Self::KeysDisabled => "keys_disabled",
+            Self::ClockSkew => "clock_skew",
+            Self::NetworkBlocked => "network_blocked",
             Self::NotFound => "not_found",
             Self::TooLarge => "too_large",
+            Self::PartitionFull => "partition_full",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::BadRequest => "bad_request",
             Self::Conflict => "conflict",
             Self::Throttled => "throttled",
             Self::Timeout => "timeout",
             Self::Connection => "connection",
             Self::Unavailable => "unavailable",
+            Self::ReadOnlyRegion => "read_only_region",
             Self::Abandoned => "abandoned",
             Self::Internal => "internal",
         }

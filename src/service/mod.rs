@@ -5,10 +5,12 @@
 //! show it while the transaction is still in flight.
 
 mod attempts;
+mod clock;
 pub mod cosmos;
 pub mod entra;
 pub mod event_hubs;
 mod failure;
+mod remedy;
 mod retry;
 
 use std::future::Future;
@@ -17,6 +19,7 @@ pub use txgen_azure::ServiceName;
 
 pub use self::attempts::{Attempt, Attempts, Counters};
 pub use self::failure::{Failure, FailureKind};
+pub use self::remedy::remedy;
 
 use crate::transaction::Transaction;
 

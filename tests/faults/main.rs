@@ -17,6 +17,7 @@ mod files;
 #[cfg(target_os = "linux")]
 mod names;
 mod network;
+mod outages;
 mod proof;
 mod secrets;
 mod signals;

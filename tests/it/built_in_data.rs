@@ -32,7 +32,7 @@ fn such_a_run_is_replayed_and_verified_from_another_folder() {
     let other = tempfile::tempdir().unwrap();
     let settings = directory.path().join("appsettings.json");
     let place = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-    let arguments = ["run", "--limit", "150", "--throttle-wait", "1ms", "--summary-file", "s.json"];
+    let arguments = ["run", "--limit", "150", "--retry-for", "1ms", "--summary-file", "s.json"];
     let output = txgen(directory.path(), &[&arguments[..], &["--dead-letters", "letters"]].concat());
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert_eq!(read_json(Path::new(&place("letters/run.json")))["data"]["file"], "built-in");

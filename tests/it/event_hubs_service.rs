@@ -387,7 +387,7 @@ async fn one_hub_that_fails_fails_the_transaction_and_is_named() {
     let (failures, _) = send_all(&service, &transactions).await;
     assert_eq!(failures.len(), 3);
     assert!(failures.iter().all(|failure| failure.message.starts_with("two: ")), "{failures:?}");
-    assert!(failures.iter().all(|failure| failure.kind == FailureKind::Unavailable), "{failures:?}");
+    assert!(failures.iter().all(|failure| failure.kind == FailureKind::QuotaExceeded), "{failures:?}");
     assert_stored_once(&good, "one", &transactions);
 }
 

@@ -150,7 +150,7 @@ fn the_views_latest_errors_are_those_of_the_services_whatever_its_size() {
     let faults = ["--fault", "event_hubs:reject:10%", "--fault", "cosmos_db:429:50%"];
     let _emulator = support::emulator::Emulator::start(directory.path(), &faults);
     let mut command = txgen(directory.path());
-    command.args(["run", "--tui", "--rate", "100", "--loop", "--throttle-wait", "1ms", "--data"]).arg(shipped_data());
+    command.args(["run", "--tui", "--rate", "100", "--loop", "--retry-for", "1ms", "--data"]).arg(shipped_data());
     let mut terminal = Terminal::start(on_a_terminal(&command), 80, 24);
     let rejected = "bad_request (com.microsoft:argument-error): transactions: The event was rejected on purpose.";
     // A line for each, though one of them fails five times as often.

@@ -25,6 +25,7 @@ mod errors;
 mod event_hubs_service;
 #[cfg(not(any(windows, target_vendor = "apple")))]
 mod event_hubs_tls;
+mod first_contact;
 mod habits;
 mod layers;
 mod leftovers;

@@ -33,7 +33,7 @@ impl Killed {
         let rows: Vec<&str> = shipped.lines().take(1 + usize::try_from(ROWS).unwrap()).collect();
         fs::write(directory.path().join("data.csv"), rows.join("\n")).unwrap();
         let mut run = support::txgen(directory.path())
-            .args(["run", "--quiet", "--data", "data.csv", "--rate", "400", "--throttle-wait", "1ms"])
+            .args(["run", "--quiet", "--data", "data.csv", "--rate", "400", "--retry-for", "1ms"])
             .args(["--max-in-flight-event-hubs", "4", "--max-in-flight-cosmos", "4", "--dead-letters", "letters"])
             .stdout(Stdio::null())
             .spawn()

@@ -270,7 +270,7 @@ fn the_plan_of_dead_letters_as_it_starts_as_it_ends_and_after_a_kill() {
     let (_emulator, _) = Emulator::start(directory.path(), &["--fault", "cosmos_db:429:20x"]);
     let plan = || read_json(&directory.path().join("letters/run.json"));
     let state = || std::fs::read_to_string(directory.path().join("letters/run.json")).unwrap_or_default();
-    let flags = ["--limit", "40", "--throttle-wait", "1ms", "--shard", "0/2", "--run-id", "0b5c1f6e-93d2-8a47"];
+    let flags = ["--limit", "40", "--retry-for", "1ms", "--shard", "0/2", "--run-id", "0b5c1f6e-93d2-8a47"];
     ended(run(directory.path(), &flags).args(["--dead-letters", "letters"]), 1);
     assert_fits("dead-letters", &plan());
     assert!(plan()["state"] == "finished" && plan()["services"]["cosmos_db"]["dead_letters"].as_u64().unwrap() > 0);

@@ -47,7 +47,7 @@ fn after_faults_and_a_kill_the_dead_letters_make_the_run_whole() {
     let _emulator = emulator(directory.path(), &faults);
     let folder = directory.path().join("letters");
     let limit = ROWS.to_string();
-    let mut killed = run_of(directory.path(), &["--limit", &limit, "--rate", "1500", "--throttle-wait", "1ms"])
+    let mut killed = run_of(directory.path(), &["--limit", &limit, "--rate", "1500", "--retry-for", "1ms"])
         .args(["--dead-letters", "letters", "--summary-file", "never.json"])
         .stdout(Stdio::null())
         .spawn()
@@ -100,7 +100,7 @@ fn what_fails_becomes_a_dead_letter_and_is_stored_by_its_replay() {
     let shipped = std::fs::read_to_string(support::shipped_data()).unwrap();
     let rows = shipped.lines().take(101).map(|line| line.replace(",USD,", ",=cmd|x,").replace(",us,", ", us ,"));
     std::fs::write(directory.path().join("data.csv"), rows.collect::<Vec<_>>().join("\n")).unwrap();
-    let arguments = ["run", "--data", "data.csv", "--throttle-wait", "1ms", "--summary-file", "summary.json"];
+    let arguments = ["run", "--data", "data.csv", "--retry-for", "1ms", "--summary-file", "summary.json"];
     let output = txgen(directory.path(), &[&arguments[..], &["--dead-letters", "letters"]].concat());
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let failed = read_json(&directory.path().join("summary.json"))["services"]["cosmos_db"]["failed"].as_u64().unwrap();

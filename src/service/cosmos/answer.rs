@@ -35,10 +35,16 @@ impl RequestError {
         let status = error.status();
         let diagnostics = error.diagnostics();
         let response = error.response();
-        let message = match response {
-            Some(_) => error.to_string(),
+        let detail = match response {
+            Some(response) => response
+                .body()
+                .clone()
+                .single()
+                .ok()
+                .and_then(|body| body_text(&body))
+                .unwrap_or_else(|| detail(&error.to_string())),
             // What Azure's client says itself is that sending failed; why is at the bottom.
-            None => root_cause(error),
+            None => detail(&root_cause(error)),
         };
         Self {
             status: status.status_code().into(),
@@ -51,7 +57,7 @@ impl RequestError {
                 })
                 .unwrap_or(false),
             retry_after: response.and_then(|response| response.headers().retry_after_ms).map(Duration::from_millis),
-            detail: detail(&message),
+            detail,
         }
     }
 
@@ -60,12 +66,21 @@ impl RequestError {
         if self.answered { self.refused() } else { self.unanswered() }
     }
 
-    fn refused(self) -> AttemptError {
-        let row = verdicts::of(self.status, self.substatus);
-        let code = match self.substatus {
+    /// What the answer means.
+    pub(super) fn verdict(&self) -> verdicts::Row {
+        verdicts::of(self.status, self.substatus, &self.detail)
+    }
+
+    /// Status and substatus, such as `403/1014`.
+    pub(super) fn code(&self) -> String {
+        match self.substatus {
             0 => self.status.to_string(),
             substatus => format!("{}/{substatus}", self.status),
-        };
+        }
+    }
+
+    fn refused(self) -> AttemptError {
+        let (row, code) = (self.verdict(), self.code());
         AttemptError {
             retry_after: self.retry_after,
             ..AttemptError::answered(row.kind, row.verdict, code, &self.detail)
@@ -117,6 +132,21 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         }
     }
     innermost.to_string()
+}
+
+/// The service's own words: the message in the answer's body, or all of a body that is no JSON.
+fn body_text(body: &[u8]) -> Option<String> {
+    let message = match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(body) => body.get("message")?.as_str()?.to_owned(),
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    };
+    Some(one_line(without_activity_id(&message))).filter(|text| !text.is_empty())
+}
+
+/// Without the identifier that the service puts behind each message, which a support case needs and nobody else.
+fn without_activity_id(message: &str) -> &str {
+    let end = ["ActivityId:", "Activity ID:"].iter().filter_map(|mark| message.find(mark)).min();
+    end.map_or(message, |end| message[..end].trim_end().trim_end_matches(','))
 }
 
 /// The service's own words out of the message that Azure's client makes of them, on one line.

@@ -22,6 +22,7 @@ use super::answer::RequestError;
 use super::client::{self, BuildError};
 use super::provision::{self, Provision, Throughput, Transport};
 use super::refusal::{self, Step};
+use crate::service::clock::Skew;
 use crate::service::{ConnectError, ServiceName};
 use crate::settings::CosmosDbSettings;
 
@@ -124,16 +125,16 @@ impl<'a> Connecting<'a> {
     async fn existing_container(&self) -> Result<ContainerClient, String> {
         let client = self.client().await?;
         let database = client.database_client(self.settings.database.clone());
-        self.find_container(&database).await.map_err(|error| {
-            if error.is_status(404) {
+        match self.find_container(&database).await {
+            Ok(container) => Ok(container),
+            Err(error) if error.is_status(404) => {
                 let CosmosDbSettings { database, container, .. } = self.settings;
-                self.told(&format!(
+                Err(self.told(&format!(
                     "there is no container {container} in a database {database}, so nothing to read back"
-                ))
-            } else {
-                self.refused(Step::ReadContainer, error)
+                )))
             }
-        })
+            Err(error) => Err(self.refused(Step::ReadContainer, error).await),
+        }
     }
 
     async fn look(&self) -> Result<Found, String> {
@@ -145,7 +146,7 @@ impl<'a> Connecting<'a> {
         match self.find_container(&database).await {
             Ok(container) => Ok(Found::Container(Box::new(self.provision(&database, &container).await?))),
             Err(error) if error.is_status(404) => Ok(Found::Database(self.throughput(&database, None).await?)),
-            Err(error) => Err(self.refused(Step::ReadContainer, error)),
+            Err(error) => Err(self.refused(Step::ReadContainer, error).await),
         }
     }
 
@@ -171,8 +172,8 @@ impl<'a> Connecting<'a> {
         match tokio::time::timeout_at(self.deadline, client::build(self.settings)).await {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(BuildError::Credential(error))) => Err(self.told(&error.to_string())),
-            Ok(Err(BuildError::Client(error))) => Err(self.refused(Step::Connect, StepError::Cosmos(error))),
-            Err(_) => Err(self.refused(Step::Connect, StepError::TooLate)),
+            Ok(Err(BuildError::Client(error))) => Err(self.refused(Step::Connect, StepError::Cosmos(error)).await),
+            Err(_) => Err(self.refused(Step::Connect, StepError::TooLate).await),
         }
     }
 
@@ -181,7 +182,7 @@ impl<'a> Connecting<'a> {
         match self.within(database.read(Some(options))).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_status(404) => Ok(false),
-            Err(error) => Err(self.refused(Step::ReadDatabase, error)),
+            Err(error) => Err(self.refused(Step::ReadDatabase, error).await),
         }
     }
 
@@ -200,7 +201,7 @@ impl<'a> Connecting<'a> {
         match created {
             Ok(_) => Ok(true),
             Err(error) if error.is_status(409) => Ok(false),
-            Err(error) => Err(self.refused(Step::CreateDatabase, error)),
+            Err(error) => Err(self.refused(Step::CreateDatabase, error).await),
         }
     }
 
@@ -216,7 +217,7 @@ impl<'a> Connecting<'a> {
         match self.find_container(database).await {
             Ok(container) => return Ok((container, false)),
             Err(error) if error.is_status(404) => {}
-            Err(error) => return Err(self.refused(Step::ReadContainer, error)),
+            Err(error) => return Err(self.refused(Step::ReadContainer, error).await),
         }
         self.allow_for_creation();
         let properties = provision::new_container(&self.settings.container);
@@ -224,7 +225,7 @@ impl<'a> Connecting<'a> {
         let created = match self.within(database.create_container(properties, Some(options))).await {
             Ok(_) => true,
             Err(error) if error.is_status(409) => false,
-            Err(error) => return Err(self.refused(Step::CreateContainer, error)),
+            Err(error) => return Err(self.refused(Step::CreateContainer, error).await),
         };
         // A new container is not everywhere at once.
         loop {
@@ -233,7 +234,7 @@ impl<'a> Connecting<'a> {
                 Err(error) if error.is_status(404) && Instant::now() + POLL_INTERVAL < self.deadline => {
                     tokio::time::sleep(POLL_INTERVAL).await;
                 }
-                Err(error) => return Err(self.refused(Step::ReadContainer, error)),
+                Err(error) => return Err(self.refused(Step::ReadContainer, error).await),
             }
         }
     }
@@ -248,7 +249,10 @@ impl<'a> Connecting<'a> {
     async fn properties(&self, container: &ContainerClient) -> Result<ContainerProperties, String> {
         let options = ReadContainerOptions::default().with_operation_options(client::for_metadata());
         let read = async { container.read(Some(options)).await?.into_model() };
-        self.within(read).await.map_err(|error| self.refused(Step::ReadContainer, error))
+        match self.within(read).await {
+            Ok(properties) => Ok(properties),
+            Err(error) => Err(self.refused(Step::ReadContainer, error).await),
+        }
     }
 
     async fn throughput(
@@ -270,7 +274,7 @@ impl<'a> Connecting<'a> {
             Err(error) if error.is_serverless() => Ok(Throughput::Serverless),
             // Entra ID's roles for data do not reach offers; the run does not need them.
             Err(error) if error.is_status(401) || error.is_status(403) => Ok(Throughput::Unknown),
-            Err(error) => Err(self.refused(Step::ReadThroughput, error)),
+            Err(error) => Err(self.refused(Step::ReadThroughput, error).await),
         }
     }
 
@@ -303,9 +307,16 @@ impl<'a> Connecting<'a> {
         format!("{}: {reason}", self.settings.endpoint)
     }
 
-    fn refused(&self, step: Step, error: StepError) -> String {
+    async fn refused(&self, step: Step, error: StepError) -> String {
         match error {
-            StepError::Cosmos(error) => refusal::explain(step, &RequestError::of(&error), self.settings),
+            StepError::Cosmos(error) => {
+                let error = RequestError::of(&error);
+                let skew = match refusal::may_be_the_clock(&error) {
+                    true => Skew::by(self.settings.endpoint.clone()).await,
+                    false => None,
+                };
+                refusal::explain(step, &error, skew, self.settings)
+            }
             StepError::TooLate => refusal::too_late(step, self.limit, self.settings),
         }
     }

@@ -16,7 +16,7 @@ use super::CosmosDb;
 use super::answer::RequestError;
 use super::client;
 use crate::service::retry::Verdict;
-use crate::service::{ConnectError, ServiceName};
+use crate::service::{ConnectError, FailureKind, ServiceName, remedy};
 use crate::settings::CosmosDbSettings;
 
 /// Queries at a time: reading is cheap, and the account has other work.
@@ -173,7 +173,14 @@ impl Reader {
             None => (false, format!("no answer within {PAGE_TIMEOUT:?}")),
             Some(error) => {
                 let error = error.into_attempt_error();
-                (matches!(error.verdict, Verdict::GiveUp | Verdict::RetryRefusal), error.message)
+                let is_final = matches!(error.verdict, Verdict::GiveUp | Verdict::RetryRefusal);
+                let message = match error.kind {
+                    FailureKind::KeysDisabled | FailureKind::ClockSkew | FailureKind::NetworkBlocked => {
+                        format!("{error}; {}", remedy(ServiceName::CosmosDb, error.kind))
+                    }
+                    _ => error.to_string(),
+                };
+                (is_final, message)
             }
         };
         if is_final || *tries >= MOST_TRIES {

@@ -1,9 +1,12 @@
 //! Why connecting failed, in words that say what to do. Pure: error in, one line out.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::answer::RequestError;
 use super::provision::PARTITION_KEY;
+use crate::service::clock::Skew;
+use crate::service::{FailureKind, ServiceName, remedy};
 use crate::settings::CosmosDbSettings;
 
 /// What was being done.
@@ -41,8 +44,21 @@ pub(super) fn too_late(step: Step, limit: Duration, settings: &CosmosDbSettings)
     )
 }
 
-/// Why a step failed.
-pub(super) fn explain(step: Step, error: &RequestError, settings: &CosmosDbSettings) -> String {
+/// Whether a clock that is off may be why: the service's time is worth asking for.
+pub(super) fn may_be_the_clock(error: &RequestError) -> bool {
+    error.answered && matches!(error.verdict().kind, FailureKind::ClockSkew | FailureKind::Unauthorized)
+}
+
+/// Why a step failed. `skew` is this machine's, where it was measured.
+pub(super) fn explain(step: Step, error: &RequestError, skew: Option<Skew>, settings: &CosmosDbSettings) -> String {
+    if let Some(skew) = skew.filter(|_| may_be_the_clock(error)) {
+        let remedy = remedy(ServiceName::CosmosDb, FailureKind::ClockSkew);
+        return format!(
+            "{}: {skew}, and the account refused the request for it ({}); {remedy}",
+            settings.endpoint,
+            error.code()
+        );
+    }
     let reason = match error {
         RequestError { substatus: own::UNREADABLE_ANSWER, .. } => {
             "does not answer like Cosmos DB; check COSMOS_DB_ENDPOINT".to_owned()
@@ -83,39 +99,53 @@ fn looks_like_dns(detail: &str) -> bool {
     detail.contains("dns error") || detail.contains("lookup address information")
 }
 
+/// What the answer means, by the same table as in mid-run, and what to do about it at this step.
 fn answered(step: Step, error: &RequestError, settings: &CosmosDbSettings) -> String {
-    let RequestError { status, detail, .. } = error;
+    let (row, code, detail) = (error.verdict(), error.code(), &error.detail);
     let has_key = settings.auth_key.is_some();
     let doing = step.doing(settings);
-    match status {
-        401 | 403 if detail.contains("not valid at the current time") => {
-            format!("refused the request's time ({status}); set this machine's clock right")
+    let remedy = row.remedy.unwrap_or_else(|| remedy(ServiceName::CosmosDb, row.kind));
+    match row.kind {
+        FailureKind::ClockSkew => format!("refused the time of the request ({code}, {detail}); {remedy}"),
+        FailureKind::KeysDisabled => format!("refused COSMOS_DB_AUTH_KEY ({code}): {remedy}"),
+        FailureKind::NetworkBlocked => {
+            let address = blocked_address(detail).map(|address| format!(" ({address})")).unwrap_or_default();
+            format!(
+                "the account's firewall or private network keeps this machine{address} out ({code}, {detail}); {remedy}"
+            )
         }
-        401 | 403 if detail.to_ascii_lowercase().contains("local authorization is disabled") => {
-            "account keys are switched off; leave COSMOS_DB_AUTH_KEY empty, so that Microsoft Entra ID is used"
-                .to_owned()
+        FailureKind::Unauthorized if error.status == 401 && has_key => format!(
+            "refused COSMOS_DB_AUTH_KEY ({code}); copy PRIMARY KEY of this account (Keys > Read-write Keys) again"
+        ),
+        FailureKind::Unauthorized if error.status == 401 => {
+            let remedy = row.remedy.unwrap_or("sign in to the account's own tenant");
+            format!("refused the Microsoft Entra ID token ({code}, {detail}); {remedy}")
         }
-        401 if has_key => {
-            "refused COSMOS_DB_AUTH_KEY (401); copy PRIMARY KEY of this account (Keys > Read-write Keys) again"
-                .to_owned()
+        FailureKind::Unauthorized if has_key => {
+            format!("{doing} is forbidden ({code}, {detail}); it takes a read-write key")
         }
-        401 => format!("refused the Microsoft Entra ID token (401, {detail}); sign in to the account's own tenant"),
-        403 if detail.contains("firewall") => {
-            format!("the account's firewall refused this machine (403, {detail}); allow it under Networking")
+        FailureKind::Unauthorized => {
+            format!("{doing} is forbidden to this Microsoft Entra ID identity ({code}); {}", command(step, settings))
         }
-        403 if !has_key => {
-            format!("{doing} is forbidden to this Microsoft Entra ID identity (403); {}", command(step, settings))
+        FailureKind::Throttled => format!("{doing} is throttled ({code}); try again in a minute"),
+        FailureKind::QuotaExceeded | FailureKind::ReadOnlyRegion | FailureKind::PartitionFull => {
+            format!("{doing} was refused ({code}, {detail}); {remedy}")
         }
-        403 => format!("{doing} is forbidden (403, {detail}); it takes a read-write key"),
-        429 => format!("{doing} is throttled (429); try again in a minute"),
-        400..=499 if step == Step::Connect => {
-            format!("does not answer like Cosmos DB ({status}); check COSMOS_DB_ENDPOINT")
+        _ if row.remedy.is_some() => format!("{doing} was refused ({code}, {detail}); {remedy}"),
+        FailureKind::BadRequest | FailureKind::NotFound if step == Step::Connect => {
+            format!("does not answer like Cosmos DB ({code}); check COSMOS_DB_ENDPOINT")
         }
-        _ if step == Step::CreateDatabase => {
-            format!("{doing} was refused ({status}, {detail}); try fewer RU/s with --throughput")
+        FailureKind::BadRequest if step == Step::CreateDatabase => {
+            format!("{doing} was refused ({code}, {detail}); try fewer RU/s with --throughput")
         }
-        _ => format!("{doing} failed ({status}, {detail})"),
+        _ => format!("{doing} failed ({code}, {detail})"),
     }
+}
+
+/// The address that the account sees this machine under, where its answer tells: "Request originated from IP 203.0.113.7
+/// through public internet".
+fn blocked_address(detail: &str) -> Option<IpAddr> {
+    detail.split(|c: char| c.is_whitespace() || c == ',').find_map(|word| word.trim_end_matches('.').parse().ok())
 }
 
 /// Entra ID's roles for data cannot create databases and containers: the Azure command that does it with the user's
@@ -183,19 +213,22 @@ pub(super) mod tests {
                 true,
                 Step::Connect,
                 error(true, 401, 5202, "Local Authorization is disabled. Use an AAD token to authorize all requests."),
-                "account keys are switched off; leave COSMOS_DB_AUTH_KEY empty, so that Microsoft Entra ID is used",
+                "refused COSMOS_DB_AUTH_KEY (401/5202): account keys are switched off for this account; leave COSMOS_DB_AUTH_KEY empty, so that Microsoft Entra ID is used",
             ),
             (
                 true,
                 Step::Connect,
                 error(true, 403, 0, "The authorization token is not valid at the current time."),
-                "refused the request's time (403); set this machine's clock right",
+                "refused the time of the request (403, The authorization token is not valid at the current time.); set this machine's clock, best from a time server (NTP)",
             ),
             (
                 true,
                 Step::Connect,
                 error(true, 403, 0, firewall),
-                &format!("the account's firewall refused this machine (403, {firewall}); allow it under Networking"),
+                &format!(
+                    "the account's firewall or private network keeps this machine (1.2.3.4) out (403, {firewall}); allow \
+                     this machine's address under Networking of the account, or run from a network that it lets in"
+                ),
             ),
             (
                 true,
@@ -207,7 +240,7 @@ pub(super) mod tests {
                 true,
                 Step::CreateDatabase,
                 error(true, 400, 0, "total throughput limit of 1000 RU/s"),
-                "creating database Woodgrove with 15000 RU/s was refused (400, total throughput limit of 1000 RU/s); try fewer RU/s with --throughput",
+                "creating database Woodgrove with 15000 RU/s was refused (400, total throughput limit of 1000 RU/s); the account's total throughput is capped; ask for fewer RU/s with --throughput, or raise the cap",
             ),
             (
                 true,
@@ -238,26 +271,26 @@ pub(super) mod tests {
                 false,
                 Step::Connect,
                 error(true, 401, 0, "wrong issuer"),
-                "refused the Microsoft Entra ID token (401, wrong issuer); sign in to the account's own tenant",
+                "refused the Microsoft Entra ID token (401, wrong issuer); sign in to the account's own tenant (`az login --tenant TENANT`, or AZURE_TENANT_ID)",
             ),
         ] {
             let expected = format!("https://woodgrove.documents.azure.com/: {reason}");
-            assert_eq!(explain(step, &error, &settings(key)), expected);
+            assert_eq!(explain(step, &error, None, &settings(key)), expected);
         }
     }
 
     #[test]
     fn what_entra_id_may_not_create_comes_with_the_command_that_may() {
         let forbidden = error(true, 403, 5300, "no permission");
-        let explained = |step| explain(step, &forbidden, &settings(false));
+        let explained = |step| explain(step, &forbidden, None, &settings(false));
         assert!(
-            explained(Step::CreateDatabase).ends_with("creating database Woodgrove with 15000 RU/s is forbidden to this Microsoft Entra ID identity (403); create it with `az cosmosdb sql database create --account-name woodgrove --resource-group GROUP --name Woodgrove --throughput 15000`"),
+            explained(Step::CreateDatabase).ends_with("creating database Woodgrove with 15000 RU/s is forbidden to this Microsoft Entra ID identity (403/5300); create it with `az cosmosdb sql database create --account-name woodgrove --resource-group GROUP --name Woodgrove --throughput 15000`"),
         );
         assert!(
             explained(Step::CreateContainer).ends_with("create it with `az cosmosdb sql container create --account-name woodgrove --resource-group GROUP --database-name Woodgrove --name transactions --partition-key-path /ipCountryCode --ttl -1`"),
         );
         assert!(
-            explained(Step::ReadDatabase).contains("reading database Woodgrove is forbidden to this Microsoft Entra ID identity (403); give it the data role with `az cosmosdb sql role assignment create --account-name woodgrove "),
+            explained(Step::ReadDatabase).contains("reading database Woodgrove is forbidden to this Microsoft Entra ID identity (403/5300); give it the data role with `az cosmosdb sql role assignment create --account-name woodgrove "),
         );
     }
 

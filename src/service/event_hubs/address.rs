@@ -31,12 +31,14 @@ impl Address {
             (EventHubTransport::Websocket, true) => HTTPS,
             (_, false) => AMQP,
         };
-        Self { host: hub.host.clone(), port: hub.port.unwrap_or(usual), tls, transport }
+        // An IPv6 address stands in brackets in a connection string, and without them where a socket is opened.
+        let host = hub.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Self { host, port: hub.port.unwrap_or(usual), tls, transport }
     }
 
     /// `host:port`, for messages and URLs.
     pub(super) fn authority(&self) -> String {
-        if self.host.contains(':') && !self.host.starts_with('[') {
+        if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
         } else {
             format!("{}:{}", self.host, self.port)
@@ -92,6 +94,9 @@ mod tests {
 
     #[test]
     fn an_ipv6_address_is_bracketed() {
-        assert_eq!(Address::of(&hub("::1", Some(1), true), EventHubTransport::Tcp).authority(), "[::1]:1");
+        for host in ["::1", "[::1]"] {
+            let address = Address::of(&hub(host, Some(1), true), EventHubTransport::Tcp);
+            assert_eq!((address.host.as_str(), address.authority().as_str()), ("::1", "[::1]:1"));
+        }
     }
 }

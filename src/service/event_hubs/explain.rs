@@ -1,8 +1,8 @@
 //! Why a run cannot begin, in one line, with the remedy.
 
 use super::address::Address;
-use crate::service::FailureKind;
 use crate::service::retry::AttemptError;
+use crate::service::{FailureKind, ServiceName, remedy};
 use crate::settings::{ConnectionString, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential};
 
 /// The namespace as a user wrote it.
@@ -39,6 +39,10 @@ pub(super) fn incompatible(hub: &ConnectionString, settings: &EventHubsSettings)
 pub(super) fn refusal(hub: &ConnectionString, settings: &EventHubsSettings, error: &AttemptError) -> String {
     let subject = subject(hub);
     match error.kind {
+        FailureKind::KeysDisabled
+        | FailureKind::ClockSkew
+        | FailureKind::NetworkBlocked
+        | FailureKind::QuotaExceeded => refused(&subject, error),
         FailureKind::Unauthorized => match &hub.credential {
             HubCredential::SharedAccessKey { policy, .. } => format!(
                 "{subject} refuses the policy `{policy}`: {error}; check SharedAccessKeyName and SharedAccessKey in the \
@@ -78,6 +82,9 @@ pub(super) fn unreadable(
     let subject = subject(hub);
     let listener = format!("put the connection string of a policy with the Listen right into {key_name}");
     match (error.kind, &hub.credential) {
+        (FailureKind::KeysDisabled | FailureKind::ClockSkew | FailureKind::NetworkBlocked, _) => {
+            refused(&subject, error)
+        }
         (FailureKind::Unauthorized, HubCredential::SharedAccessKey { policy, .. }) => format!(
             "{subject} does not let the policy `{policy}` read, which takes the Listen right: {error}; {listener} (in the \
              environment or in appsettings.json)"
@@ -98,6 +105,11 @@ pub(super) fn unreadable(
         }
         _ => format!("{subject} cannot be read: {error}"),
     }
+}
+
+/// What is not about this hub and its credential, in the words that are used in mid-run, too.
+fn refused(subject: &str, error: &AttemptError) -> String {
+    format!("{subject} refuses txgen: {error}; {}", remedy(ServiceName::EventHubs, error.kind))
 }
 
 fn reach(hub: &ConnectionString, transport: EventHubTransport) -> String {
@@ -148,7 +160,7 @@ mod tests {
         }
     }
 
-    fn refused(error: AttemptError) -> String {
+    fn told(error: AttemptError) -> String {
         let text = refusal(&hub(), &settings(EventHubClient::Pipelined), &error);
         assert!(!text.contains("hush") && !text.contains('\n'), "{text}");
         text
@@ -156,19 +168,19 @@ mod tests {
 
     #[test]
     fn a_refused_key_names_the_policy_and_the_keys_of_the_connection_string() {
-        let text = refused(verdicts::of_status(401, Some("InvalidSignature:\nThe token has an invalid signature.")));
+        let text = told(verdicts::of_status(401, Some("InvalidSignature:\nThe token has an invalid signature.")));
         insta::assert_snapshot!(text, @"event hub `transactions` at ns.servicebus.windows.net refuses the policy `Sender`: InvalidSignature: The token has an invalid signature. (401); check SharedAccessKeyName and SharedAccessKey in the connection string, and that the policy has the Send right");
     }
 
     #[test]
     fn a_missing_hub_that_nobody_named_says_where_the_name_comes_from() {
-        let text = refused(verdicts::of_condition("amqp:not-found", Some("The messaging entity could not be found.")));
+        let text = told(verdicts::of_condition("amqp:not-found", Some("The messaging entity could not be found.")));
         assert!(text.contains("EntityPath=…") && text.contains("which has none"), "{text}");
     }
 
     #[test]
     fn an_unreachable_host_offers_the_other_port() {
-        let text = refused(AttemptError::not_sent(FailureKind::Connection, "cannot reach ns:5671: refused"));
+        let text = told(AttemptError::not_sent(FailureKind::Connection, "cannot reach ns:5671: refused"));
         assert!(text.contains("port 5671") && text.contains("--event-hub-transport websocket"), "{text}");
     }
 

@@ -8,7 +8,8 @@ use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequest
 use rand::{Rng, RngExt as _};
 
 use crate::service::FailureKind;
-use crate::service::retry::AttemptError;
+use crate::service::clock::Skew;
+use crate::service::retry::{AttemptError, Verdict, one_line};
 use txgen_azure::event_hubs::shared_access;
 
 /// The scope of Microsoft Entra ID's tokens for Event Hubs.
@@ -78,6 +79,35 @@ impl TokenSource {
                 })?;
                 Ok(Token { text: token.token, kind: "jwt", expires: token.expires_on.into(), renewable: true })
             }
+        }
+    }
+}
+
+/// What a refused token means, where the source tells more than the answer: one that txgen signed just now, for a time to
+/// come, has only expired where this machine's clock is off.
+impl TokenSource {
+    pub(super) fn explain(&self, error: AttemptError) -> AttemptError {
+        let has_expired = error.kind == FailureKind::Unauthorized && error.message.contains("ExpiredToken");
+        match self {
+            Self::Policy { life, .. } if has_expired => {
+                let clock = match Skew::by_timestamp(&error.message) {
+                    Some(skew) => skew.to_string(),
+                    None => format!(
+                        "this machine's clock is slow by {} s or more ({})",
+                        life.as_secs(),
+                        humantime::format_duration(*life)
+                    ),
+                };
+                let message =
+                    format!("{clock}, so that a token signed just now has expired already: {}", error.message);
+                AttemptError {
+                    kind: FailureKind::ClockSkew,
+                    message: one_line(&message),
+                    verdict: Verdict::GiveUp,
+                    ..error
+                }
+            }
+            _ => error,
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use crate::service::FailureKind;
 use crate::service::FailureKind::{
-    BadRequest, Connection, NotFound, Throttled as Busy, Timeout, TooLarge, Unauthorized, Unavailable,
+    BadRequest, Connection, KeysDisabled, NetworkBlocked, NotFound, QuotaExceeded, Throttled as Busy, Timeout,
+    TooLarge, Unauthorized, Unavailable,
 };
 use crate::service::retry::Verdict::{Ambiguous, GiveUp, Retry, RetryRefusal, Throttled};
 use crate::service::retry::{AttemptError, Verdict};
@@ -20,6 +21,8 @@ const TRANSACTIONS: &str =
 const EVENT_HUBS: &str = "https://learn.microsoft.com/azure/event-hubs/event-hubs-amqp-troubleshoot";
 /// The conditions by the exceptions that they become in Azure's clients.
 const EXCEPTIONS: &str = "https://learn.microsoft.com/azure/event-hubs/exceptions-dotnet";
+const KEYS: &str = "https://learn.microsoft.com/azure/event-hubs/authenticate-shared-access-signature";
+const NETWORK: &str = "https://learn.microsoft.com/azure/event-hubs/troubleshooting-guide";
 /// What of AMQP the service uses, `$cbs` included.
 const PROTOCOL: &str = "https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide";
 
@@ -51,7 +54,7 @@ const CONDITIONS: &[Row] = &[
     row("amqp:resource-deleted", GiveUp, NotFound, TRANSPORT),
     row("com.microsoft:entity-disabled", GiveUp, Unavailable, EXCEPTIONS),
     // A quota that is used up does not come back within a transaction's budget.
-    row("amqp:resource-limit-exceeded", GiveUp, Unavailable, EXCEPTIONS),
+    row("amqp:resource-limit-exceeded", GiveUp, QuotaExceeded, EXCEPTIONS),
     row("amqp:link:message-size-exceeded", GiveUp, TooLarge, TRANSPORT),
     row("amqp:decode-error", GiveUp, BadRequest, TRANSPORT),
     row("amqp:invalid-field", GiveUp, BadRequest, TRANSPORT),
@@ -105,14 +108,36 @@ const STATUSES: &[Row] = &[
     row("504", Retry, Timeout, PROTOCOL),
 ];
 
+/// What is told apart by its text alone: refusals that share the code of a wrong key. In lower case; the first one that a
+/// description holds counts.
+const REFUSALS: &[Row] = &[
+    row("localauthdisabled", GiveUp, KeysDisabled, KEYS),
+    row("sas authentication has been disabled", GiveUp, KeysDisabled, KEYS),
+    row("ip has been prevented", GiveUp, NetworkBlocked, NETWORK),
+    row("ip address is not allowed", GiveUp, NetworkBlocked, NETWORK),
+    row("public network access", GiveUp, NetworkBlocked, NETWORK),
+    row("private endpoint", GiveUp, NetworkBlocked, NETWORK),
+    // The links to the documentation of network rules and of IP filters that the service puts into its messages.
+    row("linkid=2044052", GiveUp, NetworkBlocked, NETWORK),
+    row("linkid=2044183", GiveUp, NetworkBlocked, NETWORK),
+];
+
 fn look_up(table: &[Row], code: &str) -> Option<(Verdict, FailureKind)> {
     table.iter().find(|row| row.code == code).map(|row| (row.verdict, row.kind))
 }
 
+/// What a refusal is by its description, where that tells more than its code.
+fn look_closer((verdict, kind): (Verdict, FailureKind), description: &str) -> (Verdict, FailureKind) {
+    let may_be_told_apart = matches!(kind, Unauthorized | BadRequest);
+    let description = description.to_ascii_lowercase();
+    let found = REFUSALS.iter().find(|row| may_be_told_apart && description.contains(row.code));
+    found.map_or((verdict, kind), |row| (row.verdict, row.kind))
+}
+
 /// What an AMQP error condition, such as `amqp:not-found`, or an outcome means.
 pub(super) fn of_condition(condition: &str, description: Option<&str>) -> AttemptError {
-    let (verdict, kind) = look_up(CONDITIONS, condition).unwrap_or(UNKNOWN_CONDITION);
     let description = description.unwrap_or("the service gave no reason");
+    let (verdict, kind) = look_closer(look_up(CONDITIONS, condition).unwrap_or(UNKNOWN_CONDITION), description);
     AttemptError::answered(kind, verdict, condition.to_owned(), description)
 }
 
@@ -120,8 +145,9 @@ pub(super) fn of_condition(condition: &str, description: Option<&str>) -> Attemp
 pub(super) fn of_status(code: u16, description: Option<&str>) -> AttemptError {
     let status = code.to_string();
     let other = if (400..500).contains(&code) { (GiveUp, BadRequest) } else { (Retry, Unavailable) };
-    let (verdict, kind) = look_up(STATUSES, &status).unwrap_or(other);
-    AttemptError::answered(kind, verdict, status, description.unwrap_or("no description"))
+    let description = description.unwrap_or("no description");
+    let (verdict, kind) = look_closer(look_up(STATUSES, &status).unwrap_or(other), description);
+    AttemptError::answered(kind, verdict, status, description)
 }
 
 #[cfg(test)]
@@ -134,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_row_has_its_own_code_and_a_source() {
-        for table in [CONDITIONS, STATUSES] {
+        for table in [CONDITIONS, STATUSES, REFUSALS] {
             let codes: BTreeSet<_> = table.iter().map(|row| row.code).collect();
             assert_eq!(codes.len(), table.len());
             assert!(table.iter().all(|row| row.source.starts_with("https://")));
@@ -151,6 +177,18 @@ mod tests {
             let error = of_status(row.code.parse().unwrap(), Some("because"));
             assert_eq!((error.verdict, error.kind, error.status.as_deref()), (row.verdict, row.kind, Some(row.code)));
         }
+    }
+
+    #[test]
+    fn a_refusal_that_is_not_about_the_key_is_told_apart_by_its_text() {
+        let disabled = "LocalAuthDisabled: Authorization failed because SAS authentication has been disabled.";
+        let blocked = "Ip has been prevented to connect to the endpoint.";
+        for (description, kind) in [(disabled, KeysDisabled), (blocked, NetworkBlocked), ("no such key", Unauthorized)]
+        {
+            assert_eq!(of_status(401, Some(description)).kind, kind);
+            assert_eq!(of_condition("amqp:unauthorized-access", Some(description)).kind, kind);
+        }
+        assert_eq!(of_condition("amqp:not-found", Some("no private endpoint")).kind, NotFound);
     }
 
     #[test]

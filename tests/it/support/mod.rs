@@ -14,6 +14,7 @@ pub mod bridge;
 pub mod client;
 pub mod emulator;
 pub mod proxy;
+pub mod scripted;
 pub mod terminal;
 pub mod verified;
 

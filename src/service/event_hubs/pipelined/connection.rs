@@ -82,7 +82,8 @@ impl Target {
             .await
             .map_err(|error| errors::of_begin(&error))?;
         let token = self.tokens.token(&self.resource).await?;
-        authorise::put(&mut session, &self.resource, &token).await?;
+        let put = authorise::put(&mut session, &self.resource, &token).await;
+        put.map_err(|error| self.tokens.explain(error))?;
         let mut senders = Vec::with_capacity(self.links);
         for _ in 0..self.links {
             senders.push(self.attach(&mut session).await?);

@@ -77,7 +77,8 @@ impl Dialer {
                 format!("no TLS with {}: {error}", self.address.authority()),
             )
         };
-        let name = ServerName::try_from(self.address.host.clone()).map_err(|error| refused(&error))?;
+        let name = ServerName::try_from(self.address.host.trim_end_matches('.').to_owned())
+            .map_err(|error| refused(&error))?;
         tls.connect(name, socket).await.map_err(|error| refused(&error))
     }
 

@@ -1,0 +1,222 @@
+//! What a service answers is read whole and named for what it is, in the same words at connecting and in mid-run.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::SystemTime;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use time::{Duration, OffsetDateTime};
+use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
+use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
+
+use crate::support;
+use crate::support::proxy::Proxy;
+use crate::support::scripted::{self, Answer};
+
+const KEY: &str = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0";
+const FIREWALL: &str = "Request originated from IP 203.0.113.7 through public internet. This is blocked by your Cosmos DB account \
+                        firewall settings.";
+const DISABLED: &str = "LocalAuthDisabled: Authorization failed because SAS authentication has been disabled for the namespace. \
+                        TrackingId:1_G4, SystemTracker:NoSystemTracker, Timestamp:2025-01-01T00:00:00";
+
+/// Runs it off the threads that the scripted services need.
+async fn output(mut command: Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", support::stdout(output), support::stderr(output))
+}
+
+fn txgen(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = support::txgen(directory);
+    command.args(arguments).env("COSMOS_DB_AUTH_KEY", KEY);
+    command
+}
+
+/// What `check` and `run` say of an account at this address; both end with exit code 3.
+async fn refusals(address: SocketAddr) -> [String; 2] {
+    let directory = TempDir::new().unwrap();
+    let mut said_by = [String::new(), String::new()];
+    let run = ["run", "--only-cosmos", "--limit", "1"];
+    for (said_by, arguments) in said_by.iter_mut().zip([&["check", "--only-cosmos"][..], &run[..]]) {
+        let mut command = txgen(directory.path(), arguments);
+        command.env("COSMOS_DB_ENDPOINT", format!("http://{address}/"));
+        let output = output(command).await;
+        *said_by = said(&output);
+        assert_eq!(output.status.code(), Some(3), "{said_by}");
+        assert!(!said_by.contains(KEY), "{said_by}");
+    }
+    said_by
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_account_answers_at_connecting_is_read_whole() {
+    for (answer, parts) in [
+        (
+            Answer::new(403, 0, FIREWALL),
+            &[
+                "keeps this machine (203.0.113.7) out (403, Request originated from IP",
+                "under Networking of the account",
+            ][..],
+        ),
+        (
+            Answer::new(401, 5202, "Local Authorization is disabled. Use an AAD token to authorize all requests."),
+            &["account keys are switched off for this account; leave COSMOS_DB_AUTH_KEY empty"],
+        ),
+        (
+            Answer::new(401, 0, "The input authorization token can't serve the request."),
+            &["refused COSMOS_DB_AUTH_KEY (401); copy PRIMARY KEY"],
+        ),
+        (
+            Answer::new(403, 1008, "The database account does not exist."),
+            &["(403/1008, The database account does not exist.)", "offline, moved or deleted"],
+        ),
+        (Answer::new(404, 0, "nothing here"), &["does not answer like Cosmos DB (404); check COSMOS_DB_ENDPOINT"]),
+    ] {
+        let address = scripted::always(answer).await;
+        for said in refusals(address).await {
+            for part in parts {
+                assert!(said.contains(part), "not `{part}` in: {said}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_off_is_told_by_how_much_and_in_which_direction() {
+    for (hours_ahead, direction) in [(1, "slow"), (-2, "fast")] {
+        let service = OffsetDateTime::from(SystemTime::now()) + Duration::hours(hours_ahead);
+        let date = Some(azure_core::time::to_rfc7231(&service));
+        let refused = Answer::new(403, 0, "The authorization token is not valid at the current time.");
+        let address = scripted::always(Answer { date, ..refused }).await;
+        for said in refusals(address).await {
+            let (_, rest) = said.split_once("this machine's clock is ").unwrap_or_else(|| panic!("{said}"));
+            let (seconds, rest) = rest.split_once(" s ").unwrap();
+            let off = seconds.parse::<i64>().unwrap() - hours_ahead.abs() * 3_600;
+            assert!(off.abs() < 120 && rest.starts_with(direction), "{said}");
+            assert!(said.contains("set this machine's clock") && !said.contains("copy PRIMARY KEY"), "{said}");
+        }
+    }
+}
+
+/// A run of a few transactions against a local Cosmos DB of which some requests are answered by `rule`: its exit code,
+/// what it said, and what its summary tells of Cosmos DB.
+async fn run_before(
+    rule: impl Fn(&str, &str) -> Option<Answer> + Send + Sync + 'static,
+) -> (Option<i32>, String, Value) {
+    let emulator = CosmosEmulator::start(CosmosEmulatorOptions::default()).await.unwrap();
+    let upstream = emulator.endpoint().socket_addrs(|| None).unwrap()[0];
+    let address = scripted::before(upstream, rule).await;
+    let directory = TempDir::new().unwrap();
+    let arguments =
+        ["run", "--only-cosmos", "--limit", "4", "--retry-for", "300ms", "--quiet", "--summary-file", "summary.json"];
+    let mut command = txgen(directory.path(), &arguments);
+    command.arg("--data").arg(support::shipped_data());
+    command.env("COSMOS_DB_ENDPOINT", format!("http://{address}/")).env("COSMOS_DB_AUTH_KEY", emulator.key().secret());
+    let output = output(command).await;
+    let summary = std::fs::read(directory.path().join("summary.json")).unwrap_or_default();
+    let summary: Value = serde_json::from_slice(&summary).unwrap_or_default();
+    (output.status.code(), said(&output), summary["services"]["cosmos_db"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_refuses_writes_in_mid_run_has_stored_nothing_and_says_why() {
+    for (status, substatus, message, kind, remedy) in [
+        (403, 1014, "Partition key reached maximum size of 20 GB.", "partition_full", "holds 20 GB at most"),
+        (403, 3, "The requested operation cannot be performed at this region", "read_only_region", "takes no writes"),
+        (403, 0, FIREWALL, "network_blocked", "under Networking of the account"),
+        (401, 5202, "Local Authorization is disabled.", "keys_disabled", "leave COSMOS_DB_AUTH_KEY empty"),
+        (403, 0, "The authorization token is not valid at the current time.", "clock_skew", "set this machine's clock"),
+        (403, 1028, "The total throughput is limited.", "quota_exceeded", "quota of the account"),
+    ] {
+        let answer = Answer::new(status, substatus, message);
+        let is_create = |method: &str, path: &str| method == "POST" && path.ends_with("/docs");
+        let (code, said, totals) =
+            run_before(move |method, path| is_create(method, path).then(|| answer.clone())).await;
+        assert_eq!(code, Some(1), "{status}/{substatus}: {said}");
+        assert_eq!(totals["failures"][kind], 4, "{status}/{substatus}: {totals} {said}");
+        assert_eq!(totals["ambiguous"], 0, "{status}/{substatus}: {totals}");
+        assert!(said.contains(remedy) && !said.contains("may have been stored"), "{status}/{substatus}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_with_too_many_shared_databases_is_told_which_ones_to_take() {
+    let message = "Shared offer Database create is forbidden as count of shared offer database has exceeded 5.";
+    let answer = Answer::new(400, 1020, message);
+    let (code, said, _) =
+        run_before(move |method, path| (method == "POST" && path == "/dbs").then(|| answer.clone())).await;
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("(400/1020, Shared offer Database create") && said.contains("--database"), "{said}");
+    assert!(!said.contains("try fewer RU/s"), "{said}");
+}
+
+fn hub(address: SocketAddr) -> String {
+    format!(
+        "Endpoint=sb://{address};SharedAccessKeyName=Sender;SharedAccessKey={KEY};EntityPath=transactions;\
+         UseDevelopmentEmulator=true"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_namespace_answers_to_a_token_is_named_for_what_it_is() {
+    const FORMAT: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
+    let ahead = (OffsetDateTime::from(SystemTime::now()) + Duration::hours(2)).format(FORMAT).unwrap();
+    let expired = format!("ExpiredToken: The token is expired. TrackingId:1_G4, Timestamp:{ahead}");
+    for (status, description, parts) in [
+        (401, DISABLED, &["keys are switched off for this namespace", "so that Microsoft Entra ID is used"][..]),
+        (401, "Ip has been prevented to connect to the endpoint.", &["under Networking of the namespace"]),
+        (401, &expired, &["this machine's clock is 7", " s slow (", "set this machine's clock"]),
+        (401, "ExpiredToken: The token is expired.", &["clock is slow by 3600 s or more", "set this machine's clock"]),
+        (
+            401,
+            "InvalidSignature: The token has an invalid signature.",
+            &["check SharedAccessKeyName and SharedAccessKey"],
+        ),
+    ] {
+        let directory = TempDir::new().unwrap();
+        let address = scripted::cbs(status, description).await;
+        for arguments in [&["check", "--only-event-hubs"][..], &["run", "--only-event-hubs", "--limit", "1"]] {
+            let mut command = txgen(directory.path(), arguments);
+            command.env("EVENT_HUB_1_CONNECTION_STRING", hub(address));
+            let output = output(command).await;
+            let said = said(&output);
+            assert_eq!(output.status.code(), Some(3), "{said}");
+            for part in parts {
+                assert!(said.contains(part), "not `{part}` in: {said}");
+            }
+            assert!(!said.contains(KEY), "{said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_switched_off_in_mid_run_are_named_as_at_connecting() {
+    let emulator = EventHubsEmulator::start(EventHubsEmulatorOptions::default()).await.unwrap();
+    let proxy = Proxy::to(emulator.local_addr()).await;
+    let refusing = scripted::cbs(401, DISABLED).await;
+    let through = emulator.connection_string("Sender", "transactions").unwrap();
+    let port = |port: u16| format!(":{port}");
+    let through = through.secret().replace(&port(emulator.local_addr().port()), &port(proxy.port()));
+    let directory = TempDir::new().unwrap();
+    let arguments = ["run", "--only-event-hubs", "--rate", "50", "--limit", "100", "--summary-file", "summary.json"];
+    let mut command = txgen(directory.path(), &arguments);
+    command.arg("--data").arg(support::shipped_data()).env("EVENT_HUB_1_CONNECTION_STRING", through);
+    let running = tokio::spawn(output(command));
+    while emulator.counts().events() < 10 {
+        tokio::task::yield_now().await;
+    }
+    proxy.redirect(refusing);
+    proxy.cut_all();
+    let output = running.await.unwrap();
+    let (said, summary) = (said(&output), support::read_json(&directory.path().join("summary.json")));
+    let totals = &summary["services"]["event_hubs"];
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(totals["failures"]["keys_disabled"], totals["failed"], "{totals} {said}");
+    assert!(said.contains("keys are switched off for this namespace"), "{said}");
+}
