@@ -176,6 +176,7 @@ struct Failed {
     tries: u32,
     refusals: u32,
     may_be_stored: bool,
+    latest: Option<AttemptError>,
 }
 
 impl<'a> Retries<'a> {
@@ -201,8 +202,15 @@ impl<'a> Retries<'a> {
     /// # Errors
     /// The transaction's failure, when another attempt cannot help or the budget is used up.
     pub(super) async fn wait(&mut self, error: AttemptError) -> Result<(), Failure> {
+        let is_cut_short = error.kind == FailureKind::Timeout && Instant::now() >= self.end();
         let failed = self.failed.get_or_insert_with(|| {
-            Box::new(Failed { backoff: self.policy.backoff(), tries: 0, refusals: 0, may_be_stored: false })
+            Box::new(Failed {
+                backoff: self.policy.backoff(),
+                tries: 0,
+                refusals: 0,
+                may_be_stored: false,
+                latest: None,
+            })
         });
         failed.may_be_stored |= error.verdict == Verdict::Ambiguous;
         failed.tries += 1;
@@ -215,6 +223,8 @@ impl<'a> Retries<'a> {
         let wait = error.retry_after.map_or(backoff, |wait| wait.max(LEAST_WAIT));
         let elapsed = self.start.elapsed();
         if elapsed + wait > self.policy.budget {
+            // An attempt that the end of the budget cut short tells less than the one before it.
+            let error = failed.latest.take().filter(|_| is_cut_short).unwrap_or(error);
             return Err(used_up(error, failed.tries, elapsed).into_failure(failed.may_be_stored));
         }
         self.attempts.failed(&error);
@@ -222,6 +232,7 @@ impl<'a> Retries<'a> {
         if error.left && error.verdict != Verdict::Throttled {
             self.attempts.resent();
         }
+        failed.latest = Some(error);
         Ok(())
     }
 }

@@ -497,6 +497,20 @@ fn over_websockets(hub: ConnectionString) -> EventHubsSettings {
     EventHubsSettings { transport: EventHubTransport::Websocket, ..settings(EventHubClient::Pipelined, vec![hub]) }
 }
 
+#[tokio::test]
+async fn events_go_to_an_ipv6_address_in_brackets() {
+    let listen = std::net::SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 0));
+    let options = EventHubsEmulatorOptions { listen, ..Default::default() };
+    // Not every machine has IPv6.
+    let Ok(emulator) = EventHubsEmulator::start(options).await else { return };
+    let hub = ConnectionString { host: "[::1]".into(), ..hub(&emulator, "Sender", "transactions") };
+    let service = connect(&settings(EventHubClient::Pipelined, vec![hub]), &Options::default()).await;
+    let transactions = transactions(10);
+    let (failures, _) = send_all(&service, &transactions).await;
+    assert_eq!(failures, []);
+    assert_stored_once(&emulator, "transactions", &transactions);
+}
+
 /// Gives out unsigned tokens of this many seconds, at most so many.
 #[derive(Debug)]
 struct Tokens {

@@ -32,24 +32,15 @@ pub(super) struct RequestError {
 impl RequestError {
     /// Takes an error of Azure's client apart.
     pub(super) fn of(error: &CosmosError) -> Self {
-        let status = error.status();
         let diagnostics = error.diagnostics();
-        let response = error.response();
-        let detail = match response {
-            Some(response) => response
-                .body()
-                .clone()
-                .single()
-                .ok()
-                .and_then(|body| body_text(&body))
-                .unwrap_or_else(|| detail(&error.to_string())),
-            // What Azure's client says itself is that sending failed; why is at the bottom.
-            None => detail(&root_cause(error)),
-        };
+        let answer = answer_within(error);
+        let status = answer.unwrap_or(error).status();
+        let response = answer.and_then(CosmosError::response);
+        let body = response.and_then(|response| response.body().clone().single().ok());
         Self {
             status: status.status_code().into(),
             substatus: status.sub_status().map_or(0, |substatus| u32::from(substatus.value())),
-            answered: response.is_some(),
+            answered: answer.is_some(),
             may_have_left: diagnostics
                 .as_ref()
                 .and_then(|diagnostics| {
@@ -57,7 +48,11 @@ impl RequestError {
                 })
                 .unwrap_or(false),
             retry_after: response.and_then(|response| response.headers().retry_after_ms).map(Duration::from_millis),
-            detail,
+            detail: body.and_then(|body| body_text(&body)).unwrap_or_else(|| match response {
+                Some(_) => detail(&error.to_string()),
+                // What Azure's client says itself is that sending failed; why is at the bottom.
+                None => detail(&root_cause(error)),
+            }),
         }
     }
 
@@ -121,17 +116,26 @@ pub(super) fn lost_on_the_way(diagnostics: &DiagnosticsContext) -> usize {
     lost_requests + lost_on_shards
 }
 
+/// The error that carries the service's answer, if there is one: Azure's client wraps it into an error of its own once it
+/// has looked for another region in vain. An answer is known by its body, or by a substatus of the service: those of the
+/// client itself begin at 20000.
+fn answer_within(error: &CosmosError) -> Option<&CosmosError> {
+    let is_answer = |error: &&CosmosError| {
+        let substatus = error.status().sub_status().map_or(0, |substatus| u32::from(substatus.value()));
+        error.response().is_some() || (1..20_000).contains(&substatus)
+    };
+    causes(error).filter_map(|error| error.downcast_ref::<CosmosError>()).find(is_answer)
+}
+
 /// The text of the innermost cause.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    // Bounded, for nothing forbids a chain of causes to be a circle.
-    for _ in 0..32 {
-        match innermost.source() {
-            Some(cause) => innermost = cause,
-            None => break,
-        }
-    }
-    innermost.to_string()
+fn root_cause(error: &CosmosError) -> String {
+    causes(error).last().map_or_else(String::new, ToString::to_string)
+}
+
+/// The error and its causes. Bounded, for nothing forbids a chain of causes to be a circle.
+fn causes(error: &CosmosError) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| error.source()).take(32)
 }
 
 /// The service's own words: the message in the answer's body, or all of a body that is no JSON.

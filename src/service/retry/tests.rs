@@ -177,6 +177,21 @@ async fn without_a_budget_there_is_one_attempt_with_its_full_time() {
     assert_eq!((counters.ambiguous(), counters.resent()), (1, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_the_end_of_the_budget_cuts_short_fails_as_the_one_before_it() {
+    let counters = Counters::default();
+    let sent = send(POLICY, &counters, |elapsed, deadline| async move {
+        if elapsed < Duration::from_secs(105) {
+            return Err(lost());
+        }
+        tokio::time::sleep_until(deadline).await;
+        Err(AttemptError::timed_out(ATTEMPT_TIMEOUT))
+    })
+    .await;
+    let failure = sent.result.unwrap_err();
+    assert_eq!((failure.kind, failure.ambiguous), (FailureKind::Connection, true));
+}
+
 #[test]
 fn waits_fill_a_span_that_doubles_up_to_its_cap() {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
