@@ -166,7 +166,7 @@ async fn throttling_past_the_budget_is_a_failure() {
     let settings = CosmosDbSettings { throughput: 400, retry_for: Duration::ZERO, ..settings_of(&emulator) };
     let cosmos = connect(&settings).await.unwrap();
     let counters = Counters::default();
-    let failures: Vec<_> = send_all(&cosmos, 100, &counters).await.into_iter().filter_map(Result::err).collect();
+    let failures: Vec<_> = send_all(&cosmos, 400, &counters).await.into_iter().filter_map(Result::err).collect();
     assert!(!failures.is_empty());
     assert!(failures.iter().all(|failure| failure.kind == FailureKind::Throttled && !failure.ambiguous));
     assert_eq!(counters.throttled(), failures.len() as u64);

@@ -147,7 +147,7 @@ fn body_text(body: &[u8]) -> Option<String> {
     Some(one_line(without_activity_id(&message))).filter(|text| !text.is_empty())
 }
 
-/// Without the identifier that the service puts behind each message, which a support case needs and nobody else.
+/// Without the identifier that the service puts behind each message, which only a support case needs.
 fn without_activity_id(message: &str) -> &str {
     let end = ["ActivityId:", "Activity ID:"].iter().filter_map(|mark| message.find(mark)).min();
     end.map_or(message, |end| message[..end].trim_end().trim_end_matches(','))
