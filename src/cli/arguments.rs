@@ -86,7 +86,9 @@ fn tip(error: &Error, root: &Command, arguments: &[OsString]) -> Option<String> 
     dash_of_print(wrong, root)
         .or_else(|| single_dash(wrong, command, arguments))
         .or_else(|| value_of_its_own(wrong, command, arguments))
-        .or_else(|| forgotten_subcommand(wrong, root, command))
+        .or_else(|| no_dashes(wrong, command))
+        .or_else(|| forgotten_subcommand(wrong, root, arguments))
+        .or_else(|| deeper_subcommand(wrong, root))
 }
 
 /// `–-emulator`.
@@ -125,14 +127,26 @@ fn value_of_its_own(wrong: &str, command: &Command, arguments: &[OsString]) -> O
     }
 }
 
-/// `txgen --emulator`.
-fn forgotten_subcommand(wrong: &str, root: &Command, command: &Command) -> Option<String> {
-    let name = wrong.strip_prefix("--")?.split('=').next()?;
-    if command.get_name() != root.get_name() {
-        return None;
-    }
-    let path = with_flag(root, name)?;
-    Some(format!("the subcommand comes first: 'txgen {path} {wrong}'"))
+/// `txgen --emulator`, `txgen -emulator`, `txgen data --rows`.
+fn forgotten_subcommand(wrong: &str, root: &Command, arguments: &[OsString]) -> Option<String> {
+    let command = command_of(root, arguments);
+    let typed = arguments.iter().filter_map(|argument| argument.to_str()).find(|typed| typed.starts_with(wrong))?;
+    let flag = typed.trim_start_matches('-');
+    let below = with_flag(command, flag.split('=').next()?).filter(|_| typed.starts_with('-'))?;
+    let above = if command.get_name() == root.get_name() { String::new() } else { format!("{} ", command.get_name()) };
+    Some(format!("the subcommand comes first: 'txgen {above}{below} --{flag}'"))
+}
+
+/// `txgen generate`.
+fn deeper_subcommand(wrong: &str, root: &Command) -> Option<String> {
+    let above = root.get_subcommands().find(|command| command.find_subcommand(wrong).is_some())?;
+    Some(format!("it belongs to another one: 'txgen {} {wrong}'", above.get_name()))
+}
+
+/// `txgen run emulator`, `txgen run /emulator`.
+fn no_dashes(wrong: &str, command: &Command) -> Option<String> {
+    let name = wrong.trim_start_matches('/');
+    flag(command, &format!("--{}", name.split('=').next()?)).map(|_| format!("flags have two dashes: '--{name}'"))
 }
 
 /// The first command below this one that has the flag.
@@ -182,6 +196,11 @@ mod tests {
             ("txgen run --emulator true", "tip: '--emulator' takes no value"),
             ("txgen --emulator", "tip: the subcommand comes first: 'txgen run --emulator'"),
             ("txgen --rows 5", "tip: the subcommand comes first: 'txgen data generate --rows'"),
+            ("txgen -emulator", "tip: the subcommand comes first: 'txgen run --emulator'"),
+            ("txgen data --rows 5", "tip: the subcommand comes first: 'txgen data generate --rows'"),
+            ("txgen generate", "tip: it belongs to another one: 'txgen data generate'"),
+            ("txgen run emulator", "tip: flags have two dashes: '--emulator'"),
+            ("txgen run --dry-run -5", "invalid value '-5' for '--dry-run[=<N>]': must be a whole number from 1 on"),
             ("txgen version", "tip: 'txgen --version' prints the version"),
         ] {
             let told = told(line);

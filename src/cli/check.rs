@@ -2,19 +2,19 @@
 //! service for itself, so that all that is wrong is told at once.
 
 use std::future::Future;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::standard_output::print;
 use super::{CliError, INTERRUPTED, signals};
 use crate::description::Setting;
+use crate::observers::standard_output::Colours;
 use crate::report::check::{CosmosDbFinding, Findings, HubFinding};
 use crate::run::Stop;
 use crate::service::cosmos::{CosmosDb, Found};
@@ -71,7 +71,7 @@ pub(super) async fn execute(args: CheckArgs) -> Result<ExitCode, CliError> {
             let findings = Findings { problems: error.problems.clone(), ..Findings::default() };
             // In text the error itself is all there is to say.
             if args.output == CheckFormat::Json {
-                show(&findings, args.output);
+                show(&findings, args.output)?;
             }
             return Err(CliError::usage(error));
         }
@@ -81,7 +81,7 @@ pub(super) async fn execute(args: CheckArgs) -> Result<ExitCode, CliError> {
     if stop.is_requested() {
         return Ok(ExitCode::from(INTERRUPTED));
     }
-    show(&findings, args.output);
+    show(&findings, args.output)?;
     match (findings.failed(), findings.checked()) {
         (0, _) => Ok(ExitCode::SUCCESS),
         (wrong, all) => Err(CliError::not_connected(anyhow!("{wrong} of {all} checks failed"))),
@@ -140,11 +140,9 @@ async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
     (done, start.elapsed())
 }
 
-fn show(findings: &Findings, format: CheckFormat) {
-    let (text, colours) = match format {
-        CheckFormat::Text => (findings.to_text(), AutoStream::choice(&std::io::stdout())),
-        CheckFormat::Json => (findings.to_json(), ColorChoice::Never),
-    };
-    // Whoever closes standard output early has seen enough; the exit code says the rest.
-    let _ = AutoStream::new(std::io::stdout(), colours).write_all(text.as_bytes());
+fn show(findings: &Findings, format: CheckFormat) -> Result<(), CliError> {
+    match format {
+        CheckFormat::Text => print(&findings.to_text(), Colours::Auto),
+        CheckFormat::Json => print(&findings.to_json(), Colours::Never),
+    }
 }

@@ -1,12 +1,13 @@
 //! `txgen completions`: what a shell needs to complete txgen's commands, flags and values.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
+use super::standard_output::print;
 use super::{Cli, CliError};
+use crate::observers::standard_output::Colours;
 
 /// What `txgen completions` takes.
 #[derive(Args, Debug)]
@@ -27,12 +28,6 @@ pub(super) struct CompletionsArgs {
 pub(super) fn execute(args: &CompletionsArgs) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "txgen", &mut script);
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(&script).and_then(|()| stdout.flush()) {
-        // A reader that has seen enough (`| head`) is no failure.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CliError::failed(anyhow::Error::new(error).context("cannot write to standard output")))
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    print(&String::from_utf8_lossy(&script), Colours::Never)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -8,8 +8,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::standard_output::{finished, print};
 use super::{CliError, FAILED};
 use crate::data;
+use crate::observers::standard_output::{Colours, check_writable};
 use crate::source::input::default_data;
 use crate::source::profile::profile;
 
@@ -80,13 +82,11 @@ pub(super) async fn execute(command: DataCommand) -> Result<ExitCode, CliError> 
 
 fn generate(args: &GenerateArgs) -> Result<ExitCode, CliError> {
     if args.output == Path::new("-") {
-        return match data::generate(args.rows, args.seed, std::io::stdout().lock()) {
-            // A reader that has seen enough (`| head`) is no failure.
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(CliError::failed(anyhow::Error::new(error).context("cannot write to standard output")))
-            }
-            _ => Ok(ExitCode::SUCCESS),
-        };
+        let written = check_writable().and_then(|()| {
+            let mut stdout = std::io::stdout().lock();
+            data::generate(args.rows, args.seed, &mut stdout).and_then(|()| stdout.flush())
+        });
+        return finished(written).map(|_| ExitCode::SUCCESS);
     }
     let path = args.output.display();
     let file =
@@ -107,7 +107,6 @@ fn check(args: &CheckArgs) -> Result<ExitCode, CliError> {
         ProfileFormat::Text => profile.to_string(),
         ProfileFormat::Json => serde_json::to_string(&profile).map_err(CliError::failed)? + "\n",
     };
-    // Whoever closes standard output early has seen enough.
-    let _ = anstream::stdout().write_all(text.as_bytes());
+    print(&text, Colours::Auto)?;
     Ok(if profile.rejected_rows > 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }

@@ -4,16 +4,17 @@ mod args;
 mod settings_out;
 mod words;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context as _, anyhow};
 
 use super::signals::{Relief, Signals};
+use super::standard_output::finished;
 use super::{CliError, FAILED};
+use crate::observers::standard_output::{self, Colours};
 use crate::observers::tell;
 pub(super) use args::EmulatorArgs;
 use args::OutputFormat;
@@ -60,8 +61,9 @@ pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
         () = signals.next() => {}
     }
     let printed = printed.and_then(|()| print(args.output, &summary.show(args.output)));
-    // Nobody read what was to be pasted, or the totals.
-    Ok(if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    // A reader that is gone has not read what was to be pasted, or the totals.
+    let is_read = finished(printed)?;
+    Ok(if is_read { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
 /// Both services, running.
@@ -131,12 +133,11 @@ fn write_certificate(path: &Path, certificate: &str) -> anyhow::Result<()> {
 }
 
 fn print(format: OutputFormat, text: &str) -> io::Result<()> {
-    let mut stdout = match format {
-        OutputFormat::Json => AutoStream::new(io::stdout(), ColorChoice::Never),
-        OutputFormat::Text => AutoStream::auto(io::stdout()),
+    let colours = match format {
+        OutputFormat::Json => Colours::Never,
+        OutputFormat::Text => Colours::Auto,
     };
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
+    standard_output::write(text, colours)
 }
 
 #[cfg(test)]

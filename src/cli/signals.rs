@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: once to finish in order, twice to stop at once. SIGUSR1: the end of trouble on purpose.
+//! Ctrl-C, SIGTERM and SIGHUP: once to finish in order, twice to stop at once. SIGUSR1: the end of trouble on purpose.
 
 use tokio::signal;
 use tokio::task::JoinHandle;
@@ -28,6 +28,9 @@ pub(super) struct Signals {
     interrupt: signal::unix::Signal,
     #[cfg(unix)]
     terminate: signal::unix::Signal,
+    /// `None` under `nohup`, which asks that it be ignored.
+    #[cfg(unix)]
+    hang_up: Option<signal::unix::Signal>,
     #[cfg(windows)]
     interrupt: signal::windows::CtrlC,
     /// Ctrl-Break, which also reaches a program in a process group of its own, as a test runner's is.
@@ -45,7 +48,11 @@ impl Signals {
     #[cfg(unix)]
     pub(super) fn new() -> std::io::Result<Self> {
         use signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) },
+        })
     }
 
     /// Takes the signals over from the operating system's defaults.
@@ -66,6 +73,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = hung_up(self.hang_up.as_mut()) => {}
         }
         #[cfg(windows)]
         tokio::select! {
@@ -75,6 +83,31 @@ impl Signals {
             _ = self.shutdown.recv() => {}
         }
     }
+}
+
+#[cfg(unix)]
+async fn hung_up(signal: Option<&mut signal::unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether this process was started with SIGHUP ignored. Linux tells; elsewhere `nohup` shows in that standard output is no
+/// terminal.
+#[cfg(unix)]
+fn ignores_hang_up() -> bool {
+    use std::io::IsTerminal as _;
+    if !cfg!(target_os = "linux") {
+        return !std::io::stdout().is_terminal();
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // The lowest bit is that of signal 1, which is SIGHUP.
+    ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// The signal that ends trouble on purpose: SIGUSR1, where there is such a thing.

@@ -1,17 +1,17 @@
 //! `txgen verify`: reads a finished run back from both services and reconciles it with its data, row by row.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use super::reading::Reading;
 use super::signals::Signals;
+use super::standard_output::print;
 use super::{CliError, FAILED, INTERRUPTED};
+use crate::observers::standard_output::Colours;
 use crate::observers::tell;
 use crate::service::ServiceName;
 use crate::settings::{EventHubTransport, RunFlags, Settings, SettingsFile, listeners};
@@ -104,9 +104,7 @@ pub(super) async fn execute(args: VerifyArgs) -> Result<ExitCode, CliError> {
         VerifyFormat::Text => verification.to_text(),
         VerifyFormat::Json => verification.to_json(),
     };
-    let mut stdout = AutoStream::new(std::io::stdout(), ColorChoice::Never);
-    // Whoever closes standard output early has seen enough.
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    print(&text, Colours::Never)?;
     Ok(if verification.ok { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 

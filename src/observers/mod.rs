@@ -11,6 +11,7 @@ pub(crate) mod metrics;
 mod next_steps;
 mod output;
 mod progress;
+pub(crate) mod standard_output;
 mod tui;
 
 use std::net::SocketAddr;
@@ -105,8 +106,9 @@ impl Observer for RunView {
     fn finish(self, summary: &Summary, remarks: &[String]) -> anyhow::Result<()> {
         let next_steps = next_steps::after(&self.options, summary);
         let remarks: Vec<String> = remarks.iter().cloned().chain(next_steps).collect();
-        self.output.finish(summary, &remarks);
-        self.documents.map_or(Ok(()), |documents| documents.write(summary))
+        let is_shown = self.output.finish(summary, &remarks);
+        self.documents.map_or(Ok(()), |documents| documents.write(summary))?;
+        if is_shown { Ok(()) } else { Err(anyhow!("the output is not whole: cannot write to standard output")) }
     }
 }
 

@@ -7,16 +7,17 @@
 //! Where both streams go to a terminal, progress lines stay below what is printed ([`super::progress`]); with `--tui` the
 //! full-screen view takes the place of all this until the run is over ([`super::tui`]).
 
-use std::io::Write as _;
+use std::io::ErrorKind;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
-use anstream::{AutoStream, ColorChoice};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use tokio::sync::mpsc;
 
 use super::log::tell;
 use super::progress::ProgressDisplay;
+use super::standard_output::{self, Colours};
 use super::{console, tui};
 use crate::description::RunDescription;
 use crate::report::{blocks, json, opening, remedies, table, totals, trouble};
@@ -55,12 +56,14 @@ pub(crate) struct Show {
 pub(super) struct Output {
     show: Show,
     stop: Stop,
+    /// Set once standard output cannot be written, though somebody may read it.
+    lost: Arc<OnceLock<()>>,
 }
 
 impl Output {
     /// `stop` is asked to stop the run when standard output is closed.
     pub(super) fn new(show: Show, stop: Stop) -> Self {
-        Self { show, stop }
+        Self { show, stop, lost: Arc::default() }
     }
 
     /// Announces the run.
@@ -122,8 +125,21 @@ impl Output {
         });
     }
 
-    /// Prints the totals, and in text remarks below them.
-    pub(super) fn finish(&self, summary: &Summary, remarks: &[String]) {
+    /// Prints the totals, and in text remarks below them; on standard error where standard output cannot be written. Tells
+    /// whether it could.
+    pub(super) fn finish(&self, summary: &Summary, remarks: &[String]) -> bool {
+        self.print_totals(summary, remarks);
+        if self.lost.get().is_some() {
+            let text = match self.show.format {
+                OutputFormat::Json => json::summary(summary),
+                OutputFormat::Blocks | OutputFormat::Table => with_remarks(summary, remarks),
+            };
+            tell(text.trim_end());
+        }
+        self.lost.get().is_none()
+    }
+
+    fn print_totals(&self, summary: &Summary, remarks: &[String]) {
         match self.show.format {
             OutputFormat::Json => {
                 remedies(summary).iter().for_each(|remedy| tell(remedy));
@@ -135,13 +151,14 @@ impl Output {
     }
 
     fn print(&self, text: &str) {
-        let mut stdout = match self.show.format {
-            OutputFormat::Json => AutoStream::new(std::io::stdout(), ColorChoice::Never),
-            _ => AutoStream::auto(std::io::stdout()),
+        let colours = match self.show.format {
+            OutputFormat::Json => Colours::Never,
+            OutputFormat::Blocks | OutputFormat::Table => Colours::Auto,
         };
-        let written = console::beside_progress(|| stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
-        if written.is_err() {
-            self.stop.gently(StopReason::OutputClosed);
+        let Err(error) = console::beside_progress(|| standard_output::write(text, colours)) else { return };
+        self.stop.gently(StopReason::OutputClosed);
+        if error.kind() != ErrorKind::BrokenPipe && self.lost.set(()).is_ok() {
+            tell(&format!("Output: cannot write to standard output: {error}; the run stops."));
         }
     }
 }

@@ -29,7 +29,7 @@ pub use layers::{FlagValue, Origin, Preset, Provenance};
 pub use listen::{Listener, listeners};
 pub use load::{Loaded, SettingsError, load};
 pub use txgen_azure::event_hubs::{ConnectionString, HubCredential};
-pub(crate) use value::{is_loopback, limit};
+pub(crate) use value::{is_loopback, limit, rows};
 
 /// Everything a run needs to know, validated.
 #[derive(Clone, Debug)]

@@ -42,6 +42,11 @@ pub(super) fn connections(text: &str) -> Checked<NonZeroUsize> {
     count(text, 8)
 }
 
+/// A count of rows, at least one.
+pub(crate) fn rows(text: &str) -> Checked<u64> {
+    limit(text).map(NonZeroU64::get)
+}
+
 /// A count of transactions.
 pub(crate) fn limit(text: &str) -> Checked<NonZeroU64> {
     text.parse().map_err(|_| "must be a whole number from 1 on".to_owned())

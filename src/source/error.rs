@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 
+use crate::characters::Odd;
 use crate::transaction::{HeaderProblem, shortened};
 
 const MAKE_ONE: &str = "`txgen data generate -o FILE` makes a file to start with";
@@ -45,11 +46,15 @@ impl SourceError {
     /// The error of a header that cannot be used, from the columns that it has.
     pub(super) fn of_header(name: &str, problem: &HeaderProblem, separator: u8, columns: &[String]) -> Self {
         let problem = match problem {
-            HeaderProblem::NothingKnown => format!(
-                "does not look like a CSV file of transactions: its first line should name columns such as \
-                 transactionID, accountID and ipCountryCode, separated by commas, but holds {}",
-                listed(columns)
-            ),
+            HeaderProblem::NothingKnown => {
+                let odd = (1..).zip(columns).find_map(|(number, name)| Some((number, Odd::any(name.trim())?)));
+                let odd = odd.map(|(number, odd)| format!("; column {number} {odd}")).unwrap_or_default();
+                format!(
+                    "does not look like a CSV file of transactions: its first line should name columns such as \
+                     transactionID, accountID and ipCountryCode, separated by commas, but holds {}{odd}",
+                    listed(columns)
+                )
+            }
             HeaderProblem::Missing(missing) => {
                 let names: Vec<_> = missing.iter().map(|(name, _)| *name).collect();
                 let mut text = format!("has no column {}, without which nothing can be sent", joined(&names));

@@ -352,11 +352,11 @@ impl Profile {
                 f,
                 "  amounts     {mean:.2} USD on average, {min:.2} to {max:.2}; p50 {p50:.2}, p90 {p90:.2}, p99 {p99:.2}"
             )?;
-            writeln!(f, "              {zero} are 0, {negative} are negative")?;
+            writeln!(f, "              zero: {zero}, negative: {negative}")?;
         }
         // The estimate may be a little too high.
         let accounts = self.accounts_estimated.min(self.rows - self.rejected_rows);
-        writeln!(f, "  accounts    about {accounts} different ones")
+        writeln!(f, "  accounts    about {accounts}, told apart by accountID")
     }
 
     fn write_countries(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -125,7 +125,11 @@ fn iso_date(text: &str) -> Option<Date> {
 /// `8/15/2013`.
 fn american_date(text: &str) -> Option<Date> {
     let mut parts = text.splitn(3, '/');
-    let (month, day, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let (month, day, year) = match (parts.next()?, parts.next()?, parts.next()?) {
+        // A year that comes first says that month and day follow, in this order everywhere.
+        (year, month, day) if year.len() == 4 => (month, day, year),
+        (month, day, year) => (month, day, year),
+    };
     if year.len() != 4 {
         return None;
     }
@@ -191,6 +195,8 @@ mod tests {
             "08/15/2013 06:55:00 am",
             "8/15/2013 6:55AM",
             "8/15/2013 6:55",
+            "2013/08/15 06:55:00",
+            "2013/8/15 6:55",
         ] {
             assert_eq!(read(cell).as_deref(), Some("2013-08-15T06:55:00"), "{cell}");
         }

@@ -34,6 +34,7 @@ mod live;
 mod log_secrets;
 #[cfg(unix)]
 mod metrics;
+mod output_lost;
 #[cfg(unix)]
 mod recovery;
 mod report;

@@ -1,12 +1,14 @@
 //! Reading summaries and writing what is made of them.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
 use crate::cli::CliError;
+use crate::cli::standard_output::print;
+use crate::observers::standard_output::Colours;
 use crate::private_file;
 use crate::stats::Summary;
 
@@ -34,12 +36,7 @@ pub(in crate::cli) fn read_summary(path: &Path) -> Result<Summary, CliError> {
 /// `sources`.
 pub(in crate::cli) fn write(path: &Path, text: &str, sources: &[&Path]) -> Result<(), CliError> {
     if path == Path::new("-") {
-        let mut stdout = anstream::stdout();
-        return match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            // Whoever read it has seen enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            written => written.context("cannot write to standard output").map_err(CliError::failed),
-        };
+        return print(text, Colours::Auto);
     }
     let name = path.display();
     let same = |source: &&Path| matches!((path.canonicalize(), source.canonicalize()), (Ok(a), Ok(b)) if a == b);

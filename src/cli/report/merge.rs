@@ -1,13 +1,14 @@
 //! `txgen report merge`: the shards of one run, added up.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::files;
+use crate::cli::standard_output::print;
 use crate::cli::{CliError, FAILED};
+use crate::observers::standard_output::Colours;
 use crate::report::totals;
 use crate::stats::merge::{MergeError, Part, merge};
 use crate::threshold::{Threshold, verdicts};
@@ -41,8 +42,7 @@ pub(super) fn execute(args: &MergeArgs) -> Result<ExitCode, CliError> {
     let sources: Vec<&Path> = args.files.iter().map(PathBuf::as_path).collect();
     files::write(&args.output, &json, &sources)?;
     if args.output != Path::new("-") {
-        // Whoever closes standard output early has seen enough.
-        let _ = anstream::stdout().write_all(totals::totals(&summary).as_bytes());
+        print(&totals::totals(&summary), Colours::Auto)?;
     }
     let crossed = summary.thresholds.iter().any(|verdict| verdict.crossed);
     Ok(if crossed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })

@@ -46,7 +46,7 @@ pub(in crate::cli) struct RunArgs {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     summary_file: Option<PathBuf>,
     /// Show the first N transactions as they would be sent, and where to, without connecting [default: 3]
-    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "3", value_parser = clap::value_parser!(u64).range(1..),
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "3", value_parser = crate::settings::rows,
         help_heading = "Output")]
     dry_run: Option<u64>,
     /// Write the run as an HTML page to this file

@@ -1,12 +1,12 @@
 //! `txgen run --dry-run`: shows what a run would send and where to. It opens no connection.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
-use anstream::{AutoStream, ColorChoice};
 use anyhow::anyhow;
 
+use crate::cli::standard_output::finished;
 use crate::cli::{CliError, FAILED};
+use crate::observers::standard_output::{Colours, write};
 use crate::observers::{OutputFormat, tell};
 use crate::report::dry_run;
 use crate::run::{Rehearsal, RunOptions, rehearse};
@@ -27,11 +27,9 @@ pub(super) async fn execute(options: &RunOptions, count: u64, format: OutputForm
 fn show(rehearsal: Rehearsal, count: u64, json: bool) -> Result<ExitCode, CliError> {
     let Rehearsal { description, source } = rehearsal;
     let count = count.min(description.run.limit.unwrap_or(u64::MAX));
-    let colours = if json { ColorChoice::Never } else { AutoStream::choice(&std::io::stdout()) };
-    let mut stdout = AutoStream::new(std::io::stdout(), colours);
-    let mut print = |text: String| stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    // A reader that has seen enough (`| head`) is no failure.
-    if print(if json { dry_run::json(&description) } else { dry_run::text(&description) }).is_err() {
+    let colours = if json { Colours::Never } else { Colours::Auto };
+    let print = |text: String| finished(write(&text, colours));
+    if !print(if json { dry_run::json(&description) } else { dry_run::text(&description) })? {
         return Ok(ExitCode::SUCCESS);
     }
     let (mut shown, mut rejected) = (0, 0);
@@ -44,7 +42,7 @@ fn show(rehearsal: Rehearsal, count: u64, json: bool) -> Result<ExitCode, CliErr
                 } else {
                     dry_run::transaction_text(&description, &transaction)
                 };
-                if print(text).is_err() {
+                if !print(text)? {
                     break;
                 }
             }
