@@ -1,4 +1,4 @@
-//! HTTP/1.1 at an AMQP port: the way to AMQP over WebSockets.
+//! HTTP/1.1 at an AMQP port: events by POST, and the way to AMQP over WebSockets.
 //!
 //! Source of path and subprotocols: `TransportType.AmqpWebSockets` of Azure's clients, and
 //! <https://docs.oasis-open.org/amqp-bindmap/amqp-wsb/v1.0/amqp-wsb-v1.0.html>.
@@ -11,7 +11,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::header::{
     CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
@@ -21,10 +22,12 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::namespace::Namespace;
+use super::http_send::{self, Refused};
+use super::incoming::MAX_MESSAGE_SIZE;
+use super::namespace::{Namespace, Now};
 use super::server::{Ends, serve_stream};
 use super::websocket;
 
@@ -51,9 +54,12 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     ends: Ends,
 ) -> io::Result<()> {
     let upgrade: Mutex<Option<OnUpgrade>> = Mutex::default();
-    let service = service_fn(|request| {
-        let response = answer(request, &upgrade);
-        async move { Ok::<_, Infallible>(response) }
+    let service = service_fn(|request: Request<Incoming>| async {
+        Ok::<_, Infallible>(if request.method() == Method::POST {
+            post(request, namespace).await
+        } else {
+            answer(request, &upgrade)
+        })
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -71,10 +77,30 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     serve_stream(socket, BytesMut::new(), namespace, ends).await
 }
 
+async fn post(request: Request<Incoming>, namespace: &Namespace) -> Response<Full<Bytes>> {
+    let (parts, body) = request.into_parts();
+    let body = match timeout(PATIENCE, Limited::new(body, MAX_MESSAGE_SIZE).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return told(StatusCode::PAYLOAD_TOO_LARGE, format!("More than {MAX_MESSAGE_SIZE} bytes are not taken."));
+        }
+        Ok(Err(_)) => return told(StatusCode::BAD_REQUEST, "The body did not come."),
+        Err(_) => return told(StatusCode::REQUEST_TIMEOUT, "The body did not come in time."),
+    };
+    match http_send::send(namespace, &parts.uri, &parts.headers, &body, Now::read()) {
+        Ok(()) => {
+            sleep(namespace.options.latency).await;
+            told(StatusCode::CREATED, "")
+        }
+        Err(Refused(status, what)) => told(status, what),
+    }
+}
+
 fn answer<B>(mut request: Request<B>, upgrade: &Mutex<Option<OnUpgrade>>) -> Response<Full<Bytes>> {
     let is_websocket = request.uri().path().trim_end_matches('/').eq_ignore_ascii_case(WEBSOCKET);
     if request.method() != Method::GET || !is_websocket {
-        return told(StatusCode::NOT_FOUND, "AMQP over WebSockets is at /$servicebus/websocket; nothing else is here.");
+        let what = "Events are posted to /HUB/messages, and AMQP over WebSockets is at /$servicebus/websocket.";
+        return told(StatusCode::NOT_FOUND, what);
     }
     let headers = request.headers();
     let names = |name: &hyper::header::HeaderName, wanted: &str| {
@@ -99,8 +125,8 @@ fn answer<B>(mut request: Request<B>, upgrade: &Mutex<Option<OnUpgrade>>) -> Res
     response
 }
 
-fn told(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+fn told(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     response
 }

@@ -7,7 +7,7 @@
 //! | module | owns |
 //! |---|---|
 //! | `server` | sockets: what a client speaks, reads, writes, timers |
-//! | `http`, `websocket` | the way to AMQP over WebSockets |
+//! | `http`, `http_send`, `websocket` | events by HTTP, and the way to AMQP over WebSockets |
 //! | `connection`, `core` | headers, SASL, open and close, heartbeats, sessions by channel |
 //! | `session` | links by handle, windows, outcomes that wait for their time |
 //! | `attach` | whether a link is let in |
@@ -29,6 +29,7 @@ mod core;
 pub(crate) mod fuzzing;
 mod grants;
 mod http;
+mod http_send;
 mod incoming;
 mod ingest;
 mod kafka;
