@@ -12,6 +12,7 @@ import time
 import types
 
 import certifi
+import websocket
 
 os.environ.setdefault("PYTEST_XDIST_WORKER", "gw0")
 AUTHORITIES = os.environ["TXGEN_AUTHORITIES"]
@@ -26,6 +27,11 @@ for name, loaded in list(sys.modules.items()):
         for port in ("SECURE_PORT", "WEBSOCKET_PORT"):
             if hasattr(loaded, port):
                 setattr(loaded, port, SERVICE["tls_ports"][0])
+# Over WebSockets it names no port at all.
+connect = websocket.create_connection
+websocket.create_connection = lambda url, *rest, **options: connect(
+    url.replace("wss://localhost/", f"wss://localhost:{SERVICE['tls_ports'][0]}/"), *rest, **options
+)
 PARTS = dict(part.split("=", 1) for part in SERVICE["connection_strings"]["RootManageSharedAccessKey"].split(";"))
 NAMESPACE = os.environ["EVENT_HUB_NAMESPACE"] + os.environ["EVENT_HUB_ENDPOINT_SUFFIX"]
 
