@@ -264,7 +264,6 @@ impl fmt::Display for Target {
 pub struct HubTarget {
     /// The host of its namespace, with the port where one was named.
     pub namespace: String,
-    /// Its name.
     pub hub: String,
     /// How many partitions it has, where the service told.
     pub partitions: Option<u32>,
@@ -294,11 +293,8 @@ impl fmt::Display for HubTarget {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContainerTarget {
-    /// The account.
     pub endpoint: String,
-    /// The database.
     pub database: String,
-    /// The container.
     pub container: String,
     /// RU/s provisioned, the maximum of autoscale; `null` when serverless or unknown.
     pub provisioned_request_units_per_second: Option<u32>,

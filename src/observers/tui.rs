@@ -42,7 +42,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// When standard output goes elsewhere, or to a terminal that cannot move its cursor.
 pub(super) fn check() -> anyhow::Result<()> {
-    let remedy = "leave --tui away, or take --output table";
+    let remedy = "leave out --tui, or use --output table";
     anyhow::ensure!(io::stdout().is_terminal(), "--tui needs a terminal, and standard output is none; {remedy}");
     anyhow::ensure!(!console::is_dumb(), "--tui needs a terminal that can move its cursor, and TERM is dumb; {remedy}");
     Ok(())
@@ -59,11 +59,11 @@ impl Taken {
     /// When the terminal refuses.
     pub(super) fn take() -> anyhow::Result<Self> {
         restore_in_panics();
-        enable_raw_mode().context("--tui: the terminal does not give its keys away")?;
+        enable_raw_mode().context("--tui: cannot read keys from the terminal")?;
         TAKEN.store(true, Ordering::SeqCst);
         // From here on dropping it gives the terminal back.
         let taken = Self(());
-        execute!(io::stdout(), EnterAlternateScreen).context("--tui: the terminal has no second screen")?;
+        execute!(io::stdout(), EnterAlternateScreen).context("--tui: the terminal has no alternate screen")?;
         console::begin_screen();
         Ok(taken)
     }

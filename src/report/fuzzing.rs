@@ -1,4 +1,4 @@
-//! What a fuzzer takes through the reports: summaries that somebody gives to them.
+//! What a fuzzer takes through the reports: summaries of foreign making.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a fuzzer is told")]
 

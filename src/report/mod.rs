@@ -1,6 +1,6 @@
 //! Figures in, text out: how a run's start, batches and totals are written.
 //!
-//! Pure: each format is one file that turns figures into a string; whoever calls them prints. Text carries colours as
+//! Pure: each format is one file that turns figures into a string; the caller prints. Text carries colours as
 //! ANSI escapes, which the printing edge strips where they are not wanted.
 
 pub mod blocks;

@@ -164,7 +164,7 @@ fn verdict(summary: &Summary) -> String {
         StopReason::TimeUp => "Time is up",
         StopReason::Interrupted => "Interrupted",
         StopReason::TooManyFailures => "Stopped early, since too many transactions failed",
-        StopReason::OutputClosed => "Stopped, since nobody reads the output",
+        StopReason::OutputClosed => "Stopped, since the output was closed",
         StopReason::DataFailed => "The data could not be read to its end",
     };
     if summary.requested == 0 {

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_nobody_wants_any_more_ends() {
+    fn a_count_that_is_cancelled_ends() {
         let count = LineCount::default();
         count.cancel();
         count_lines(std::io::repeat(b'x'), &count);

@@ -137,7 +137,7 @@ async fn complete_dead_letters(data: &Path, observer: &impl Observer) -> Result<
     if let Some(Recovered { run_id, data, added }) = recovered {
         let added: Vec<String> = added.iter().map(|(service, added)| format!("{added} of {service}")).collect();
         observer.tell(&format!(
-            "Run {run_id} was killed. What it had not settled is added to its dead letters from {data}: {}.",
+            "Run {run_id} was killed. The transactions that it had not settled were added to its dead letters from {data}: {}.",
             added.join(", ")
         ));
     }

@@ -53,7 +53,7 @@ impl Stop {
     /// Why the run is to stop.
     #[must_use]
     pub fn reason(&self) -> StopReason {
-        // The reason is set before the token is cancelled; nobody asks earlier.
+        // The reason is set before the token is cancelled, and read after.
         self.reason.get().copied().unwrap_or(StopReason::Interrupted)
     }
 

@@ -367,7 +367,7 @@ async fn the_output_of_a_run_with_a_slow_cosmos_db() {
     response time p99.9                10.0 ms         1576 ms
     response time max                  10.0 ms         1645 ms
 
-    Cosmos DB: 1 failed as too_large: a document may have 2 MiB; shorten these rows
+    Cosmos DB: 1 failed as too_large: a document can have at most 2 MiB; shorten these rows
     The data is at its end; not every transaction requested was stored: Cosmos DB has 1999 of 2000.
     ");
 }

@@ -8,10 +8,10 @@ pub fn remedy(service: ServiceName, kind: FailureKind) -> &'static str {
     use ServiceName::{CosmosDb, EventHubs};
     match (kind, service) {
         (FailureKind::Unauthorized, EventHubs) => {
-            "the credential is no longer good, or lacks Send; check the policy and key of the connection string, or the role"
+            "the credential is no longer valid, or lacks Send; check the policy and key of the connection string, or the role"
         }
         (FailureKind::Unauthorized, CosmosDb) => {
-            "the credential is no longer good, or may not write; check COSMOS_DB_AUTH_KEY (a key that was regenerated?), or the role"
+            "the credential is no longer valid, or may not write; check COSMOS_DB_AUTH_KEY (a key that was regenerated?), or the role"
         }
         (FailureKind::KeysDisabled, EventHubs) => {
             "shared access keys are switched off for this namespace; take SharedAccessKeyName and SharedAccessKey out of the \
@@ -31,8 +31,8 @@ pub fn remedy(service: ServiceName, kind: FailureKind) -> &'static str {
         (FailureKind::NotFound, CosmosDb) => {
             "the database or container is not there any more; was it deleted during the run?"
         }
-        (FailureKind::TooLarge, EventHubs) => "an event may have 1 MiB; shorten these rows",
-        (FailureKind::TooLarge, CosmosDb) => "a document may have 2 MiB; shorten these rows",
+        (FailureKind::TooLarge, EventHubs) => "an event can have at most 1 MiB; shorten these rows",
+        (FailureKind::TooLarge, CosmosDb) => "a document can have at most 2 MiB; shorten these rows",
         (FailureKind::PartitionFull, _) => {
             "a partition key holds 20 GB at most, and this one has them; let documents expire with --ttl, delete some, or \
              write to another container"
@@ -43,9 +43,7 @@ pub fn remedy(service: ServiceName, kind: FailureKind) -> &'static str {
         (FailureKind::QuotaExceeded, CosmosDb) => {
             "a quota of the account is used up; see its message above, and raise the quota or take another account"
         }
-        (FailureKind::BadRequest, _) => {
-            "the service does not take these transactions as they are; see its message above"
-        }
+        (FailureKind::BadRequest, _) => "the service refuses these transactions as they are; see its message above",
         (FailureKind::Conflict, _) => {
             "documents with these ids were there before the run; was the same run id sent to this container already?"
         }
@@ -55,19 +53,17 @@ pub fn remedy(service: ServiceName, kind: FailureKind) -> &'static str {
         (FailureKind::Throttled, CosmosDb) => {
             "it was throttled for longer than --retry-for; raise the RU/s or that time, or send slower with --rate"
         }
-        (FailureKind::Timeout, _) => "it did not answer in time; look at its health and at the network between",
+        (FailureKind::Timeout, _) => "it did not answer in time; check its health and the network between",
         (FailureKind::Connection, _) => {
-            "it could not be reached for longer than --retry-for; look at the network and at the endpoint"
+            "it could not be reached for longer than --retry-for; check the network and the endpoint"
         }
-        (FailureKind::Unavailable, _) => {
-            "it said itself that it cannot serve now; look at its health, and run again later"
-        }
+        (FailureKind::Unavailable, _) => "it reported that it cannot serve now; check its health, and run again later",
         (FailureKind::ReadOnlyRegion, _) => {
             "the region that COSMOS_DB_ENDPOINT leads to takes no writes; write to the account's own endpoint, without a \
              region in its name, or wait until the failover is over"
         }
         (FailureKind::Abandoned, _) => {
-            "it had not answered when the run was over; a longer --drain-timeout waits longer for it"
+            "it had not answered when the run ended; a longer --drain-timeout waits longer for it"
         }
         (FailureKind::Internal, _) => "this is a defect of txgen; please report it with the message above",
     }

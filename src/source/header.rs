@@ -5,14 +5,14 @@ use std::io::{self, Read};
 use super::error::{self, OtherKind, SourceError};
 use super::remarks::Leftovers;
 use super::replay::ReplayColumns;
-use super::rows::{Found, Rows};
+use super::rows::{Found, RowReader};
 use crate::encoding::{self, Text};
 use crate::identity::RunId;
 use crate::transaction::{Columns, HeaderProblem};
 
 /// A file whose header is read.
 pub(super) struct Opened {
-    pub(super) rows: Rows,
+    pub(super) rows: RowReader,
     pub(super) columns: Columns,
     pub(super) separator: u8,
     pub(super) header: Vec<String>,
@@ -41,7 +41,7 @@ pub(super) fn read(name: &str, input: Box<dyn Read + Send>) -> Result<Opened, So
     let not_csv = |(looks_like, remedy)| SourceError::NotCsv { name: name.to_owned(), looks_like, remedy };
 
     let Text { input, decoded_from } = encoding::utf_8(input).map_err(failed)?;
-    let mut rows = Rows::new(input, SEPARATORS[0]);
+    let mut rows = RowReader::new(input, SEPARATORS[0]);
     let start = rows.peek(error::SIGNATURE).map_err(failed)?;
     if let Some(kind) = error::other_kind(start) {
         return Err(not_csv(kind));
@@ -70,7 +70,7 @@ pub(super) fn read(name: &str, input: Box<dyn Read + Send>) -> Result<Opened, So
 
 /// The first line that has a column of the record's under any separator; where none of the first lines has, the first of
 /// all. The rows go on behind it.
-fn heading(rows: &mut Rows) -> io::Result<Result<Heading, OtherKind>> {
+fn heading(rows: &mut RowReader) -> io::Result<Result<Heading, OtherKind>> {
     let mut first = None;
     for _ in 0..=LINES_BEFORE {
         let Line { known, separator, cells } = match best(rows)? {
@@ -104,7 +104,7 @@ struct Line {
 }
 
 /// The line that comes next.
-fn best(rows: &mut Rows) -> io::Result<Result<Line, OtherKind>> {
+fn best(rows: &mut RowReader) -> io::Result<Result<Line, OtherKind>> {
     let mut best = Line { known: 0, separator: SEPARATORS[0], cells: Vec::new() };
     for separator in SEPARATORS {
         rows.again_with(separator);
@@ -128,7 +128,7 @@ fn best(rows: &mut Rows) -> io::Result<Result<Line, OtherKind>> {
 /// The run that the first dead letter comes from; `None` where there is none. The row is read again afterwards.
 pub(super) fn first_run(
     name: &str,
-    rows: &mut Rows,
+    rows: &mut RowReader,
     columns: &ReplayColumns,
     separator: u8,
 ) -> Result<Option<RunId>, SourceError> {

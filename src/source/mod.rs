@@ -33,7 +33,7 @@ pub use fingerprint::{DataFile, fingerprint};
 use header::{Opened, first_run};
 use remarks::Leftovers;
 use replay::{ReplayColumns, Restorer};
-use rows::{Found, LONGEST_ROW, Rows};
+use rows::{Found, LONGEST_ROW, RowReader};
 
 /// How to read.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +117,7 @@ pub struct Source {
     /// `None` for a stream, which cannot be read twice.
     path: Option<PathBuf>,
     options: SourceOptions,
-    rows: Rows,
+    rows: RowReader,
     writer: RecordWriter,
     report: SourceReport,
     /// Rows that were accepted, or passed over, since the file was begun.
@@ -238,7 +238,7 @@ impl Source {
             name: self.name.clone(),
             path: None,
             options,
-            rows: Rows::new(Box::new(ahead), separator).starting_at(self.rows.lines_read() + 1),
+            rows: RowReader::new(Box::new(ahead), separator).starting_at(self.rows.lines_read() + 1),
             writer: record_writer(self.writer.columns().clone(), separator, options),
             report: self.report.clone(),
             usable_in_pass: 0,

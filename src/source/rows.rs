@@ -18,7 +18,7 @@ const CHUNK: usize = 128 << 10;
 /// What the stream had next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A row; its cells are in [`Rows::cells`].
+    /// A row; its cells are in [`RowReader::cells`].
     Row {
         /// Where it starts, counted from 1.
         line: u64,
@@ -31,7 +31,7 @@ pub(super) enum Found {
 }
 
 /// Rows of a stream.
-pub(super) struct Rows {
+pub(super) struct RowReader {
     input: Box<dyn Read + Send>,
     at_end: bool,
     parser: csv_core::Reader,
@@ -56,7 +56,7 @@ pub(super) struct Rows {
     separator: u8,
 }
 
-impl Rows {
+impl RowReader {
     /// Rows whose cells are separated by this byte.
     pub(super) fn new(input: Box<dyn Read + Send>, separator: u8) -> Self {
         Self {
@@ -345,7 +345,7 @@ mod tests {
         }
     }
 
-    fn all(rows: &mut Rows) -> Vec<(u64, Vec<String>)> {
+    fn all(rows: &mut RowReader) -> Vec<(u64, Vec<String>)> {
         let mut found = Vec::new();
         while let Some(row) = rows.advance().unwrap() {
             match row {
@@ -359,7 +359,7 @@ mod tests {
     }
 
     fn read(text: &'static str, at_a_time: usize) -> Vec<(u64, String)> {
-        let mut rows = Rows::new(Box::new(Drip(text.as_bytes(), at_a_time)), b',');
+        let mut rows = RowReader::new(Box::new(Drip(text.as_bytes(), at_a_time)), b',');
         all(&mut rows).into_iter().map(|(line, cells)| (line, cells.join("|"))).collect()
     }
 
@@ -388,7 +388,7 @@ mod tests {
     #[test]
     fn what_an_open_quote_swallowed_is_read_again_where_carriage_returns_part_the_rows() {
         for at_a_time in [1, 7, 1000] {
-            let mut rows = Rows::new(Box::new(Drip(b"a,b\r1,\"2\r3,4\r5,6\r", at_a_time)), b',');
+            let mut rows = RowReader::new(Box::new(Drip(b"a,b\r1,\"2\r3,4\r5,6\r", at_a_time)), b',');
             assert_eq!(rows.advance().unwrap(), Some(Found::Row { line: 1 }));
             assert!(!rows.has_stray_quote());
             assert_eq!(rows.advance().unwrap(), Some(Found::Row { line: 2 }));
@@ -401,7 +401,7 @@ mod tests {
     #[test]
     fn a_row_that_is_too_long_ends_with_its_line_where_carriage_returns_part_the_rows() {
         let endless = io::repeat(b'x').take(3 << 20).chain(&b"\ra,b\r"[..]);
-        let mut rows = Rows::new(Box::new(endless), b',');
+        let mut rows = RowReader::new(Box::new(endless), b',');
         assert_eq!(rows.advance().unwrap(), Some(Found::TooLong { line: 1 }));
         assert_eq!(all(&mut rows), [(2, vec!["a".to_owned(), "b".to_owned()])]);
     }
@@ -419,7 +419,7 @@ mod tests {
     fn what_an_open_quote_swallowed_is_read_again_from_the_next_line_on() {
         for at_a_time in [1, 7, 1000] {
             let text = b"a,b\n1,\"2\n3,4\n5,6\n";
-            let mut rows = Rows::new(Box::new(Drip(text, at_a_time)), b',');
+            let mut rows = RowReader::new(Box::new(Drip(text, at_a_time)), b',');
             assert_eq!(rows.advance().unwrap(), Some(Found::Row { line: 1 }));
             assert!(!rows.give_up_first_line());
             assert_eq!(rows.advance().unwrap(), Some(Found::Row { line: 2 }));
@@ -434,7 +434,7 @@ mod tests {
         let endless_line = io::repeat(b'x').take(6 << 20);
         let endless_quote = b"\n\"".chain(io::repeat(b'y').take(1000)).chain(&b"\nc,d\n"[..]);
         let quoted_lines = io::Cursor::new(b"e,f\n".repeat(1 << 20));
-        let mut rows = Rows::new(Box::new(endless_line.chain(endless_quote).chain(quoted_lines)), b',');
+        let mut rows = RowReader::new(Box::new(endless_line.chain(endless_quote).chain(quoted_lines)), b',');
         assert_eq!(rows.advance().unwrap(), Some(Found::TooLong { line: 1 }));
         assert_eq!(rows.advance().unwrap(), Some(Found::TooLong { line: 2 }));
         assert_eq!(rows.advance().unwrap(), Some(Found::Row { line: 3 }));
@@ -445,7 +445,7 @@ mod tests {
 
     #[test]
     fn a_header_can_be_read_again_with_another_separator() {
-        let mut rows = Rows::new(Box::new(&b"a;b\n1;2\n"[..]), b',');
+        let mut rows = RowReader::new(Box::new(&b"a;b\n1;2\n"[..]), b',');
         rows.advance().unwrap();
         assert_eq!(rows.width(), 1);
         rows.again_with(b';');

@@ -32,7 +32,7 @@ pub enum StopReason {
     Interrupted,
     /// `--max-failures` transactions failed.
     TooManyFailures,
-    /// Nobody reads the output any more.
+    /// Standard output was closed.
     OutputClosed,
     /// The data could not be read any further.
     DataFailed,

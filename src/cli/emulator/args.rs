@@ -1,8 +1,10 @@
 //! What `txgen emulator` takes, and the options of the two emulators that follow from it.
 
+mod values;
+
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,10 +21,7 @@ use txgen_emulator::cosmos::CosmosEmulatorOptions;
 use txgen_emulator::event_hubs::{EventHubsEmulatorOptions, Policy};
 use txgen_emulator::faults::FaultRule;
 use txgen_emulator::tls::Certificate;
-
-/// The longest name of an event hub. Source:
-/// <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsofteventhub>.
-const MAX_HUB_NAME: usize = 256;
+use values::{bytes, host, hub_name};
 
 /// What `txgen emulator` takes.
 #[derive(Args, Clone, Debug)]
@@ -234,143 +233,5 @@ fn key_of(policy: &str) -> Secret {
     Secret::new(STANDARD.encode(Sha256::digest(format!("txgen emulator, policy {policy}"))))
 }
 
-fn host(text: &str) -> Result<IpAddr, String> {
-    if text.eq_ignore_ascii_case("localhost") {
-        return Ok(Ipv4Addr::LOCALHOST.into());
-    }
-    let address = text.trim_start_matches('[').trim_end_matches(']').parse();
-    address.map_err(|_| "not an address such as 127.0.0.1, 0.0.0.0 or ::1".to_owned())
-}
-
-fn hub_name(text: &str) -> Result<String, String> {
-    let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_' | '$');
-    if (1..=MAX_HUB_NAME).contains(&text.len()) && text.chars().all(allowed) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("a name has 1 to {MAX_HUB_NAME} letters, digits, periods, hyphens and underscores"))
-    }
-}
-
-fn bytes(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
-    let unit = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        _ => 0,
-    };
-    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    number.filter(|number| *number > 0).ok_or_else(|| "not a number of bytes such as 500MB or 2GiB".to_owned())
-}
-
 #[cfg(test)]
-pub(super) mod tests {
-    use clap::{Command, FromArgMatches as _};
-
-    use super::*;
-
-    pub(in crate::cli::emulator) fn parse(flags: &[&str]) -> Result<EmulatorArgs, clap::Error> {
-        let command = EmulatorArgs::augment_args(Command::new("emulator").no_binary_name(true));
-        EmulatorArgs::from_arg_matches(&command.try_get_matches_from(flags)?)
-    }
-
-    #[test]
-    fn without_flags_it_is_what_the_workshop_provisions() {
-        let args = parse(&[]).unwrap();
-        args.check().unwrap();
-        let event_hubs = args.event_hubs();
-        assert_eq!(event_hubs.listen.to_string(), "127.0.0.1:5672");
-        assert_eq!(event_hubs.hubs, ["transactions"]);
-        assert_eq!(event_hubs.partitions, 10);
-        assert_eq!(event_hubs.throughput_units, None);
-        assert_eq!(event_hubs.retention, Some(Duration::from_secs(24 * 60 * 60)));
-        let cosmos_db = args.cosmos_db();
-        assert_eq!(cosmos_db.listen.to_string(), "127.0.0.1:8081");
-        assert!(cosmos_db.enforce_throughput && !cosmos_db.https);
-        assert_eq!((event_hubs.latency.as_millis(), cosmos_db.latency.as_millis()), (5, 10));
-    }
-
-    #[test]
-    fn each_policy_has_its_own_rights_and_a_key_that_stays() {
-        let rights: Vec<_> =
-            policies().into_iter().map(|policy| (policy.name, policy.send, policy.listen, policy.manage)).collect();
-        assert_eq!(
-            rights,
-            [
-                ("Sender".to_owned(), true, false, false),
-                ("Listener".to_owned(), false, true, false),
-                ("RootManageSharedAccessKey".to_owned(), false, false, true),
-            ]
-        );
-        assert_eq!(key_of("Sender").secret(), key_of("Sender").secret());
-        assert_ne!(key_of("Sender").secret(), key_of("Listener").secret());
-    }
-
-    #[test]
-    fn several_hubs_and_groups_are_taken_in_either_way() {
-        for flags in [&["--hub", "one", "two"][..], &["--hub", "one", "--hub", "two"][..]] {
-            assert_eq!(parse(flags).unwrap().event_hubs().hubs, ["one", "two"]);
-        }
-        assert_eq!(parse(&["--consumer-group", "a", "b"]).unwrap().event_hubs().consumer_groups, ["a", "b"]);
-    }
-
-    #[test]
-    fn ports_for_tls_and_kafka_are_the_services_unless_others_are_named() {
-        let ports = |flags: &[&str]| {
-            let options = parse(flags).unwrap().event_hubs();
-            let tls: Vec<_> = options.listen_tls.iter().map(SocketAddr::port).collect();
-            (tls, options.listen_kafka.map(|address| address.port()))
-        };
-        assert_eq!(ports(&[]), (vec![], None));
-        assert_eq!(ports(&["--event-hubs-tls-port", "--kafka-port"]), (vec![5671], Some(9093)));
-        let flags = ["--event-hubs-tls-port", "8443", "--event-hubs-tls-port", "--kafka-port", "0"];
-        assert_eq!(ports(&flags), (vec![8443, 5671], Some(0)));
-        assert!(parse(&[]).unwrap().certificate_out().is_none());
-        assert!(parse(&["--kafka-port"]).unwrap().certificate_out().is_some());
-    }
-
-    #[test]
-    fn flags_that_contradict_each_other_are_told_of() {
-        let told = |flags: &[&str]| parse(flags).unwrap().check().unwrap_err().to_string();
-        assert!(told(&["--hub", "one", "ONE"]).contains("twice"));
-        assert!(told(&["--cosmos-port", "5672"]).contains("already"));
-        assert!(told(&["--kafka-port", "5671", "--event-hubs-tls-port"]).contains("--event-hubs-tls-port already"));
-        assert!(parse(&["--cosmos-port", "0", "--event-hubs-port", "0"]).unwrap().check().is_ok());
-    }
-
-    #[test]
-    fn values_that_cannot_be_are_refused() {
-        for flags in [
-            ["--partitions", "0"],
-            ["--throughput-units", "0"],
-            ["--hub", "a/b"],
-            ["--hub", ""],
-            ["--host", "example.org"],
-            ["--memory-limit", "much"],
-            ["--memory-limit", "0"],
-            ["--memory-limit", "99999999999GB"],
-            ["--retention", "soon"],
-            ["--fault", "close"],
-        ] {
-            assert!(parse(&flags).is_err(), "{flags:?}");
-        }
-    }
-
-    #[test]
-    fn bytes_are_written_with_either_kind_of_unit() {
-        for (text, expected) in [("1500", 1_500), ("500MB", 500_000_000), ("2GiB", 2 << 30), ("64 k", 64 << 10)] {
-            assert_eq!(bytes(text), Ok(expected), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_host_may_be_written_in_brackets_and_as_localhost() {
-        for (text, expected) in [("localhost", "127.0.0.1"), ("[::1]", "::1"), ("0.0.0.0", "0.0.0.0")] {
-            assert_eq!(host(text).unwrap().to_string(), expected);
-        }
-    }
-}
+pub(super) mod tests;

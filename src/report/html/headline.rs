@@ -29,7 +29,7 @@ pub(super) fn ending(reason: StopReason) -> &'static str {
         StopReason::TimeUp => "Time is up",
         StopReason::Interrupted => "Interrupted",
         StopReason::TooManyFailures => "Stopped early, since too many transactions failed",
-        StopReason::OutputClosed => "Stopped, since nobody read the output",
+        StopReason::OutputClosed => "Stopped, since the output was closed",
         StopReason::DataFailed => "The data could not be read to its end",
     }
 }

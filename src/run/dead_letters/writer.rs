@@ -353,7 +353,7 @@ impl Writer {
         self.waiting.ambiguous.clear();
     }
 
-    /// Writes down what the data is, for whoever reads it again should the run be killed.
+    /// Adds the hash of the data to the record: a killed run's data is read again.
     fn write_fingerprint(&mut self) {
         let Some(DataFile { bytes, sha256, .. }) = self.waiting.data.take() else { return };
         // Another size: it is changing under the run's hands, and its hash would be that of neither.
