@@ -34,6 +34,31 @@ pub(super) fn hash_128(data: &[u8]) -> (u64, u64) {
     (h1, h2)
 }
 
+/// The 32-bit hash, of which version 1 of partition keys is made.
+pub(super) fn hash_32(data: &[u8]) -> u32 {
+    let scramble = |k: u32| k.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
+    let word = |bytes: &[u8]| {
+        let mut padded = [0; 4];
+        for (to, from) in padded.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        u32::from_le_bytes(padded)
+    };
+    let mut blocks = data.chunks_exact(4);
+    let mut hash = 0_u32;
+    for block in &mut blocks {
+        hash = (hash ^ scramble(word(block))).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64);
+    }
+    hash ^= scramble(word(blocks.remainder()));
+    // Keys are at most some kilobytes long; the reference takes the length modulo 2^32.
+    #[allow(clippy::cast_possible_truncation)]
+    let length = data.len() as u32;
+    hash ^= length;
+    hash = (hash ^ hash >> 16).wrapping_mul(0x85eb_ca6b);
+    hash = (hash ^ hash >> 13).wrapping_mul(0xc2b2_ae35);
+    hash ^ hash >> 16
+}
+
 /// At most 16 bytes as two little-endian numbers, missing bytes being zero.
 fn lanes(block: &[u8]) -> (u64, u64) {
     let (mut first, mut second) = ([0; 8], [0; 8]);
@@ -65,6 +90,8 @@ mod tests {
 
     #[test]
     fn it_agrees_with_the_reference_implementation() {
+        assert_eq!(hash_32(b""), 0);
+        assert_eq!(hash_32(b"hello"), 0x248b_fa47);
         assert_eq!(hash_128(b""), (0, 0));
         assert_eq!(hash_128(b"hello"), (0xcbd8_a7b3_41bd_9b02, 0x5b1e_906a_48ae_1d19));
         assert_eq!(

@@ -1,7 +1,7 @@
 //! Partition keys: the value that a document and a request carry, and its place on the ring of hashes.
 //!
-//! Only definitions of one path, kind `Hash` and version 2, exist here: what every current SDK makes. The encoding that
-//! is hashed is the one of azure_data_cosmos (`effective_partition_key.rs`): a type byte, then the value.
+//! The hash is that of definitions of version 2, which every current SDK makes; [`super::key_definition`] has the others.
+//! The encoding that is hashed is the one of azure_data_cosmos (`effective_partition_key.rs`): a type byte, then the value.
 
 use std::fmt;
 
@@ -33,8 +33,14 @@ impl PartitionKey {
         {
             return Some(Self::String(inner.to_owned()));
         }
-        let [value] = <[Value; 1]>::try_from(serde_json::from_str::<Vec<Value>>(text).ok()?).ok()?;
-        Self::from_value(value)
+        let [value] = <[Self; 1]>::try_from(Self::list_from_header(text)?).ok()?;
+        Some(value)
+    }
+
+    /// The values of that header for a hierarchical key: a JSON array of them. `None` for anything else.
+    pub fn list_from_header(text: &str) -> Option<Vec<Self>> {
+        let values: Vec<Value> = serde_json::from_str(text).ok()?;
+        values.into_iter().map(Self::from_value).collect()
     }
 
     /// The value of a document's property; `None` for arrays and objects, which a document may hold but a key may not be.
@@ -99,6 +105,15 @@ impl Epk {
         u128::from(self.0) << 64 | u128::from(self.1)
     }
 
+    /// From its two halves, the more significant first.
+    pub(super) fn from_halves(high: u64, low: u64) -> Self {
+        Self(high, low)
+    }
+
+    pub(super) fn halves(self) -> (u64, u64) {
+        (self.0, self.1)
+    }
+
     /// The place after this one.
     pub fn next(self) -> Self {
         Self::from_number(self.number().saturating_add(1))
@@ -106,14 +121,19 @@ impl Epk {
 
     /// Reads what [`fmt::Display`] writes, with or without its trailing zeros; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
+        Self::parse_digits(text).map(Self::from_number)
+    }
+
+    /// Up to 32 hexadecimal digits, the first of which are the most significant of 32.
+    pub(super) fn parse_digits(text: &str) -> Option<u128> {
         if text.len() > 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return None;
         }
         if text.is_empty() {
-            return Some(Self::MIN);
+            return Some(0);
         }
         let shift = 4 * (32 - u32::try_from(text.len()).ok()?);
-        Some(Self::from_number(u128::from_str_radix(text, 16).ok()? << shift))
+        Some(u128::from_str_radix(text, 16).ok()? << shift)
     }
 }
 

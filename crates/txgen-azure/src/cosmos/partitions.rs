@@ -1,13 +1,20 @@
 //! Physical partitions: how the ring of hashes is cut into partition key ranges, and how they split.
 //!
 //! The service gives each physical partition at most 10,000 RU/s
-//! (<https://learn.microsoft.com/azure/cosmos-db/partitioning-overview#physical-partitions>). Raising the throughput
-//! above what the partitions can serve splits them in two; lowering it never merges them, here as there.
+//! (<https://learn.microsoft.com/azure/cosmos-db/partitioning-overview#physical-partitions>); a container with a
+//! throughput of its own starts with one for each 6,000 RU/s
+//! (<https://learn.microsoft.com/azure/cosmos-db/scaling-provisioned-throughput-best-practices>). Raising the throughput
+//! above what the partitions can serve splits as many of them in two as it takes; lowering it never merges them, here as
+//! there.
 
 use super::partition_key::Epk;
 
 /// The most that one physical partition serves, in RU/s.
 const RU_PER_PARTITION: u32 = 10_000;
+
+/// How many RU/s a new container has for each of its physical partitions, at most. A throughput that one partition can
+/// serve alone starts with one.
+const RU_PER_NEW_PARTITION: u32 = 6_000;
 
 /// One physical partition: all keys from `min` to just before `max`.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,9 +44,20 @@ pub struct Partitions {
 }
 
 impl Partitions {
-    /// As many equal partitions as this throughput (RU/s) needs.
+    /// As many equal partitions as it takes to serve this throughput (RU/s).
     pub fn for_throughput(throughput: u32) -> Self {
-        let count = needed(throughput);
+        Self::even(needed(throughput))
+    }
+
+    /// As many equal partitions as a new container has that this throughput (RU/s) is for alone.
+    pub fn for_container(throughput: u32) -> Self {
+        Self::even(match throughput {
+            0..=RU_PER_PARTITION => 1,
+            more => more.div_ceil(RU_PER_NEW_PARTITION),
+        })
+    }
+
+    fn even(count: u32) -> Self {
         let bound = |i: u32| match i {
             0 => Epk::MIN,
             i if i == count => Epk::MAX,
@@ -49,31 +67,30 @@ impl Partitions {
         Self { ranges: (0..count).map(range).collect(), next_id: count }
     }
 
-    /// Splits every partition in two until there are enough for this throughput (RU/s); returns how often it did.
-    pub fn grow_for(&mut self, throughput: u32) -> u32 {
-        let mut times = 0;
+    /// Splits partitions in two, the largest first, until there are enough for this throughput (RU/s). Tells where in
+    /// [`Self::ranges`], as it was before each split, the partition stood that was split.
+    pub fn grow_for(&mut self, throughput: u32) -> Vec<usize> {
+        let mut split = Vec::new();
         while self.ranges.len() < needed(throughput) as usize {
-            self.split_all();
-            times += 1;
+            let size = |range: &Range| range.max.number().min(Epk::END_OF_HASHES) - range.min.number();
+            // Of equal ones the first.
+            let sizes = self.ranges.iter().map(size).enumerate();
+            let Some((index, _)) = sizes.rev().max_by_key(|(_, size)| *size) else { return split };
+            self.split(index);
+            split.push(index);
         }
-        times
+        split
     }
 
-    fn split_all(&mut self) {
-        let mut next_id = self.next_id;
-        self.ranges = std::mem::take(&mut self.ranges)
-            .into_iter()
-            .flat_map(|range| {
-                let end = range.max.number().min(Epk::END_OF_HASHES);
-                let middle = Epk::from_number(range.min.number() + (end - range.min.number()) / 2);
-                let parents: Vec<u32> = range.parents.iter().copied().chain([range.id]).collect();
-                let first = Range { id: next_id, min: range.min, max: middle, parents: parents.clone() };
-                let second = Range { id: next_id + 1, min: middle, max: range.max, parents };
-                next_id += 2;
-                [first, second]
-            })
-            .collect();
-        self.next_id = next_id;
+    fn split(&mut self, index: usize) {
+        let range = self.ranges.remove(index);
+        let end = range.max.number().min(Epk::END_OF_HASHES);
+        let middle = Epk::from_number(range.min.number() + (end - range.min.number()) / 2);
+        let parents: Vec<u32> = range.parents.iter().copied().chain([range.id]).collect();
+        let first = Range { id: self.next_id, min: range.min, max: middle, parents: parents.clone() };
+        let second = Range { id: self.next_id + 1, min: middle, max: range.max, parents };
+        self.next_id += 2;
+        self.ranges.splice(index..index, [first, second]);
     }
 
     /// In the order of their keys.
@@ -119,25 +136,31 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_partition_for_each_10000_request_units() {
-        for (throughput, count) in [(400, 1), (10_000, 1), (10_100, 2), (15_000, 2), (20_000, 2), (100_000, 10)] {
-            let partitions = Partitions::for_throughput(throughput);
+    fn a_new_container_has_a_partition_for_each_6000_request_units_beyond_what_one_serves() {
+        for (throughput, count) in
+            [(400, 1), (10_000, 1), (10_100, 2), (11_000, 2), (12_000, 2), (15_000, 3), (30_000, 5), (60_000, 10)]
+        {
+            let partitions = Partitions::for_container(throughput);
             assert_eq!(partitions.ranges().len(), count, "{throughput} RU/s");
             assert_gapless(&partitions);
         }
     }
 
     #[test]
-    fn partitions_split_in_two_and_never_merge() {
-        let mut partitions = Partitions::for_throughput(15_000);
-        assert_eq!(partitions.grow_for(25_000), 1);
+    fn as_many_partitions_split_in_two_as_it_takes_and_never_merge() {
+        let mut partitions = Partitions::for_throughput(11_000);
+        assert_eq!(partitions.grow_for(25_000), [0]);
         assert_gapless(&partitions);
         let family: Vec<_> = partitions.ranges().iter().map(|range| (range.id, range.parents.clone())).collect();
-        assert_eq!(family, [(2, vec![0]), (3, vec![0]), (4, vec![1]), (5, vec![1])]);
-        assert_eq!(partitions.grow_for(400), 0);
-        assert_eq!(partitions.ranges().len(), 4);
-        assert_eq!(partitions.grow_for(70_000), 1);
+        assert_eq!(family, [(2, vec![0]), (3, vec![0]), (1, vec![])]);
+        assert!(partitions.grow_for(400).is_empty());
+        assert_eq!(partitions.ranges().len(), 3);
+        // The largest is the one that was not split yet.
+        assert_eq!(partitions.grow_for(40_000), [2]);
+        assert_eq!(partitions.grow_for(70_000), [0, 2, 4]);
         assert_eq!(partitions.ranges()[0].parents, [0, 2]);
+        assert_gapless(&partitions);
+        assert_eq!(Partitions::for_throughput(15_000).ranges().len(), 2);
     }
 
     #[test]

@@ -95,7 +95,11 @@ impl Gate {
         };
         // A link of names is signed as it is; of one made of resource ids, the last alone, in lower case.
         let last = signed.resource_link.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
-        matches(signed) || matches(Signed { resource_link: &last, ..signed })
+        // Some clients write the names of an operation's container in lower case.
+        let lower = signed.resource_link.to_ascii_lowercase();
+        matches(signed)
+            || matches(Signed { resource_link: &last, ..signed })
+            || matches(Signed { resource_link: &lower, ..signed })
     }
 }
 

@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 
 use super::auth::Signed;
 use super::failure::Failure;
-use super::partition_key::{Epk, PartitionKey};
+use super::key_definition::KeyValues;
 
 /// The most documents on a page when the client leaves it to the service.
 const LARGEST_PAGE: usize = 1000;
@@ -35,6 +35,10 @@ pub(super) enum Resource<'a> {
     Ranges(&'a str, &'a str),
     Documents(&'a str, &'a str),
     Document(&'a str, &'a str, &'a str),
+    /// The deletion of all documents under one partition key.
+    DeleteByKey(&'a str, &'a str),
+    /// The conflicts of a container, or one of them.
+    Conflicts(&'a str, &'a str, Option<&'a str>),
     Offers,
     Offer(&'a str),
     /// Something that the service may have and this emulator has not.
@@ -70,6 +74,12 @@ impl Call {
             ["dbs", database, "colls", container, "pkranges", "", ..] => Resource::Ranges(database, container),
             ["dbs", database, "colls", container, "docs", "", ..] => Resource::Documents(database, container),
             ["dbs", database, "colls", container, "docs", id, ""] => Resource::Document(database, container, id),
+            ["dbs", database, "colls", container, "operations", "partitionkeydelete", ""] => {
+                Resource::DeleteByKey(database, container)
+            }
+            ["dbs", database, "colls", container, "conflicts", id, ""] => {
+                Resource::Conflicts(database, container, Some(id).filter(|id| !id.is_empty()))
+            }
             ["offers", "", ..] => Resource::Offers,
             ["offers", offer, "", ..] => Resource::Offer(offer),
             _ => Resource::Other,
@@ -81,6 +91,11 @@ impl Call {
         let is_feed = self.path.len() % 2 == 1;
         let (resource_type, resource_link) = match self.path.as_slice() {
             [] => ("", ""),
+            // An operation on a container's partition keys is signed as one of them.
+            [container @ .., operations, _] if container.len() == 4 && operations == "operations" => {
+                let length = container.iter().map(|part| part.len() + 1).sum::<usize>() - 1;
+                ("partitionkey", self.link.get(..length).unwrap_or_default())
+            }
             [.., last] if is_feed => (last.as_str(), self.link.strip_suffix(last.as_str()).unwrap_or_default()),
             [.., kind, _] => (kind.as_str(), self.link.as_str()),
             [_] => ("", ""),
@@ -91,6 +106,21 @@ impl Call {
     /// The path as it would stand in a signature, for messages.
     pub(super) fn link(&self) -> &str {
         &self.link
+    }
+
+    /// What a path that leads to nothing here would be in the service, for messages.
+    pub(super) fn kind(&self) -> &'static str {
+        let of = |part: &String| match part.as_str() {
+            "sprocs" => Some("stored procedures: "),
+            "triggers" => Some("triggers: "),
+            "udfs" => Some("user-defined functions: "),
+            "users" => Some("users: "),
+            "permissions" => Some("permissions: "),
+            "attachments" => Some("attachments: "),
+            "clientencryptionkeys" => Some("client encryption keys: "),
+            _ => None,
+        };
+        self.path.iter().rev().find_map(of).unwrap_or_default()
     }
 
     /// A header's text.
@@ -117,7 +147,12 @@ impl Call {
 
     /// Whether a feed is asked for what changed.
     pub(super) fn is_change_feed(&self) -> bool {
-        self.header("a-im").is_some_and(|value| value.eq_ignore_ascii_case("incremental feed"))
+        self.headers.contains_key("a-im")
+    }
+
+    /// Whether it is asked for all that happened, deletions included, rather than for the latest versions.
+    pub(super) fn wants_all_versions(&self) -> bool {
+        self.header("a-im").is_some_and(|value| !value.eq_ignore_ascii_case("incremental feed"))
     }
 
     /// Whether an answer to a write is to do without the resource.
@@ -125,15 +160,15 @@ impl Call {
         self.header("prefer").is_some_and(|value| value.contains("return=minimal"))
     }
 
-    /// The partition key that the request is limited to.
-    pub(super) fn partition_key(&self) -> Result<Option<PartitionKey>, Failure> {
+    /// The partition key that the request is limited to, or the beginning of one.
+    pub(super) fn partition_key(&self) -> Result<Option<KeyValues>, Failure> {
         // Values beyond ASCII are sent as they are by some clients: UTF-8.
         let Some(value) = self.headers.get("x-ms-documentdb-partitionkey") else { return Ok(None) };
         let text = std::str::from_utf8(value.as_bytes()).ok();
-        match text.and_then(PartitionKey::from_header) {
+        match text.and_then(KeyValues::from_header) {
             Some(key) => Ok(Some(key)),
             None => Err(Failure::bad_request(
-                "The header x-ms-documentdb-partitionkey must hold an array of one text, number, boolean or null, such \
+                "The header x-ms-documentdb-partitionkey must hold an array of texts, numbers, booleans or nulls, such \
                  as [\"us\"].",
             )),
         }
@@ -146,14 +181,17 @@ impl Call {
         Some(value.rsplit(',').next().unwrap_or(value))
     }
 
-    /// The hashes that the request is limited to by `x-ms-start-epk` and `x-ms-end-epk`.
-    pub(super) fn keys(&self) -> Result<std::ops::Range<Epk>, Failure> {
-        let bound = |name, default| match self.header(name) {
-            Some(text) => Epk::parse(text)
-                .ok_or_else(|| Failure::bad_request(format!("The header {name} is not an effective partition key."))),
-            None => Ok(default),
-        };
-        Ok(bound("x-ms-start-epk", Epk::MIN)?..bound("x-ms-end-epk", Epk::MAX)?)
+    /// The bounds of the hashes that the request is limited to by `x-ms-start-epk` and `x-ms-end-epk`.
+    pub(super) fn bounds(&self) -> Option<(&str, &str)> {
+        match (self.header("x-ms-start-epk"), self.header("x-ms-end-epk")) {
+            (None, None) => None,
+            (start, end) => Some((start.unwrap_or(""), end.unwrap_or("FF"))),
+        }
+    }
+
+    /// Whether the request may be answered from all partitions at once.
+    pub(super) fn crosses_partitions(&self) -> bool {
+        self.is("x-ms-documentdb-query-enablecrosspartition")
     }
 
     /// How many documents may be on a page.
@@ -205,6 +243,7 @@ mod tests {
         assert_eq!(signed("/dbs"), pair("dbs", ""));
         assert_eq!(signed("/dbs/d/"), pair("dbs", "dbs/d"));
         assert_eq!(signed("/dbs/d/colls/c/docs"), pair("docs", "dbs/d/colls/c"));
+        assert_eq!(signed("/dbs/d/colls/c/operations/partitionkeydelete"), pair("partitionkey", "dbs/d/colls/c"));
         assert_eq!(signed("/dbs/d/colls/c/docs/%C3%A9"), pair("docs", "dbs/d/colls/c/docs/é"));
     }
 

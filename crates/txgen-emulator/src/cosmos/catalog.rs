@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use serde_json::{Map, Value, json};
+use hyper::header::HeaderValue;
+use serde_json::{Value, json};
 
 use super::auth::Gate;
 use super::clock::Clock;
+use super::definition::{Definition, Paths, check_name};
 use super::failure::Failure;
-use super::partition_key::Epk;
+use super::key_definition::{KeyDefinition, KeyValues};
+use super::partition_key::{Epk, PartitionKey};
 use super::partitions::Range;
+use super::query::Computed;
 use super::rid;
 use super::store::Store;
 use super::throughput::{Budgets, Throughput};
@@ -101,7 +105,7 @@ impl Account {
         let database = Arc::new(Database {
             id: id.to_owned(),
             number,
-            offer: offer.map(|throughput| self.new_offer(throughput, &rid, &link)),
+            offer: offer.map(|throughput| self.new_offer(Budgets::new(throughput), &rid, &link)),
             rid,
             link,
             timestamp,
@@ -150,12 +154,17 @@ impl Account {
         let link = format!("{}colls/{rid}/", database.link);
         let (offer, shares_offer) = match (offer, &database.offer) {
             (None, Some(shared)) => (Arc::clone(shared), true),
-            (dedicated, _) => (self.new_offer(dedicated.unwrap_or(Throughput::DEFAULT), &rid, &link), false),
+            (dedicated, _) => {
+                let budgets = Budgets::of_container(dedicated.unwrap_or(Throughput::DEFAULT));
+                (self.new_offer(budgets, &rid, &link), false)
+            }
         };
         let container = Arc::new(Container {
             id: definition.id.clone(),
             numbers: (database.number, number),
-            key_path: definition.key_path.clone(),
+            key: definition.key.clone(),
+            unique: definition.unique.clone(),
+            paths: ContentPaths::new(&database.id, &definition.id, &rid),
             store: Mutex::new(Store::new(definition.default_ttl, Arc::clone(&self.memory))),
             properties: RwLock::new(Properties { version: 1, timestamp: self.clock.unix(), definition }),
             rid,
@@ -167,14 +176,14 @@ impl Account {
         Ok(container)
     }
 
-    fn new_offer(&self, throughput: Throughput, resource_rid: &str, resource_link: &str) -> Arc<Offer> {
+    fn new_offer(&self, budgets: Budgets, resource_rid: &str, resource_link: &str) -> Arc<Offer> {
         let rid = rid::offer(self.last_offer.fetch_add(1, Ordering::Relaxed) + 1);
         Arc::new(Offer {
             rid,
             resource_rid: resource_rid.to_owned(),
             resource_link: resource_link.to_owned(),
             changed: Mutex::new((1, self.clock.unix())),
-            budgets: Mutex::new(Budgets::new(throughput)),
+            budgets: Mutex::new(budgets),
         })
     }
 
@@ -277,13 +286,32 @@ pub(super) struct Container {
     pub(super) numbers: (u32, u32),
     /// Its `_self`.
     pub(super) link: String,
-    /// Where documents have their partition key: `/ipCountryCode`.
-    pub(super) key_path: String,
+    /// Where documents have their partition key.
+    pub(super) key: KeyDefinition,
+    /// What no two documents under one partition key may both have.
+    pub(super) unique: Vec<Paths>,
+    /// What answers say that they are about.
+    pub(super) paths: ContentPaths,
     properties: RwLock<Properties>,
     store: Mutex<Store>,
     /// Its own, or its database's.
     pub(super) offer: Arc<Offer>,
     shares_offer: bool,
+}
+
+/// How a container is called, by its name and by its `_rid`, for the headers of answers.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ContentPaths {
+    /// `dbs/Woodgrove/colls/Transactions`; nothing where the name does not fit into a header.
+    pub(super) names: Option<HeaderValue>,
+    pub(super) rid: Option<HeaderValue>,
+}
+
+impl ContentPaths {
+    fn new(database: &str, container: &str, rid: &str) -> Self {
+        let names = HeaderValue::from_bytes(format!("dbs/{database}/colls/{container}").as_bytes());
+        Self { names: names.ok(), rid: HeaderValue::from_str(rid).ok() }
+    }
 }
 
 struct Properties {
@@ -297,11 +325,34 @@ impl Container {
         lock(&self.store)
     }
 
+    /// The properties that are computed of each document.
+    pub(super) fn computed(&self) -> Vec<Computed> {
+        read(&self.properties).definition.computed.clone()
+    }
+
+    /// Where a document with this partition key lies.
+    pub(super) fn place(&self, values: &KeyValues) -> Result<Epk, Failure> {
+        match (values, self.key.paths().len()) {
+            (KeyValues::One(_), 1) => Ok(self.key.place(values.as_slice())),
+            (KeyValues::Many(many), count) if many.len() == count => Ok(self.key.place(many)),
+            // A document without a partition key in a container of one path.
+            (KeyValues::Many(many), 1) if many.is_empty() => Ok(self.key.place(&[PartitionKey::Undefined])),
+            _ => Err(Failure::partition_key_size()),
+        }
+    }
+
     /// The id of the partition key range that holds this key.
     pub(super) fn range_of(&self, key: Epk) -> u32 {
         let budgets = lock(&self.offer.budgets);
         let partitions = budgets.partitions();
         partitions.ranges()[partitions.index_of(key)].id
+    }
+
+    /// Where the partition key range ends that holds this key.
+    pub(super) fn end_of_range(&self, key: Epk) -> Epk {
+        let budgets = lock(&self.offer.budgets);
+        let partitions = budgets.partitions();
+        partitions.ranges()[partitions.index_of(key)].max
     }
 
     /// The partition key range with this id.
@@ -334,8 +385,11 @@ impl Container {
 
     /// Puts another definition in force: the time to live and what is kept as sent may change, id and key may not.
     pub(super) fn replace(&self, definition: Definition, timestamp: u32) -> Result<(), Failure> {
-        if definition.id != self.id || definition.key_path != self.key_path {
+        if definition.id != self.id || definition.key != self.key {
             return Err(Failure::bad_request("The id and the partition key of a container cannot be changed."));
+        }
+        if definition.unique != self.unique {
+            return Err(Failure::bad_request("The unique keys of a container cannot be changed."));
         }
         let mut properties = write(&self.properties);
         self.store().set_default_ttl(definition.default_ttl);
@@ -351,6 +405,12 @@ impl Container {
     pub(super) fn to_json(&self) -> Value {
         let properties = read(&self.properties);
         let mut object = properties.definition.sent.clone();
+        // The service does not tell the first version, and clients take what is not told for it.
+        if properties.definition.key.version() == 1
+            && let Some(Value::Object(key)) = object.get_mut("partitionKey")
+        {
+            key.remove("version");
+        }
         let own = json!({
             "_rid": self.rid, "_self": self.link, "_ts": properties.timestamp,
             "_etag": rid::etag(properties.version, properties.timestamp),
@@ -362,92 +422,6 @@ impl Container {
         }
         Value::Object(object)
     }
-}
-
-/// What a client says that a container is to be.
-#[derive(Debug)]
-pub(super) struct Definition {
-    id: String,
-    key_path: String,
-    default_ttl: Option<i32>,
-    /// As it came, with the service's defaults for what it left out.
-    sent: Map<String, Value>,
-}
-
-impl Definition {
-    pub(super) fn from_json(mut sent: Map<String, Value>) -> Result<Self, Failure> {
-        let id = sent.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        check_name(&id)?;
-        let key_path = key_path(&mut sent)?;
-        let default_ttl = match sent.get("defaultTtl") {
-            None | Some(Value::Null) => None,
-            Some(value) => match value.as_i64().and_then(|ttl| i32::try_from(ttl).ok()) {
-                Some(ttl) if ttl == -1 || ttl > 0 => Some(ttl),
-                _ => {
-                    return Err(Failure::bad_request(format!(
-                        "The value '{value}' specified for defaultTtl is invalid: it must be -1 or a positive integer."
-                    )));
-                }
-            },
-        };
-        if sent.get("uniqueKeyPolicy").and_then(|p| p["uniqueKeys"].as_array()).is_some_and(|keys| !keys.is_empty()) {
-            return Err(Failure::unsupported("unique keys"));
-        }
-        sent.retain(|name, value| !name.starts_with('_') && !value.is_null());
-        for (name, default) in defaults() {
-            sent.entry(name).or_insert(default);
-        }
-        Ok(Self { id, key_path, default_ttl, sent })
-    }
-}
-
-fn defaults() -> [(&'static str, Value); 3] {
-    [
-        (
-            "indexingPolicy",
-            json!({
-                "indexingMode": "consistent", "automatic": true, "includedPaths": [{ "path": "/*" }],
-                "excludedPaths": [{ "path": "/\"_etag\"/?" }],
-            }),
-        ),
-        (
-            "conflictResolutionPolicy",
-            json!({
-                "mode": "LastWriterWins", "conflictResolutionPath": "/_ts", "conflictResolutionProcedure": "",
-            }),
-        ),
-        ("geospatialConfig", json!({ "type": "Geography" })),
-    ]
-}
-
-/// The one path of the partition key, after a look at the rest of its definition.
-fn key_path(sent: &mut Map<String, Value>) -> Result<String, Failure> {
-    let key = sent.get_mut("partitionKey").and_then(Value::as_object_mut);
-    let key = key.ok_or_else(|| Failure::bad_request("A container needs a partitionKey."))?;
-    if key.get("kind").is_some_and(|kind| kind != "Hash") {
-        return Err(Failure::unsupported("partition keys of another kind than Hash"));
-    }
-    // The clients hash keys as the definition says: saying nothing would make them use version 1.
-    if *key.entry("version").or_insert(json!(2)) != 2 {
-        return Err(Failure::unsupported("partition keys of another version than 2"));
-    }
-    key.entry("kind").or_insert(json!("Hash"));
-    match key.get("paths").and_then(Value::as_array).map(Vec::as_slice) {
-        Some([Value::String(path)]) if path.starts_with('/') && path.len() > 1 => Ok(path.clone()),
-        _ => Err(Failure::unsupported(
-            "partition keys of another number of paths than one, such as [\"/ipCountryCode\"]",
-        )),
-    }
-}
-
-/// What databases and containers can be called.
-fn check_name(name: &str) -> Result<(), Failure> {
-    if !name.is_empty() && name.len() <= 255 && !name.contains(['/', '\\', '#', '?']) && !name.ends_with(' ') {
-        return Ok(());
-    }
-    Err(Failure::bad_request(
-        "The input name is invalid: it must have 1 to 255 characters, none of them / \\ # ?, and no space at its end.",
-    ))
 }
 
 /// Provisioned throughput, as a resource.

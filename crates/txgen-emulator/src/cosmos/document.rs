@@ -13,48 +13,75 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::definition::Paths;
+use super::key_definition::{KeyDefinition, KeyValues};
 use super::partition_key::{self, PartitionKey};
+use super::query;
 
 /// The properties that the service writes, and ignores when they are sent.
-const SYSTEM_PROPERTIES: [&str; 5] = ["_rid", "_self", "_etag", "_ts", "_attachments"];
+const SYSTEM_PROPERTIES: [&str; 6] = ["_rid", "_self", "_etag", "_ts", "_attachments", "_lsn"];
 
 /// A body that may become a document.
 #[derive(Debug, PartialEq)]
 pub(super) struct NewDocument {
     pub(super) id: String,
-    pub(super) partition_key: PartitionKey,
+    pub(super) partition_key: KeyValues,
     /// Its own time to live: seconds, or -1 for ever.
     pub(super) ttl: Option<i32>,
     /// How many top-level properties it has.
     pub(super) properties: u32,
+    /// What no other document under its partition key may have, for each of the container's unique keys.
+    pub(super) unique: Vec<String>,
     /// A JSON object without system properties.
     pub(super) body: Box<[u8]>,
 }
 
 impl NewDocument {
-    /// Reads a body for a container with this partition key path (`/ipCountryCode`, `/a/b`).
+    /// Reads a body for a container with this partition key and these unique keys.
     ///
     /// # Errors
     /// What the service would say of a body that it does not take.
-    pub(super) fn read(body: &[u8], partition_key_path: &str) -> Result<Self, Invalid> {
+    pub(super) fn read(body: &[u8], key: &KeyDefinition, unique: &[Paths]) -> Result<Self, Invalid> {
         if binary_json::is_binary(body) {
             let text = binary_json::transcode_to_text(body).map_err(|_| Invalid::NotJson)?;
-            return Self::read(&text, partition_key_path);
+            return Self::read(&text, key, unique);
         }
         let text = std::str::from_utf8(body).map_err(|_| Invalid::NotJson)?.trim_ascii();
-        let wanted = Wanted { key: partition_key_path.trim_start_matches('/').split('/').next().unwrap_or_default() };
+        let only = match key.paths() {
+            [only] if unique.is_empty() => Some(only),
+            _ => None,
+        };
+        let wanted = Wanted { key: only.and_then(|path| path.first()).map_or("", String::as_str) };
         let mut reader = serde_json::Deserializer::from_str(text);
         let found = (&mut reader).deserialize_map(wanted).map_err(|_| Invalid::NotJson)?;
         reader.end().map_err(|_| Invalid::NotJson)?;
         let body = if found.has_system_properties { without_system_properties(text)? } else { text.as_bytes().into() };
+        let (partition_key, unique) = match only {
+            Some(path) => (KeyValues::One(key_at(path, found.key)?), Vec::new()),
+            None => keys_of(text, key, unique)?,
+        };
         Ok(Self {
             id: check_id(found.id)?,
-            partition_key: key_at(partition_key_path, found.key)?,
+            partition_key,
             ttl: found.ttl.map(check_ttl).transpose()?,
             properties: found.properties,
+            unique,
             body,
         })
     }
+}
+
+/// The values of a key of several paths, and of the unique keys.
+fn keys_of(text: &str, key: &KeyDefinition, unique: &[Paths]) -> Result<(KeyValues, Vec<String>), Invalid> {
+    let whole: Value = serde_json::from_str(text).map_err(|_| Invalid::NotJson)?;
+    let at = |path: &[String]| path.iter().try_fold(&whole, |value, step| value.get(step));
+    let values = key.paths().iter().map(|path| key_value(at(path).cloned())).collect::<Result<Vec<_>, _>>()?;
+    let unique = unique.iter().map(|paths| {
+        let values: Vec<_> = paths.iter().map(|path| query::canonical(at(path))).collect();
+        values.join("\n")
+    });
+    let unique = unique.enumerate().map(|(index, values)| format!("{index}\n{values}")).collect();
+    Ok((if let [only] = values.as_slice() { KeyValues::One(only.clone()) } else { KeyValues::Many(values) }, unique))
 }
 
 /// Why a body cannot become a document.
@@ -68,7 +95,7 @@ pub(super) enum Invalid {
         "The input content is invalid because the id is not a text of 1 to 1023 bytes without the characters / \\ # ?"
     )]
     Id,
-    #[error("The partition key of a document must be a text of at most 2048 bytes, a number, a boolean or null.")]
+    #[error("The partition key of a document must be a text of at most 2048 bytes, or another simple value.")]
     PartitionKey,
     #[error(
         "The input ttl '{0}' is invalid. Ensure to provide a nonzero positive integer less than or equal to \
@@ -136,20 +163,24 @@ fn check_ttl(raw: &RawValue) -> Result<i32, Invalid> {
 }
 
 /// The value at the end of the path, whose first step leads to `raw`.
-fn key_at(path: &str, raw: Option<&RawValue>) -> Result<PartitionKey, Invalid> {
+fn key_at(path: &[String], raw: Option<&RawValue>) -> Result<PartitionKey, Invalid> {
     let Some(raw) = raw else { return Ok(PartitionKey::Undefined) };
     let mut value: Value = serde_json::from_str(raw.get()).map_err(|_| Invalid::PartitionKey)?;
-    for step in path.trim_start_matches('/').split('/').skip(1) {
+    for step in path.iter().skip(1) {
         match value.get_mut(step) {
             Some(next) => value = next.take(),
             None => return Ok(PartitionKey::Undefined),
         }
     }
-    match PartitionKey::from_value(value) {
+    key_value(Some(value))
+}
+
+/// What a value is as a partition key. Objects and arrays are none, and the document has no key then.
+fn key_value(value: Option<Value>) -> Result<PartitionKey, Invalid> {
+    match value.and_then(PartitionKey::from_value) {
         Some(PartitionKey::String(text)) if text.len() > partition_key::MAX_LENGTH => Err(Invalid::PartitionKey),
-        // An empty object reads as undefined in a header, but in a document it is an object.
-        None | Some(PartitionKey::Undefined) => Err(Invalid::PartitionKey),
         Some(key) => Ok(key),
+        None => Ok(PartitionKey::Undefined),
     }
 }
 
@@ -201,21 +232,27 @@ pub(super) struct SystemProperties<'a> {
     pub(super) etag: &'a str,
     /// Unix seconds.
     pub(super) timestamp: u32,
+    /// The number of the change that wrote it, for the change feed.
+    pub(super) lsn: Option<u64>,
 }
 
 impl SystemProperties<'_> {
     /// Writes a stored document out: its own bytes, then these properties.
     pub(super) fn write_after(&self, body: &[u8], out: &mut Vec<u8>) {
         use std::io::Write as _;
-        let Self { rid, container_link, etag, timestamp } = self;
+        let Self { rid, container_link, etag, timestamp, lsn } = self;
         let etag = etag.trim_matches('"');
         out.extend_from_slice(body.strip_suffix(b"}").unwrap_or(body));
         // Writing to memory does not fail.
         let _ = write!(
             out,
             ",\"_rid\":\"{rid}\",\"_self\":\"{container_link}docs/{rid}/\",\"_etag\":\"\\\"{etag}\\\"\",\
-             \"_attachments\":\"attachments/\",\"_ts\":{timestamp}}}"
+             \"_attachments\":\"attachments/\",\"_ts\":{timestamp}"
         );
+        if let Some(lsn) = lsn {
+            let _ = write!(out, ",\"_lsn\":{lsn}");
+        }
+        out.push(b'}');
     }
 }
 
@@ -224,7 +261,16 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Result<NewDocument, Invalid> {
-        NewDocument::read(body.as_bytes(), "/country")
+        read_for(body, "country")
+    }
+
+    fn read_for(body: &str, path: &str) -> Result<NewDocument, Invalid> {
+        let steps = path.split('/').map(str::to_owned).collect();
+        NewDocument::read(body.as_bytes(), &KeyDefinition::new(vec![steps], false, 2).unwrap(), &[])
+    }
+
+    fn one(key: PartitionKey) -> KeyValues {
+        KeyValues::One(key)
     }
 
     #[test]
@@ -233,7 +279,7 @@ mod tests {
         let document = read(&format!("\n{body} ")).unwrap();
         assert_eq!(document.body.as_ref(), body.as_bytes());
         assert_eq!(document.id, "a");
-        assert_eq!(document.partition_key, PartitionKey::String("us".into()));
+        assert_eq!(document.partition_key, one(PartitionKey::String("us".into())));
         assert_eq!(document.ttl, Some(60));
         assert_eq!(document.properties, 5);
     }
@@ -241,32 +287,33 @@ mod tests {
     #[test]
     fn a_body_in_the_binary_encoding_becomes_text() {
         let text = r#"{"country":"us","id":"a","n":1.5}"#;
+        let key = KeyDefinition::new(vec![vec!["country".to_owned()]], false, 2).unwrap();
         let document =
-            NewDocument::read(&binary_json::transcode_to_binary(text.as_bytes()).unwrap(), "/country").unwrap();
+            NewDocument::read(&binary_json::transcode_to_binary(text.as_bytes()).unwrap(), &key, &[]).unwrap();
         assert_eq!(document.body.as_ref(), text.as_bytes());
-        assert_eq!(NewDocument::read(&[0x80], "/country"), Err(Invalid::NotJson));
-        assert_eq!(NewDocument::read(&[0x80, 0x80], "/country"), Err(Invalid::NotJson));
+        assert_eq!(NewDocument::read(&[0x80], &key, &[]), Err(Invalid::NotJson));
+        assert_eq!(NewDocument::read(&[0x80, 0x80], &key, &[]), Err(Invalid::NotJson));
     }
 
     #[test]
     fn escapes_in_ids_and_names_are_understood() {
         let document = read(r#"{"\u0069d":"a\u00e9","countr\u0079":"\"us\""}"#).unwrap();
         assert_eq!(document.id, "aé");
-        assert_eq!(document.partition_key, PartitionKey::String("\"us\"".into()));
+        assert_eq!(document.partition_key, one(PartitionKey::String("\"us\"".into())));
     }
 
     #[test]
     fn a_partition_key_may_lie_deeper() {
-        let key = |body: &str| NewDocument::read(body.as_bytes(), "/a/b").unwrap().partition_key;
-        assert_eq!(key(r#"{"id":"1","a":{"b":5}}"#), PartitionKey::Number(5.0));
-        assert_eq!(key(r#"{"id":"1","a":{"c":5}}"#), PartitionKey::Undefined);
-        assert_eq!(key(r#"{"id":"1"}"#), PartitionKey::Undefined);
+        let key = |body: &str| read_for(body, "a/b").unwrap().partition_key;
+        assert_eq!(key(r#"{"id":"1","a":{"b":5}}"#), one(PartitionKey::Number(5.0)));
+        assert_eq!(key(r#"{"id":"1","a":{"c":5}}"#), one(PartitionKey::Undefined));
+        assert_eq!(key(r#"{"id":"1"}"#), one(PartitionKey::Undefined));
     }
 
     #[test]
     fn the_id_may_be_the_partition_key() {
-        let document = NewDocument::read(br#"{"id":"x"}"#, "/id").unwrap();
-        assert_eq!(document.partition_key, PartitionKey::String("x".into()));
+        let document = read_for(r#"{"id":"x"}"#, "id").unwrap();
+        assert_eq!(document.partition_key, one(PartitionKey::String("x".into())));
     }
 
     #[test]
@@ -280,7 +327,8 @@ mod tests {
         assert_eq!(read("{\"id\":\"a\""), Err(Invalid::NotJson));
         assert_eq!(read("[]"), Err(Invalid::NotJson));
         assert_eq!(read("{\"id\":\"a\"} {}"), Err(Invalid::NotJson));
-        assert_eq!(NewDocument::read(b"{\"id\":\"\xff\"}", "/country"), Err(Invalid::NotJson));
+        let key = KeyDefinition::new(vec![vec!["country".to_owned()]], false, 2).unwrap();
+        assert_eq!(NewDocument::read(b"{\"id\":\"\xff\"}", &key, &[]), Err(Invalid::NotJson));
         assert_eq!(read(r#"{"country":"us"}"#), Err(Invalid::NoId));
         for id in ["5", "null", r#""""#, r#""a/b""#] {
             assert_eq!(read(&format!("{{\"id\":{id}}}")), Err(Invalid::Id), "{id}");
@@ -288,9 +336,26 @@ mod tests {
         for ttl in ["0", "-2", "1.5", "\"60\"", "null", "3000000000"] {
             assert_eq!(read(&format!("{{\"id\":\"a\",\"ttl\":{ttl}}}")), Err(Invalid::Ttl(ttl.into())));
         }
+        let long = "x".repeat(2049);
+        assert_eq!(read(&format!("{{\"id\":\"a\",\"country\":\"{long}\"}}")), Err(Invalid::PartitionKey));
+    }
+
+    #[test]
+    fn a_document_whose_key_is_no_simple_value_has_none() {
         for key in ["{}", "[1]", "{\"a\":1}"] {
-            assert_eq!(read(&format!("{{\"id\":\"a\",\"country\":{key}}}")), Err(Invalid::PartitionKey), "{key}");
+            let document = read(&format!("{{\"id\":\"a\",\"country\":{key}}}")).unwrap();
+            assert_eq!(document.partition_key, one(PartitionKey::Undefined), "{key}");
         }
+    }
+
+    #[test]
+    fn a_hierarchical_key_has_a_value_for_each_path() {
+        let steps = |name: &str| vec![name.to_owned()];
+        let key = KeyDefinition::new(vec![steps("a"), steps("b")], true, 2).unwrap();
+        let document = NewDocument::read(br#"{"id":"1","a":"x","c":1}"#, &key, &[vec![steps("c")]]).unwrap();
+        let values = [PartitionKey::String("x".into()), PartitionKey::Undefined];
+        assert_eq!(document.partition_key.as_slice(), values);
+        assert_eq!(document.unique, ["0\n1"]);
     }
 
     #[test]
@@ -303,13 +368,14 @@ mod tests {
 
     #[test]
     fn a_stored_document_is_written_with_its_system_properties() {
-        let system = SystemProperties { rid: "r", container_link: "dbs/d/colls/c/", etag: "\"e\"", timestamp: 9 };
+        let system =
+            SystemProperties { rid: "r", container_link: "dbs/d/colls/c/", etag: "\"e\"", timestamp: 9, lsn: Some(4) };
         let mut out = Vec::new();
         system.write_after(br#"{"id":"a" }"#, &mut out);
         let value: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(value["_etag"], "\"e\"");
         assert_eq!(value["_self"], "dbs/d/colls/c/docs/r/");
-        assert_eq!(value["_ts"], 9);
+        assert_eq!((&value["_ts"], &value["_lsn"]), (&Value::from(9), &Value::from(4)));
         assert_eq!(value["id"], "a");
     }
 }

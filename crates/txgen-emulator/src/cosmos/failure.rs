@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use super::auth::Denied;
+use super::catalog::ContentPaths;
 use super::document::Invalid;
 
 /// An answer that is not a success.
@@ -19,11 +20,31 @@ pub(super) struct Failure {
     pub(super) retry_after: Option<Duration>,
     /// What it cost all the same, in RU.
     pub(super) charge: f64,
+    /// How far the container has got that it is about.
+    pub(super) progress: Option<Box<Progress>>,
+    /// More about it, as JSON in a text.
+    pub(super) additional: Option<String>,
+}
+
+/// Which container an answer is about, and how far it has got.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Progress {
+    pub(super) paths: ContentPaths,
+    pub(super) range: u32,
+    pub(super) version: u64,
 }
 
 impl Failure {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, substatus: 0, message: message.into(), retry_after: None, charge: 0.0 }
+        Self {
+            status,
+            substatus: 0,
+            message: message.into(),
+            retry_after: None,
+            charge: 0.0,
+            progress: None,
+            additional: None,
+        }
     }
 
     pub(super) fn with_substatus(mut self, substatus: u32) -> Self {
@@ -116,6 +137,31 @@ impl Failure {
 
     pub(super) fn key_mismatch() -> Self {
         Self::bad_request("PartitionKey extracted from document doesn't match the one specified in the header")
+            .with_substatus(1001)
+    }
+
+    /// A query over several partitions that does not say so.
+    pub(super) fn cross_partition_disabled() -> Self {
+        Self::bad_request(
+            "Cross partition query is required but disabled. Please set x-ms-documentdb-query-enablecrosspartition to \
+             true, specify x-ms-documentdb-partitionkey, or revise your query to avoid this exception.",
+        )
+    }
+
+    /// A query over several partitions whose results the client has to merge, by this plan.
+    pub(super) fn not_servable(plan: &serde_json::Value) -> Self {
+        let failure = Self::bad_request(
+            "The provided cross partition query can not be directly served by the gateway. This is a first chance \
+             (internal) exception that all newer clients will know how to handle gracefully. This exception is traced, \
+             but unless you see it bubble up as an exception (which only happens on older SDK clients), then you can \
+             safely ignore this message.",
+        );
+        Self { additional: Some(plan.to_string()), ..failure.with_substatus(1004) }
+    }
+
+    /// A partition key with another number of values than the container's has paths.
+    pub(super) fn partition_key_size() -> Self {
+        Self::bad_request("Partition key provided either doesn't correspond to definition in the collection or doesn't match partition key field values specified in the document.")
             .with_substatus(1001)
     }
 

@@ -29,6 +29,7 @@ const MOST_PAGES: usize = 40;
 const ID: HeaderName = HeaderName::from_static("x-ms-documentdb-isquery");
 const PLAN: HeaderName = HeaderName::from_static("x-ms-cosmos-is-query-plan-request");
 const PAGE_SIZE: HeaderName = HeaderName::from_static("x-ms-max-item-count");
+const END: HeaderName = HeaderName::from_static("x-ms-end-epk");
 const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuation");
 
 /// An answer.
@@ -140,6 +141,7 @@ async fn pages(account: &Account, body: &Bytes, size: &'static str) -> Option<Ve
         let mut headers = HeaderMap::new();
         headers.insert(ID, HeaderValue::from_static("true"));
         headers.insert(PAGE_SIZE, HeaderValue::from_static(size));
+        headers.insert(END, HeaderValue::from_static("FF"));
         continuation.map(|token| headers.insert(CONTINUATION, token));
         let page = ask(account, Method::POST, &path(DOCS), headers, body.clone()).await;
         if page.status != StatusCode::OK {

@@ -13,10 +13,12 @@ mod call;
 mod catalog;
 mod charge;
 mod clock;
+mod definition;
 mod document;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod patch;
 mod patience;
 mod query;
 mod rid;
@@ -42,7 +44,7 @@ use auth::Gate;
 use catalog::{Account, Limits};
 use server::Server;
 
-use txgen_azure::cosmos::{partition_key, partitions};
+use txgen_azure::cosmos::{key_definition, partition_key, partitions};
 
 use super::faults::{FaultPlan, FaultRule};
 use txgen_azure::ServiceName;

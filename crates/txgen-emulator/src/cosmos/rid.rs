@@ -41,6 +41,13 @@ pub(super) fn document(container: (u32, u32), number: u64) -> String {
     child(container_bytes(container.0, container.1), number)
 }
 
+/// The number of the document with this `_rid`, if it is one of this container.
+pub(super) fn number_of(container: (u32, u32), rid: &str) -> Option<u64> {
+    let bytes = STANDARD.decode(rid.replace('-', "/")).ok()?;
+    let number = bytes.strip_prefix(&container_bytes(container.0, container.1))?;
+    Some(u64::from_le_bytes(number.try_into().ok()?))
+}
+
 fn child(parent: [u8; 8], number: u64) -> String {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&parent);
@@ -76,6 +83,9 @@ mod tests {
         let document = bytes(&document((7, 3), 258));
         assert!(document.starts_with(&bytes(&container(7, 3))));
         assert_eq!(document[8..], [2, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(number_of((7, 3), &super::document((7, 3), 258)), Some(258));
+        assert_eq!(number_of((7, 4), &super::document((7, 3), 258)), None);
+        assert_eq!(number_of((7, 3), "no"), None);
         assert_eq!(bytes(&range(7, 3, 1))[15] >> 4, 5);
     }
 

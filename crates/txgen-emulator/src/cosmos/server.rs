@@ -11,12 +11,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, HeaderName, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -60,6 +60,8 @@ const BODY_BUDGET: usize = 256 * 1024 * 1024 / BODY_UNIT;
 const BODY_UNIT: usize = 16 * 1024;
 /// Units that are kept for bodies of a single one: who sends large ones slowly must not keep out the small ones.
 const SMALL_BODIES: usize = BODY_BUDGET / 4;
+/// How long the service took, in milliseconds.
+const DURATION: HeaderName = HeaderName::from_static("x-ms-request-duration-ms");
 /// What an HTTP/2 connection starts with.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Requests in flight on one HTTP/2 connection at most.
@@ -274,6 +276,7 @@ async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
 impl Shared {
     async fn serve(&self, request: Request<Incoming>, hangup: &Hangup) -> Response<Outgoing> {
         let account = &self.account;
+        let started = Instant::now();
         Counters::count(&account.counters.requests);
         let (head, body) = request.into_parts();
         let call = Call::new(head.method, &head.uri, head.headers);
@@ -309,6 +312,9 @@ impl Shared {
                 failure.answer(&activity_id).finish(&activity_id)
             }
         };
+        if let Ok(took) = HeaderValue::from_str(&format!("{:.3}", started.elapsed().as_secs_f64() * 1000.0)) {
+            response.headers_mut().insert(DURATION, took);
+        }
         if response.status() == StatusCode::REQUEST_TIMEOUT {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -23,8 +23,15 @@ pub(super) struct Place {
     pub(super) number: u64,
 }
 
+/// A document as it was before a change, for [`Store::restore`].
+pub(super) struct Before {
+    number: u64,
+    document: Document,
+    unique: Vec<String>,
+}
+
 /// One stored document.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Document {
     /// The JSON object, without system properties.
     pub(super) body: Box<[u8]>,
@@ -68,6 +75,9 @@ pub(super) struct Store {
     ids: HashMap<(Epk, Box<str>), u64>,
     changes: BTreeMap<u64, Place>,
     expiries: BTreeSet<(u32, Place)>,
+    /// What documents have under unique keys, by partition key, and the other way round.
+    uniques: HashMap<(Epk, String), u64>,
+    unique_of: HashMap<u64, Vec<String>>,
     /// The container's time to live: `None` is off, -1 on without a default.
     default_ttl: Option<i32>,
     last_number: u64,
@@ -97,7 +107,19 @@ impl Store {
     /// An empty one, that adds what it takes to `memory`.
     pub(super) fn new(default_ttl: Option<i32>, memory: Arc<AtomicU64>) -> Self {
         let (documents, ids, changes, expiries) = Default::default();
-        Self { documents, ids, changes, expiries, default_ttl, last_number: 0, last_version: 0, bytes: 0, memory }
+        Self {
+            documents,
+            ids,
+            changes,
+            expiries,
+            uniques: HashMap::new(),
+            unique_of: HashMap::new(),
+            default_ttl,
+            last_number: 0,
+            last_version: 0,
+            bytes: 0,
+            memory,
+        }
     }
 
     /// How many bytes their bodies have.
@@ -116,6 +138,49 @@ impl Store {
         let place = Place { key, number };
         let document = self.documents.get(&place)?;
         document.expiry(self.default_ttl).is_none_or(|expiry| now < expiry).then_some((place, document))
+    }
+
+    /// The id of the document with this number under this partition key, and where it is.
+    pub(super) fn id_at(&self, key: Epk, number: u64, now: u32) -> Option<String> {
+        let document = self.documents.get(&Place { key, number })?;
+        if document.expiry(self.default_ttl).is_some_and(|expiry| expiry <= now) {
+            return None;
+        }
+        id_of(&document.body)
+    }
+
+    /// Whether another document under this partition key has what a new one has under a unique key.
+    pub(super) fn violates_unique(&self, key: Epk, new: &NewDocument, now: u32) -> bool {
+        new.unique.iter().any(|value| {
+            let Some(number) = self.uniques.get(&(key, value.clone())) else { return false };
+            let own = self.ids.get(&(key, new.id.as_str().into()));
+            own != Some(number) && self.id_at(key, *number, now).is_some()
+        })
+    }
+
+    /// Lets the document with one id have another that is free: the next version will say so.
+    pub(super) fn rename(&mut self, key: Epk, from: &str, to: &str) {
+        if let Some(number) = self.ids.remove(&(key, from.into())) {
+            self.ids.insert((key, to.into()), number);
+        }
+    }
+
+    /// What is needed to undo a change of the document with this id.
+    pub(super) fn before(&self, key: Epk, id: &str) -> Option<Before> {
+        let number = *self.ids.get(&(key, id.into()))?;
+        let document = self.documents.get(&Place { key, number })?;
+        let unique = self.unique_of.get(&number).cloned().unwrap_or_default();
+        Some(Before { number, document: document.clone(), unique })
+    }
+
+    /// Puts a document back as it was, or takes it out where there was none.
+    pub(super) fn restore(&mut self, key: Epk, id: &str, before: Option<Before>) {
+        self.remove(key, id);
+        let Some(Before { number, document, unique }) = before else { return };
+        let place = Place { key, number };
+        self.ids.insert((key, id.into()), number);
+        self.link_unique(place, unique);
+        self.link(place, document);
     }
 
     /// The document in this place, expired or not.
@@ -153,6 +218,15 @@ impl Store {
         if let Some(old) = self.documents.remove(&place) {
             self.unlink(place, &old);
         }
+        if !new.unique.is_empty() {
+            self.link_unique(place, new.unique);
+        }
+        self.link(place, document);
+        Written { place, version: self.last_version, created: live.is_none() }
+    }
+
+    /// Puts a version into everything but `ids`.
+    fn link(&mut self, place: Place, document: Document) {
         self.bytes += document.body.len() as u64;
         self.memory.fetch_add(document.weight(), Ordering::Relaxed);
         self.changes.insert(document.version, place);
@@ -160,7 +234,15 @@ impl Store {
             self.expiries.insert((expiry, place));
         }
         self.documents.insert(place, document);
-        Written { place, version: self.last_version, created: live.is_none() }
+    }
+
+    fn link_unique(&mut self, place: Place, unique: Vec<String>) {
+        for value in &unique {
+            self.uniques.insert((place.key, value.clone()), place.number);
+        }
+        if !unique.is_empty() {
+            self.unique_of.insert(place.number, unique);
+        }
     }
 
     /// Removes a document. Tells whether it was there, expired ones included.
@@ -179,6 +261,16 @@ impl Store {
         self.bytes -= old.body.len() as u64;
         self.memory.fetch_sub(old.weight(), Ordering::Relaxed);
         self.changes.remove(&old.version);
+        if !self.unique_of.is_empty()
+            && let Some(unique) = self.unique_of.remove(&place.number)
+        {
+            for value in unique {
+                let value = (place.key, value);
+                if self.uniques.get(&value) == Some(&place.number) {
+                    self.uniques.remove(&value);
+                }
+            }
+        }
         if let Some(expiry) = old.expiry(self.default_ttl) {
             self.expiries.remove(&(expiry, place));
         }
@@ -293,9 +385,10 @@ mod tests {
     fn document(id: &str, ttl: Option<i32>) -> NewDocument {
         NewDocument {
             id: id.to_owned(),
-            partition_key: PartitionKey::Undefined,
+            partition_key: crate::cosmos::key_definition::KeyValues::One(PartitionKey::Undefined),
             ttl,
             properties: 1,
+            unique: Vec::new(),
             body: format!("{{\"id\":\"{id}\"}}").into_bytes().into(),
         }
     }

@@ -67,8 +67,17 @@ pub(super) struct Budgets {
 }
 
 impl Budgets {
+    /// Those of a database, for its containers to share.
     pub(super) fn new(throughput: Throughput) -> Self {
-        let partitions = Partitions::for_throughput(throughput.limit());
+        Self::over(Partitions::for_throughput(throughput.limit()), throughput)
+    }
+
+    /// Those of a container alone.
+    pub(super) fn of_container(throughput: Throughput) -> Self {
+        Self::over(Partitions::for_container(throughput.limit()), throughput)
+    }
+
+    fn over(partitions: Partitions, throughput: Throughput) -> Self {
         let used = vec![0.0; partitions.ranges().len()];
         Self { throughput, in_force: throughput, partitions, second: 0, used }
     }
@@ -87,8 +96,9 @@ impl Budgets {
     pub(super) fn replace(&mut self, throughput: Throughput, now: Duration) {
         self.advance(now);
         self.throughput = throughput;
-        for _ in 0..self.partitions.grow_for(throughput.limit()) {
-            self.used = self.used.iter().flat_map(|used| [used / 2.0; 2]).collect();
+        for split in self.partitions.grow_for(throughput.limit()) {
+            let half = self.used[split] / 2.0;
+            self.used.splice(split..=split, [half; 2]);
         }
     }
 
@@ -182,11 +192,11 @@ mod tests {
 
     #[test]
     fn a_partition_spends_its_share_of_each_second_and_no_more() {
-        let mut budgets = manual(15_000);
-        assert_eq!(admitted(&mut budgets, LOW, ms(100)), 750);
-        assert_eq!(admitted(&mut budgets, high(), ms(100)), 750);
+        let mut budgets = manual(12_000);
+        assert_eq!(admitted(&mut budgets, LOW, ms(100)), 600);
+        assert_eq!(admitted(&mut budgets, high(), ms(100)), 600);
         assert_eq!(admitted(&mut budgets, LOW, ms(999)), 0);
-        assert_eq!(admitted(&mut budgets, LOW, ms(1000)), 750);
+        assert_eq!(admitted(&mut budgets, LOW, ms(1000)), 600);
     }
 
     #[test]
@@ -221,7 +231,7 @@ mod tests {
 
     #[test]
     fn lowered_throughput_is_shared_by_as_many_partitions_as_before() {
-        let mut budgets = manual(15_000);
+        let mut budgets = manual(12_000);
         budgets.replace(Throughput::Manual(700), ms(0));
         assert_eq!(admitted(&mut budgets, LOW, ms(1000)), 35);
     }

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Problem;
-use super::evaluate::evaluate;
-use super::row::Row;
+use super::evaluate::{Env, evaluate};
 use super::syntax::{Aggregate, Expression, Query, Select};
-use super::value::{number, order};
+use super::value::{canonical, number, order};
 
 /// Groups at most: all are held in memory.
 const MAX_GROUPS: usize = 100_000;
@@ -16,10 +15,10 @@ const MAX_GROUPS: usize = 100_000;
 /// The aggregates of a query, as documents come in.
 pub(super) struct Groups<'q> {
     query: &'q Query,
-    /// All aggregates, in the order in which [`Expression::replaced`] comes by them.
+    /// All aggregates, in the order in which [`Expression::replace`] comes by them.
     aggregates: Vec<(Aggregate, &'q Expression)>,
-    /// By the value that is grouped by, as JSON; undefined is the empty text.
-    groups: BTreeMap<String, (Option<Value>, Vec<Accumulator>)>,
+    /// By the values that are grouped by, as JSON; undefined is the empty text.
+    groups: BTreeMap<Vec<String>, Group>,
 }
 
 impl<'q> Groups<'q> {
@@ -33,27 +32,27 @@ impl<'q> Groups<'q> {
             });
         }
         let mut groups = BTreeMap::new();
-        if query.group_by.is_none() {
+        if query.group_by.is_empty() {
             // Nothing at all has a count, too.
-            groups.insert(String::new(), (None, vec![Accumulator::default(); aggregates.len()]));
+            groups.insert(Vec::new(), (Vec::new(), vec![Accumulator::default(); aggregates.len()]));
         }
         Self { query, aggregates, groups }
     }
 
-    /// Takes in a document that passed the filter.
-    pub(super) fn add(&mut self, row: &Row<'_>) -> Result<(), Problem> {
-        let by = self.query.group_by.as_ref().and_then(|by| evaluate(by, row));
-        let key = by.as_deref().map(Value::to_string).unwrap_or_default();
+    /// Takes in a row that passed the filter.
+    pub(super) fn add(&mut self, env: Env<'_>) -> Result<(), Problem> {
+        let by: Vec<_> = self.query.group_by.iter().map(|by| evaluate(by, env)).collect();
+        let key: Vec<_> = by.iter().map(|value| canonical(value.as_deref())).collect();
         if self.groups.len() >= MAX_GROUPS && !self.groups.contains_key(&key) {
             return Err(Problem::unsupported(format!("more than {MAX_GROUPS} groups")));
         }
         let count = self.aggregates.len();
-        let (_, accumulators) = self
-            .groups
-            .entry(key)
-            .or_insert_with(|| (by.map(std::borrow::Cow::into_owned), vec![Accumulator::default(); count]));
+        let (_, accumulators) = self.groups.entry(key).or_insert_with(|| {
+            let by = by.into_iter().map(|value| value.map(std::borrow::Cow::into_owned)).collect();
+            (by, vec![Accumulator::default(); count])
+        });
         for (accumulator, (_, of)) in accumulators.iter_mut().zip(&self.aggregates) {
-            accumulator.add(evaluate(of, row).as_deref());
+            accumulator.add(evaluate(of, env).as_deref());
         }
         Ok(())
     }
@@ -64,23 +63,29 @@ impl<'q> Groups<'q> {
         groups.into_values().map(move |(by, accumulators)| {
             let mut results =
                 aggregates.iter().zip(accumulators).map(|((kind, _), accumulator)| accumulator.result(*kind));
-            let mut replaced = |expression: &Expression| {
-                expression.replaced(&mut |part| match part {
-                    Expression::Aggregate(..) => Some(Expression::Constant(results.next().flatten())),
-                    part if Some(part) == query.group_by.as_ref() => Some(Expression::Constant(by.clone())),
-                    _ => None,
-                })
+            let grouped = |part: &Expression| {
+                let index = query.group_by.iter().position(|grouped| grouped == part)?;
+                Some(Expression::Constant(by.get(index).cloned().flatten()))
             };
-            match &query.select {
-                Select::All => Select::All,
-                Select::Value(expression) => Select::Value(replaced(expression)),
-                Select::Fields(fields) => {
-                    Select::Fields(fields.iter().map(|(name, field)| (name.clone(), replaced(field))).collect())
+            let mut change = |part: &Expression| match part {
+                Expression::Aggregate(..) => Some(Expression::Constant(results.next().flatten())),
+                // The aggregates of a subquery are its own.
+                Expression::Subquery(..) => {
+                    let mut inner = part.clone();
+                    inner.replace(&mut |part| grouped(part));
+                    Some(inner)
                 }
-            }
+                part => grouped(part),
+            };
+            let mut select = query.select.clone();
+            select.expressions_mut().into_iter().for_each(|expression| expression.replace(&mut change));
+            select
         })
     }
 }
+
+/// The values that a group is made by, and its aggregates.
+type Group = (Vec<Option<Value>>, Vec<Accumulator>);
 
 /// What all aggregates of one expression need to know.
 #[derive(Clone, Debug, Default)]

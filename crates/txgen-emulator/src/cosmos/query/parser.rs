@@ -1,54 +1,81 @@
-//! From a query's text to its meaning, by recursive descent.
+//! From a query's text to its meaning, by recursive descent. The grammar:
+//!
+//! ```text
+//! query      = SELECT [DISTINCT] [TOP count] select [FROM source {JOIN source}] [WHERE expression]
+//!              [GROUP BY expression {, expression}] [ORDER BY key {, key}] [OFFSET count LIMIT count]
+//! select     = * | VALUE expression | expression [[AS] name] {, expression [[AS] name]}
+//! source     = path [[AS] name] | name IN path | (query) [[AS] name] | name IN (query)
+//! key        = expression [ASC | DESC]
+//! expression = coalesce [? expression : expression]
+//! coalesce   = or {?? or}
+//! or         = and {OR and}
+//! and        = not {AND not}
+//! not        = {NOT} predicate
+//! predicate  = bit-or [[NOT] IN (list) | [NOT] BETWEEN shift AND shift | [NOT] LIKE shift [ESCAPE text]]
+//! bit-or     = bit-xor {| bit-xor}
+//! bit-xor    = bit-and {^ bit-and}
+//! bit-and    = compare {& compare}
+//! compare    = shift {(= | != | <> | < | <= | > | >=) shift}
+//! shift      = sum {(<< | >> | >>>) sum}
+//! sum        = product {(+ | - | ||) product}
+//! product    = unary {(* | / | %) unary}
+//! unary      = {+ | - | ~} member
+//! member     = primary {. name | [expression]}
+//! primary    = number | text | @parameter | true | false | null | undefined | name | name(list)
+//!            | (expression) | (query) | EXISTS(query) | ARRAY(query) | [list] | {name: expression, …}
+//! ```
 //!
 //! Written by hand because no SQL parser that is published takes this dialect (`SELECT VALUE`, `c["x"]`, object
 //! literals, OFFSET before LIMIT), and it is small. How deep expressions may nest, and how many parts a query may have,
 //! is bounded, so that no text can exhaust the stack.
+//! <https://learn.microsoft.com/azure/cosmos-db/nosql/query/select>
 
 mod expression;
+mod from;
 
 use super::lexer::{Kind, Token, tokens};
-use super::syntax::{Direction, Expression, Query, Select, Step};
+use super::syntax::{Direction, Expression, Query, Select, Source, Step, Variable};
 use super::{Parameters, Problem};
 
 /// How deep expressions may nest, and how many steps a path may have.
 const MAX_DEPTH: usize = 64;
+/// How many things all FROMs and JOINs of a query may range over.
+const MAX_SOURCES: usize = 32;
 
 /// Reads a query. Parameters are put in where they stand.
 pub(super) fn parse(text: &str, parameters: &Parameters) -> Result<Query, Problem> {
+    parse_after(text, parameters, 0)
+}
+
+/// Reads a query whose names take slots after `taken`.
+pub(super) fn parse_after(text: &str, parameters: &Parameters, taken: usize) -> Result<Query, Problem> {
     let tokens = tokens(text)?;
-    let alias = find_alias(&tokens);
-    let mut parser = Parser { tokens: &tokens, next: 0, end: text.len(), depth: 0, inner_steps: 0, alias, parameters };
+    let mut parser = Parser {
+        tokens: &tokens,
+        next: 0,
+        end: text.len(),
+        depth: 0,
+        inner_steps: 0,
+        names: Vec::new(),
+        sources: taken,
+        most_sources: taken + MAX_SOURCES,
+        parameters,
+    };
     let query = parser.query()?;
     match parser.tokens.get(parser.next) {
         None => Ok(query),
-        Some(Token { kind: Kind::Word(word), .. }) => {
-            Err(Problem::unsupported(format!("{} here", word.to_uppercase())))
+        Some(Token { kind: Kind::Word(word), at }) => {
+            Err(Problem::Near { word: (*word).to_owned(), what: "the end of the query", at: *at })
         }
         Some(token) => Err(Problem::syntax(token.at, "something after the end of the query")),
     }
 }
 
-/// What FROM calls the documents: it comes after the expressions that use it.
-fn find_alias<'a>(tokens: &[Token<'a>]) -> &'a str {
-    let is = |token: &Token<'_>, word: &str| matches!(token.kind, Kind::Word(w) if w.eq_ignore_ascii_case(word));
-    let Some(from) = tokens.iter().position(|token| is(token, "FROM")) else { return "c" };
-    let word = |at: usize| match tokens.get(at) {
-        Some(Token { kind: Kind::Word(word), .. }) => Some(*word),
-        _ => None,
-    };
-    let source = word(from + 1).unwrap_or("c");
-    match word(from + 2) {
-        Some(keyword) if keyword.eq_ignore_ascii_case("AS") => word(from + 3).unwrap_or(source),
-        Some(alias) if !is_keyword(alias) => alias,
-        _ => source,
-    }
-}
-
 /// The words that end an expression or a name.
 fn is_keyword(word: &str) -> bool {
-    const KEYWORDS: [&str; 21] = [
-        "AND", "AS", "ASC", "BETWEEN", "BY", "DESC", "DISTINCT", "FROM", "GROUP", "HAVING", "IN", "JOIN", "LIKE",
-        "LIMIT", "NOT", "OFFSET", "OR", "ORDER", "SELECT", "TOP", "WHERE",
+    const KEYWORDS: [&str; 23] = [
+        "AND", "AS", "ASC", "BETWEEN", "BY", "DESC", "DISTINCT", "ESCAPE", "EXISTS", "FROM", "GROUP", "HAVING", "IN",
+        "JOIN", "LIKE", "LIMIT", "NOT", "OFFSET", "OR", "ORDER", "SELECT", "TOP", "WHERE",
     ];
     KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(word))
 }
@@ -62,81 +89,126 @@ struct Parser<'t, 'a> {
     depth: usize,
     /// Steps into what is no path, so far: `[1, 2][0]`.
     inner_steps: usize,
-    /// What FROM calls the documents.
-    alias: &'a str,
+    /// What can be named here, the innermost last.
+    names: Vec<Variable>,
+    /// How many sources there are so far in the whole text: the slots in use, after the document's own.
+    sources: usize,
+    most_sources: usize,
     parameters: &'t Parameters,
 }
 
 impl<'t, 'a> Parser<'t, 'a> {
     fn query(&mut self) -> Result<Query, Problem> {
+        self.enter()?;
         self.expect_word("SELECT")?;
-        if self.word("DISTINCT") {
-            return Err(Problem::unsupported("DISTINCT"));
+        let known = self.names.len();
+        // FROM comes after the expressions that use its names, and is read before them.
+        let start = self.next;
+        let (mut sources, mut behind_from) = (Vec::new(), None);
+        if let Some(from) = self.find_from() {
+            self.next = from + 1;
+            sources = self.sources(known == 0)?;
+            behind_from = Some((from, self.next));
+            self.next = start;
+        } else if known == 0 {
+            self.names.push(Variable { slot: super::syntax::DOCUMENT, name: "c".into() });
         }
+        let distinct = self.word("DISTINCT");
         let top = if self.word("TOP") { Some(self.count()?) } else { None };
-        let select = self.select()?;
-        if self.word("FROM") {
-            self.from()?;
+        let select = self.select(&sources)?;
+        if let Some((from, behind)) = behind_from {
+            if self.next != from {
+                return Err(self.unexpected("FROM"));
+            }
+            self.next = behind;
         }
         let filter = if self.word("WHERE") { Some(self.expression()?) } else { None };
-        if let Some(filter) = &filter
-            && filter.has_aggregate()
-        {
+        if filter.as_ref().is_some_and(Expression::has_aggregate) {
             return Err(Problem::unsupported("aggregates in WHERE"));
         }
-        let group_by = self.clause("GROUP")?;
-        let order_by = self.clause("ORDER")?;
-        let order_by = order_by.map(|by| {
-            let descending = self.word("DESC");
-            let _ = !descending && self.word("ASC");
-            (by, if descending { Direction::Descending } else { Direction::Ascending })
-        });
-        if self.is_symbol(",") {
-            return Err(Problem::unsupported("ORDER BY or GROUP BY with more than one expression"));
+        let group_by: Vec<_> = self.keys("GROUP")?.into_iter().map(|(by, _)| by).collect();
+        let mut order_by = self.keys("ORDER")?;
+        let (offset, limit) = self.window()?;
+        self.names.truncate(known);
+        if group_by.is_empty() && select.expressions().into_iter().any(Expression::has_aggregate) {
+            // One result is in order.
+            order_by.clear();
         }
-        let offset = if self.word("OFFSET") { Some(self.count()?) } else { None };
-        let limit = if offset.is_some() {
-            self.expect_word("LIMIT")?;
-            Some(self.count()?)
-        } else {
-            None
-        };
-        let query = Query { select, top, filter, group_by, order_by, offset, limit, alias: self.alias.to_owned() };
+        let query = Query { select, distinct, top, sources, filter, group_by, order_by, offset, limit };
         check(&query)?;
+        self.depth -= 1;
         Ok(query)
     }
 
-    /// `GROUP BY e`, `ORDER BY e`
-    fn clause(&mut self, word: &'static str) -> Result<Option<Expression>, Problem> {
-        if !self.word(word) {
-            return Ok(None);
+    /// One level deeper, if there may be one.
+    fn enter(&mut self) -> Result<(), Problem> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(Problem::syntax(self.at(), "an expression that is nested too deeply"));
         }
-        self.expect_word("BY")?;
-        let by = self.expression()?;
-        if by.has_aggregate() {
-            return Err(Problem::unsupported(format!("aggregates in {word} BY")));
-        }
-        Ok(Some(by))
+        Ok(())
     }
 
-    fn select(&mut self) -> Result<Select, Problem> {
+    fn window(&mut self) -> Result<(Option<u64>, Option<u64>), Problem> {
+        if !self.word("OFFSET") {
+            return Ok((None, None));
+        }
+        let offset = self.count()?;
+        self.expect_word("LIMIT")?;
+        Ok((Some(offset), Some(self.count()?)))
+    }
+
+    /// `GROUP BY e, …`, `ORDER BY e, …`
+    fn keys(&mut self, word: &'static str) -> Result<Vec<(Expression, Direction)>, Problem> {
+        let mut keys = Vec::new();
+        if !self.word(word) {
+            return Ok(keys);
+        }
+        self.expect_word("BY")?;
+        if word == "ORDER" && self.is_word("RANK") {
+            return Err(Problem::unsupported("ORDER BY RANK"));
+        }
+        loop {
+            let by = self.expression()?;
+            if by.has_aggregate() {
+                return Err(Problem::unsupported(format!("aggregates in {word} BY")));
+            }
+            let descending = word == "ORDER" && self.word("DESC");
+            let _ = word == "ORDER" && !descending && self.word("ASC");
+            keys.push((by, if descending { Direction::Descending } else { Direction::Ascending }));
+            if !self.symbol(",") {
+                return Ok(keys);
+            }
+        }
+    }
+
+    fn select(&mut self, sources: &[Source]) -> Result<Select, Problem> {
+        let at = self.at();
         if self.symbol("*") {
-            return Ok(Select::All);
+            return match (sources, self.names.first()) {
+                ([only], _) => Ok(Select::All(only.variable.clone())),
+                ([], Some(document)) => Ok(Select::All(document.clone())),
+                _ => Err(Problem::syntax(at, "SELECT * over more than one input set")),
+            };
         }
         // `VALUE` may also be a property's alias, but no expression starts with two words in a row.
         if self.word("VALUE") {
             return self.expression().map(Select::Value);
         }
         let mut fields: Vec<(String, Expression)> = Vec::new();
+        let mut unnamed = 0;
         loop {
             let expression = self.expression()?;
             let name = match self.peek() {
                 Some(Kind::Word(word)) if word.eq_ignore_ascii_case("AS") => {
                     self.next += 1;
-                    self.name()?
+                    self.name_or_text()?
                 }
                 Some(Kind::Word(word)) if !is_keyword(word) => self.name()?,
-                _ => implied_name(&expression, fields.len() + 1),
+                _ => implied_name(&expression).unwrap_or_else(|| {
+                    unnamed += 1;
+                    format!("${unnamed}")
+                }),
             };
             if fields.iter().any(|(other, _)| *other == name) {
                 return Err(Problem::syntax(self.at(), "a second field of the same name"));
@@ -148,21 +220,7 @@ impl<'t, 'a> Parser<'t, 'a> {
         }
     }
 
-    fn from(&mut self) -> Result<(), Problem> {
-        self.name()?;
-        if self.is_symbol(".") || self.is_symbol("[") || self.is_word("IN") {
-            return Err(Problem::unsupported("FROM with another source than the container"));
-        }
-        if self.word("AS") || matches!(self.peek(), Some(Kind::Word(word)) if !is_keyword(word)) {
-            self.name()?;
-        }
-        if self.is_word("JOIN") || self.is_symbol(",") {
-            return Err(Problem::unsupported("JOIN"));
-        }
-        Ok(())
-    }
-
-    /// A number of documents: digits, or a parameter.
+    /// A number of results: digits, or a parameter.
     fn count(&mut self) -> Result<u64, Problem> {
         let at = self.at();
         let value = match self.peek() {
@@ -173,8 +231,8 @@ impl<'t, 'a> Parser<'t, 'a> {
             }
             _ => None,
         };
+        let value = value.ok_or_else(|| self.unexpected("a number of results"))?;
         self.next += 1;
-        let value = value.ok_or_else(|| Problem::syntax(at, "something that is not a number of documents"))?;
         whole(value, at).map(|count| count as u64)
     }
 
@@ -184,7 +242,17 @@ impl<'t, 'a> Parser<'t, 'a> {
                 self.next += 1;
                 Ok((*word).to_owned())
             }
-            _ => Err(Problem::syntax(self.at(), "something where a name should be; keywords go into [\"…\"]")),
+            _ => Err(self.unexpected("a name; keywords go into [\"…\"]")),
+        }
+    }
+
+    fn name_or_text(&mut self) -> Result<String, Problem> {
+        match self.peek() {
+            Some(Kind::Text(name)) => {
+                self.next += 1;
+                Ok(name.clone())
+            }
+            _ => self.name(),
         }
     }
 
@@ -217,11 +285,24 @@ impl<'t, 'a> Parser<'t, 'a> {
     }
 
     fn expect_word(&mut self, word: &'static str) -> Result<(), Problem> {
-        if self.word(word) { Ok(()) } else { Err(Problem::Expected { what: word, at: self.at() }) }
+        if self.word(word) { Ok(()) } else { Err(self.unexpected(word)) }
     }
 
     fn expect_symbol(&mut self, symbol: &'static str) -> Result<(), Problem> {
-        if self.symbol(symbol) { Ok(()) } else { Err(Problem::Expected { what: symbol, at: self.at() }) }
+        if self.symbol(symbol) { Ok(()) } else { Err(self.unexpected(symbol)) }
+    }
+
+    /// The problem that something else stands here than what is expected.
+    fn unexpected(&self, what: &'static str) -> Problem {
+        let word = match self.peek() {
+            None => return Problem::Expected { what, at: self.at() },
+            Some(Kind::Word(word)) => (*word).to_owned(),
+            Some(Kind::Parameter(name)) => format!("@{name}"),
+            Some(Kind::Number(number)) => number.to_string(),
+            Some(Kind::Text(text)) => text.clone(),
+            Some(Kind::Symbol(symbol)) => (*symbol).to_owned(),
+        };
+        Problem::Near { word, what, at: self.at() }
     }
 }
 
@@ -234,146 +315,49 @@ fn whole(value: f64, at: usize) -> Result<usize, Problem> {
     Ok(value as usize)
 }
 
-/// The name that a field has without AS: the last step of its path, or its number.
-fn implied_name(expression: &Expression, number: usize) -> String {
+/// The name that a field has without AS: the last step of its path.
+fn implied_name(expression: &Expression) -> Option<String> {
     match expression {
-        Expression::Member(_, Step::Property(name)) => name.clone(),
-        _ => format!("${number}"),
+        Expression::Member(_, Step::Property(name)) => Some(name.clone()),
+        Expression::Variable(variable) => Some(variable.name.to_string()),
+        _ => None,
     }
 }
 
 /// What can be said clause by clause but makes no sense, or too much of it, together.
 fn check(query: &Query) -> Result<(), Problem> {
+    if query.top.is_some() && query.offset.is_some() {
+        return Err(Problem::Message("TOP and OFFSET LIMIT cannot be used in the same query.".to_owned()));
+    }
     if !query.is_aggregate() {
         return Ok(());
     }
-    if query.select == Select::All {
-        return Err(Problem::unsupported("SELECT * with GROUP BY"));
+    if matches!(query.select, Select::All(_)) {
+        return Err(Problem::Message("SELECT * cannot be used with GROUP BY.".to_owned()));
     }
-    if query.order_by.is_some() {
+    if !query.order_by.is_empty() {
         return Err(Problem::unsupported("ORDER BY together with aggregates or GROUP BY"));
     }
-    let looks_at_one = |expression: &&Expression| looks_at_one_document(expression, query.group_by.as_ref());
+    let mut inner = Vec::new();
+    query.sources.iter().for_each(|source| inner.push(source.variable.slot));
+    let looks_at_one = |expression: &&Expression| looks_at_one_row(expression, query, &inner);
     if query.select.expressions().iter().any(looks_at_one) {
-        return Err(Problem::unsupported("fields that are neither aggregates nor what GROUP BY names"));
+        return Err(Problem::Message(
+            "A field of the SELECT list is neither an aggregate nor part of the GROUP BY clause.".to_owned(),
+        ));
     }
     Ok(())
 }
 
-/// Whether an expression needs a document outside of aggregates and of what is grouped by.
-fn looks_at_one_document(expression: &Expression, group_by: Option<&Expression>) -> bool {
+/// Whether an expression needs a row outside of aggregates and of what is grouped by.
+fn looks_at_one_row(expression: &Expression, query: &Query, own: &[usize]) -> bool {
     match expression {
-        Expression::Document => true,
         Expression::Aggregate(..) => false,
-        grouped if Some(grouped) == group_by => false,
-        other => other.parts().into_iter().any(|part| looks_at_one_document(part, group_by)),
+        grouped if query.group_by.contains(grouped) => false,
+        Expression::Variable(variable) => own.contains(&variable.slot),
+        other => other.parts_and_subqueries().into_iter().any(|part| looks_at_one_row(part, query, own)),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-
-    fn parsed(text: &str) -> Result<Query, Problem> {
-        let parameters = [("p".to_owned(), Value::from("us")), ("n".to_owned(), Value::from(3))].into();
-        parse(text, &parameters)
-    }
-
-    fn problem(text: &str) -> String {
-        parsed(text).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn the_clauses_are_told_apart() {
-        let query =
-            parsed("SELECT TOP 5 c.id, c.ttl AS x FROM c WHERE c.a = @p ORDER BY c.b DESC OFFSET 1 LIMIT @n").unwrap();
-        assert_eq!(query.top, Some(5));
-        assert_eq!((query.offset, query.limit), (Some(1), Some(3)));
-        assert!(matches!(query.order_by, Some((_, Direction::Descending))));
-        let Select::Fields(fields) = query.select else { panic!("{:?}", query.select) };
-        let names: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["id", "x"]);
-    }
-
-    #[test]
-    fn documents_can_have_any_name() {
-        for text in ["select * from root r where r.x = 1", "SELECT * FROM root AS r WHERE r.x = 1"] {
-            assert_eq!(parsed(text).unwrap().alias, "r", "{text}");
-        }
-        assert_eq!(parsed("SELECT root.id FROM root").unwrap().alias, "root");
-        assert!(problem("SELECT x.id FROM c").contains("`x`"));
-    }
-
-    #[test]
-    fn not_binds_stronger_than_and_and_and_than_or() {
-        let a = parsed("SELECT * FROM c WHERE c.a = 1 OR NOT c.b = 2 AND c.c = 3").unwrap();
-        let b = parsed("SELECT * FROM c WHERE (c.a = 1) OR ((NOT (c.b = 2)) AND (c.c = 3))").unwrap();
-        assert_eq!(a, b);
-    }
-
-    #[test]
-    fn products_bind_stronger_than_sums() {
-        let a = parsed("SELECT VALUE 1 + 2 * -c.x - 3 FROM c").unwrap();
-        let b = parsed("SELECT VALUE 1 + (2 * (-c.x)) - 3 FROM c").unwrap();
-        assert_eq!(a, b);
-    }
-
-    #[test]
-    fn properties_can_be_written_in_brackets() {
-        assert_eq!(parsed("SELECT VALUE c[\"x\"][0] FROM c"), parsed("SELECT VALUE c.x[0] FROM c"));
-    }
-
-    #[test]
-    fn what_is_not_supported_is_named() {
-        for (text, named) in [
-            ("SELECT DISTINCT c.id FROM c", "DISTINCT"),
-            ("SELECT * FROM c JOIN t IN c.tags", "JOIN"),
-            ("SELECT VALUE t FROM t IN c.tags", "FROM"),
-            ("SELECT * FROM c WHERE c.x LIKE 'a%'", "LIKE"),
-            ("SELECT * FROM c WHERE EXISTS(SELECT VALUE 1)", "subqueries"),
-            ("SELECT udf.f(c) FROM c", "udf"),
-            ("SELECT VALUE SOUNDEX(c.id) FROM c", "SOUNDEX"),
-            ("SELECT * FROM c ORDER BY c.a, c.b", "more than one"),
-            ("SELECT c.id, COUNT(1) FROM c", "neither"),
-            ("SELECT * FROM c HAVING c.x", "HAVING"),
-            ("DELETE FROM c", "SELECT"),
-        ] {
-            assert!(problem(text).contains(named), "{text}: {}", problem(text));
-        }
-    }
-
-    #[test]
-    fn no_text_exhausts_the_stack() {
-        for (open, close) in [("(", ")"), ("[", "]"), ("{\"a\":", "}"), ("ABS(", ")")] {
-            let text = format!("SELECT VALUE {}1{} FROM c", open.repeat(50_000), close.repeat(50_000));
-            assert!(problem(&text).contains("too deeply"), "{open}");
-        }
-        let (open, close) = ("[".repeat(60), format!("]{}", "[0]".repeat(60)).repeat(60));
-        assert!(problem(&format!("SELECT VALUE {open}1{close} FROM c")).contains("too long"));
-        assert!(parsed(&format!("SELECT VALUE c{} FROM c", ".a".repeat(100_000))).is_err());
-        assert!(parsed(&format!("SELECT VALUE {}1 FROM c", "- ".repeat(100_000))).is_ok());
-        assert!(parsed(&format!("SELECT * FROM c WHERE {}true", "NOT ".repeat(50_000))).is_ok());
-        assert!(parsed(&format!("SELECT * FROM c WHERE true{}", " AND true".repeat(20_000))).is_ok());
-        assert!(parsed(&format!("SELECT VALUE 1{} FROM c", "+1".repeat(50_000))).is_ok());
-    }
-
-    #[test]
-    fn unfinished_queries_are_refused() {
-        for text in [
-            "",
-            "SELECT",
-            "SELECT *  FROM",
-            "SELECT * FROM c WHERE",
-            "SELECT c. FROM c",
-            "SELECT TOP -1 * FROM c",
-            "SELECT * FROM c WHERE c.x IN (1,",
-            "SELECT * FROM c OFFSET 1",
-            "SELECT * FROM c WHERE c.x = @q",
-            "SELECT , FROM c",
-        ] {
-            assert!(parsed(text).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

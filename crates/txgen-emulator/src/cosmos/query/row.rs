@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::syntax::{Expression, Query};
+use super::syntax::{DOCUMENT, Expression, Query, Select, Variable};
 
 /// What of a document has to be read to evaluate expressions over it.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,11 +20,17 @@ impl Needs {
     /// What a query looks at. Handing out the whole document is not looking at it.
     pub(super) fn of(query: &Query) -> Self {
         let mut needs = Self::Properties(BTreeSet::new());
-        query.select.expressions().into_iter().for_each(|expression| needs.add_output(expression));
-        let order_by = query.order_by.as_ref().map(|(expression, _)| expression);
-        for expression in [query.filter.as_ref(), query.group_by.as_ref(), order_by].into_iter().flatten() {
-            needs.add(expression);
+        // What has to be compared with other results is looked at, even where it is the whole document.
+        if query.distinct {
+            if let Select::All(Variable { slot: DOCUMENT, .. }) = query.select {
+                needs = Self::Everything;
+            }
+            query.expressions().into_iter().for_each(|expression| needs.add(expression));
+            return needs;
         }
+        let output = query.select.expressions();
+        output.iter().for_each(|expression| needs.add_output(expression));
+        query.expressions().into_iter().skip(output.len()).for_each(|expression| needs.add(expression));
         needs
     }
 
@@ -35,7 +41,7 @@ impl Needs {
 
     fn add_output(&mut self, expression: &Expression) {
         match expression {
-            Expression::Document => {}
+            document if document.is_document() => {}
             Expression::Array(parts) => parts.iter().for_each(|part| self.add_output(part)),
             Expression::Object(fields) => fields.iter().for_each(|(_, part)| self.add_output(part)),
             other => self.add(other),
@@ -49,8 +55,15 @@ impl Needs {
                     names.insert(name.to_owned());
                 }
             }
-            (None, Expression::Document) => *self = Self::Everything,
-            (None, other) => other.parts().into_iter().for_each(|part| self.add(part)),
+            (None, document) if document.is_document() => *self = Self::Everything,
+            (None, other) => {
+                if let Expression::Subquery(_, query) = other
+                    && let Select::All(Variable { slot: DOCUMENT, .. }) = query.select
+                {
+                    *self = Self::Everything;
+                }
+                other.parts_and_subqueries().into_iter().for_each(|part| self.add(part));
+            }
         }
     }
 }

@@ -1,26 +1,66 @@
 //! What a query means: its clauses and expressions.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
-/// A whole query.
+use super::functions::Builtin;
+
+/// A whole query, or a subquery.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Query {
     pub(super) select: Select,
+    pub(super) distinct: bool,
     pub(super) top: Option<u64>,
+    /// What FROM and JOIN range over, in their order. Empty without FROM.
+    pub(super) sources: Vec<Source>,
     pub(super) filter: Option<Expression>,
-    pub(super) group_by: Option<Expression>,
-    pub(super) order_by: Option<(Expression, Direction)>,
+    pub(super) group_by: Vec<Expression>,
+    pub(super) order_by: Vec<(Expression, Direction)>,
     pub(super) offset: Option<u64>,
     pub(super) limit: Option<u64>,
-    /// What the documents are called in it.
-    pub(super) alias: String,
 }
 
-/// What a query gives for each document, or for all of them together.
+/// One thing that a query ranges over.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Source {
+    pub(super) variable: Variable,
+    pub(super) over: Over,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Over {
+    /// The documents of the container: `FROM c`.
+    Documents,
+    /// One value: `FROM c.children`, or each result of a subquery.
+    Value(Expression),
+    /// The elements of an array: `t IN c.tags`.
+    Elements(Expression),
+}
+
+/// What a query calls something that it ranges over.
+#[derive(Clone, Debug)]
+pub(super) struct Variable {
+    /// Unique within the query; 0 is the document.
+    pub(super) slot: usize,
+    pub(super) name: Arc<str>,
+}
+
+/// Two are one and the same when they stand for the same thing, whatever they are called.
+impl PartialEq for Variable {
+    fn eq(&self, other: &Self) -> bool {
+        self.slot == other.slot
+    }
+}
+
+/// The slot of the document.
+pub(super) const DOCUMENT: usize = 0;
+
+/// What a query gives for each row, or for all of them together.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Select {
     /// `*`
-    All,
+    All(Variable),
     /// `VALUE e`
     Value(Expression),
     /// `e AS name, …`
@@ -33,29 +73,51 @@ pub(super) enum Direction {
     Descending,
 }
 
-/// An expression over one document.
+/// An expression over one row.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Expression {
-    /// The document itself.
-    Document,
+    /// The document, or what a JOIN ranges over.
+    Variable(Variable),
     /// A value that stands in the query or came as a parameter; `None` is undefined.
     Constant(Option<Value>),
     /// A property, or an element.
     Member(Box<Self>, Step),
+    /// The same, by an expression.
+    Index(Box<(Self, Self)>),
     Not(Box<Self>),
     Negative(Box<Self>),
+    /// `~e`
+    Complement(Box<Self>),
     /// Chains are flat, so that no query, however long, recurses deeply.
     And(Vec<Self>),
     Or(Vec<Self>),
+    /// The first that is defined.
+    Coalesce(Vec<Self>),
+    /// `if ? then : else`
+    Conditional(Box<(Self, Self, Self)>),
     Compare(Box<Self>, Comparison, Box<Self>),
     In(Box<Self>, Vec<Self>),
     Between(Box<Self>, Box<(Self, Self)>),
+    /// Text, pattern, and the character that makes the next one of the pattern stand for itself.
+    Like(Box<(Self, Self)>, Option<char>),
     /// A number or text, then operations on it from left to right.
     Arithmetic(Box<Self>, Vec<(Operator, Self)>),
-    Call(Function, Vec<Self>),
+    Call(&'static Builtin, Vec<Self>),
     Aggregate(Aggregate, Box<Self>),
     Array(Vec<Self>),
     Object(Vec<(String, Self)>),
+    Subquery(Subquery, Box<Query>),
+}
+
+/// What becomes of the results of a subquery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subquery {
+    /// `(SELECT …)`: its one result.
+    Scalar,
+    /// `EXISTS(SELECT …)`
+    Exists,
+    /// `ARRAY(SELECT …)`
+    Array,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +144,12 @@ pub(super) enum Operator {
     Divide,
     Remainder,
     Concatenate,
+    BitAnd,
+    BitOr,
+    BitXor,
+    ShiftLeft,
+    ShiftRight,
+    ShiftRightZero,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,65 +159,6 @@ pub(super) enum Aggregate {
     Min,
     Max,
     Average,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Function {
-    StartsWith,
-    EndsWith,
-    Contains,
-    StringEquals,
-    IsDefined,
-    IsNull,
-    IsBool,
-    IsNumber,
-    IsInteger,
-    IsString,
-    IsArray,
-    IsObject,
-    IsPrimitive,
-    Lower,
-    Upper,
-    Length,
-    Abs,
-    Floor,
-    Ceiling,
-    Round,
-    Concat,
-    ArrayContains,
-    ArrayLength,
-}
-
-impl Function {
-    /// The function, and how many arguments it takes at least and at most.
-    pub(super) fn by_name(name: &str) -> Option<(Self, std::ops::RangeInclusive<usize>)> {
-        Some(match name {
-            "STARTSWITH" => (Self::StartsWith, 2..=3),
-            "ENDSWITH" => (Self::EndsWith, 2..=3),
-            "CONTAINS" => (Self::Contains, 2..=3),
-            "STRINGEQUALS" | "STRING_EQUALS" => (Self::StringEquals, 2..=3),
-            "IS_DEFINED" => (Self::IsDefined, 1..=1),
-            "IS_NULL" => (Self::IsNull, 1..=1),
-            "IS_BOOL" => (Self::IsBool, 1..=1),
-            "IS_NUMBER" => (Self::IsNumber, 1..=1),
-            "IS_INTEGER" => (Self::IsInteger, 1..=1),
-            "IS_STRING" => (Self::IsString, 1..=1),
-            "IS_ARRAY" => (Self::IsArray, 1..=1),
-            "IS_OBJECT" => (Self::IsObject, 1..=1),
-            "IS_PRIMITIVE" => (Self::IsPrimitive, 1..=1),
-            "LOWER" => (Self::Lower, 1..=1),
-            "UPPER" => (Self::Upper, 1..=1),
-            "LENGTH" => (Self::Length, 1..=1),
-            "ABS" => (Self::Abs, 1..=1),
-            "FLOOR" => (Self::Floor, 1..=1),
-            "CEILING" => (Self::Ceiling, 1..=1),
-            "ROUND" => (Self::Round, 1..=1),
-            "CONCAT" => (Self::Concat, 2..=1000),
-            "ARRAY_CONTAINS" => (Self::ArrayContains, 2..=2),
-            "ARRAY_LENGTH" => (Self::ArrayLength, 1..=1),
-            _ => return None,
-        })
-    }
 }
 
 impl Aggregate {
@@ -177,14 +186,20 @@ impl Aggregate {
 }
 
 impl Expression {
-    /// The expressions that it is directly made of.
-    pub(super) fn parts(&self) -> Vec<&Self> {
+    /// The expressions that it is directly made of. Those of a subquery are its own.
+    fn parts(&self) -> Vec<&Self> {
         match self {
-            Self::Document | Self::Constant(_) => Vec::new(),
-            Self::Member(inner, _) | Self::Not(inner) | Self::Negative(inner) | Self::Aggregate(_, inner) => {
-                vec![inner]
+            Self::Variable(_) | Self::Constant(_) | Self::Subquery(..) => Vec::new(),
+            Self::Member(inner, _)
+            | Self::Not(inner)
+            | Self::Negative(inner)
+            | Self::Complement(inner)
+            | Self::Aggregate(_, inner) => vec![inner],
+            Self::And(parts) | Self::Or(parts) | Self::Coalesce(parts) | Self::Call(_, parts) | Self::Array(parts) => {
+                parts.iter().collect()
             }
-            Self::And(parts) | Self::Or(parts) | Self::Call(_, parts) | Self::Array(parts) => parts.iter().collect(),
+            Self::Index(pair) | Self::Like(pair, _) => vec![&pair.0, &pair.1],
+            Self::Conditional(three) => vec![&three.0, &three.1, &three.2],
             Self::Compare(left, _, right) => vec![left, right],
             Self::In(inner, parts) => [inner.as_ref()].into_iter().chain(parts).collect(),
             Self::Between(inner, bounds) => vec![inner, &bounds.0, &bounds.1],
@@ -193,51 +208,90 @@ impl Expression {
         }
     }
 
-    /// Calls `visit` with this expression and all within it.
+    /// Calls `visit` with this expression and all within it that belong to the same query.
     pub(super) fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Self)) {
         visit(self);
         self.parts().into_iter().for_each(|part| part.walk(visit));
     }
 
-    /// The same with what `change` gives in the place of each part, from the outside in, that it gives something for.
-    pub(super) fn replaced(&self, change: &mut impl FnMut(&Self) -> Option<Self>) -> Self {
-        if let Some(changed) = change(self) {
-            return changed;
-        }
-        let mut one = |part: &Self| Box::new(part.replaced(change));
+    /// The expressions that look at the same rows: its own parts, and those of subqueries.
+    pub(super) fn parts_and_subqueries(&self) -> Vec<&Self> {
         match self {
-            Self::Document | Self::Constant(_) => self.clone(),
-            Self::Member(inner, step) => Self::Member(one(inner), step.clone()),
-            Self::Not(inner) => Self::Not(one(inner)),
-            Self::Negative(inner) => Self::Negative(one(inner)),
-            Self::Aggregate(aggregate, inner) => Self::Aggregate(*aggregate, one(inner)),
-            Self::And(parts) => Self::And(parts.iter().map(|part| *one(part)).collect()),
-            Self::Or(parts) => Self::Or(parts.iter().map(|part| *one(part)).collect()),
-            Self::Call(function, parts) => Self::Call(*function, parts.iter().map(|part| *one(part)).collect()),
-            Self::Array(parts) => Self::Array(parts.iter().map(|part| *one(part)).collect()),
-            Self::Compare(left, comparison, right) => Self::Compare(one(left), *comparison, one(right)),
-            Self::In(inner, parts) => Self::In(one(inner), parts.iter().map(|part| *one(part)).collect()),
-            Self::Between(inner, bounds) => Self::Between(one(inner), Box::new((*one(&bounds.0), *one(&bounds.1)))),
-            Self::Arithmetic(first, rest) => {
-                Self::Arithmetic(one(first), rest.iter().map(|(operator, part)| (*operator, *one(part))).collect())
-            }
-            Self::Object(fields) => {
-                Self::Object(fields.iter().map(|(name, part)| (name.clone(), *one(part))).collect())
-            }
+            Self::Subquery(_, query) => query.expressions(),
+            other => other.parts(),
         }
     }
 
-    /// Whether it is, or has within it, an aggregate.
+    fn parts_mut(&mut self) -> Vec<&mut Self> {
+        match self {
+            Self::Variable(_) | Self::Constant(_) => Vec::new(),
+            Self::Subquery(_, query) => query.expressions_mut(),
+            Self::Member(inner, _)
+            | Self::Not(inner)
+            | Self::Negative(inner)
+            | Self::Complement(inner)
+            | Self::Aggregate(_, inner) => vec![inner],
+            Self::And(parts) | Self::Or(parts) | Self::Coalesce(parts) | Self::Call(_, parts) | Self::Array(parts) => {
+                parts.iter_mut().collect()
+            }
+            Self::Index(pair) | Self::Like(pair, _) => {
+                let (first, second) = pair.as_mut();
+                vec![first, second]
+            }
+            Self::Conditional(three) => {
+                let (condition, then, otherwise) = three.as_mut();
+                vec![condition, then, otherwise]
+            }
+            Self::Compare(left, _, right) => vec![left, right],
+            Self::In(inner, parts) => [inner.as_mut()].into_iter().chain(parts).collect(),
+            Self::Between(inner, bounds) => {
+                let (low, high) = bounds.as_mut();
+                vec![inner, low, high]
+            }
+            Self::Arithmetic(first, rest) => {
+                [first.as_mut()].into_iter().chain(rest.iter_mut().map(|(_, part)| part)).collect()
+            }
+            Self::Object(fields) => fields.iter_mut().map(|(_, part)| part).collect(),
+        }
+    }
+
+    /// Puts what `change` gives in the place of each part, from the outside in, that it gives something for.
+    pub(super) fn replace(&mut self, change: &mut impl FnMut(&Self) -> Option<Self>) {
+        match change(self) {
+            Some(changed) => *self = changed,
+            None => self.parts_mut().into_iter().for_each(|part| part.replace(change)),
+        }
+    }
+
+    /// Whether it is, or has within it, an aggregate over the rows of its own query.
     pub(super) fn has_aggregate(&self) -> bool {
         let mut found = false;
         self.walk(&mut |part| found |= matches!(part, Self::Aggregate(..)));
         found
     }
 
+    /// Whether it is the document itself.
+    pub(super) fn is_document(&self) -> bool {
+        matches!(self, Self::Variable(Variable { slot: DOCUMENT, .. }))
+    }
+
     /// The property of the document that it is, such as `id` for `c.id`.
     pub(super) fn as_property(&self) -> Option<&str> {
         match self {
-            Self::Member(inner, Step::Property(name)) if **inner == Self::Document => Some(name),
+            Self::Member(inner, Step::Property(name)) if inner.is_document() => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The path in the document that it is, such as `/a/b` for `c.a.b`.
+    pub(super) fn as_path(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Variable(Variable { slot: DOCUMENT, .. }) => Some(Vec::new()),
+            Self::Member(inner, Step::Property(name)) => {
+                let mut path = inner.as_path()?;
+                path.push(name);
+                Some(path)
+            }
             _ => None,
         }
     }
@@ -247,16 +301,86 @@ impl Select {
     /// All its expressions.
     pub(super) fn expressions(&self) -> Vec<&Expression> {
         match self {
-            Self::All => Vec::new(),
+            Self::All(_) => Vec::new(),
             Self::Value(expression) => vec![expression],
             Self::Fields(fields) => fields.iter().map(|(_, expression)| expression).collect(),
+        }
+    }
+
+    pub(super) fn expressions_mut(&mut self) -> Vec<&mut Expression> {
+        match self {
+            Self::All(_) => Vec::new(),
+            Self::Value(expression) => vec![expression],
+            Self::Fields(fields) => fields.iter_mut().map(|(_, expression)| expression).collect(),
+        }
+    }
+}
+
+impl Over {
+    fn expression(&self) -> Option<&Expression> {
+        match self {
+            Self::Documents => None,
+            Self::Value(expression) | Self::Elements(expression) => Some(expression),
+        }
+    }
+
+    fn expression_mut(&mut self) -> Option<&mut Expression> {
+        match self {
+            Self::Documents => None,
+            Self::Value(expression) | Self::Elements(expression) => Some(expression),
         }
     }
 }
 
 impl Query {
-    /// Whether it gives one result for many documents.
+    /// Whether it gives one result for many rows.
     pub(super) fn is_aggregate(&self) -> bool {
-        self.group_by.is_some() || self.select.expressions().into_iter().any(Expression::has_aggregate)
+        !self.group_by.is_empty() || self.select.expressions().into_iter().any(Expression::has_aggregate)
+    }
+
+    /// Whether each document gives one row at most, which is the document itself.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.sources.as_slice(), [Source { over: Over::Documents, .. }])
+    }
+
+    /// What it calls the documents.
+    pub(super) fn root(&self) -> &str {
+        let Some(first) = self.sources.first() else { return "c" };
+        let mut name = None;
+        if let Some(expression) = first.over.expression() {
+            expression.walk(&mut |part| match part {
+                Expression::Variable(variable) if part.is_document() => name = name.or(Some(variable.name.as_ref())),
+                _ => {}
+            });
+        }
+        name.unwrap_or(&first.variable.name)
+    }
+
+    /// The conditions that a row has to meet, all of them.
+    pub(super) fn conditions(&self) -> &[Expression] {
+        match &self.filter {
+            None => &[],
+            Some(Expression::And(parts)) => parts,
+            Some(single) => std::slice::from_ref(single),
+        }
+    }
+
+    /// All its expressions.
+    pub(super) fn expressions(&self) -> Vec<&Expression> {
+        let mut all = self.select.expressions();
+        all.extend(self.sources.iter().filter_map(|source| source.over.expression()));
+        all.extend(self.filter.as_ref());
+        all.extend(&self.group_by);
+        all.extend(self.order_by.iter().map(|(expression, _)| expression));
+        all
+    }
+
+    pub(super) fn expressions_mut(&mut self) -> Vec<&mut Expression> {
+        let mut all = self.select.expressions_mut();
+        all.extend(self.sources.iter_mut().filter_map(|source| source.over.expression_mut()));
+        all.extend(self.filter.as_mut());
+        all.extend(&mut self.group_by);
+        all.extend(self.order_by.iter_mut().map(|(expression, _)| expression));
+        all
     }
 }

@@ -60,6 +60,45 @@ pub(super) fn compare(left: Option<&Value>, right: Option<&Value>) -> Option<Ord
     (left.is_some() && kind(left) == kind(right)).then(|| order(left, right))
 }
 
+/// A value written so that equal ones are the same text: numbers as they are compared, properties by name.
+pub(in crate::cosmos) fn canonical(value: Option<&Value>) -> String {
+    let mut text = String::new();
+    if let Some(value) = value {
+        write_canonical(value, &mut text);
+    }
+    text
+}
+
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Number(found) => match found.as_f64() {
+            Some(float) => out.push_str(&number(float).to_string()),
+            None => out.push_str(&found.to_string()),
+        },
+        Value::Array(items) => {
+            out.push('[');
+            for item in items {
+                write_canonical(item, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        Value::Object(fields) => {
+            let mut sorted: Vec<_> = fields.iter().collect();
+            sorted.sort_unstable_by_key(|(name, _)| *name);
+            out.push('{');
+            for (name, item) in sorted {
+                out.push_str(&Value::from(name.as_str()).to_string());
+                out.push(':');
+                write_canonical(item, out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -92,6 +131,14 @@ mod tests {
         assert_eq!(compare(Some(&json!(1)), Some(&json!(1.0))), Some(Ordering::Equal));
         assert_eq!(compare(Some(&json!({"a": 1, "b": 2})), Some(&json!({"b": 2, "a": 1.0}))), Some(Ordering::Equal));
         assert_eq!(compare(Some(&json!([1, 2])), Some(&json!([1]))), Some(Ordering::Greater));
+    }
+
+    #[test]
+    fn equal_values_are_the_same_text() {
+        let text = |value: Value| canonical(Some(&value));
+        assert_eq!(text(json!({"a": [1.0, null], "b": "x"})), text(json!({"b": "x", "a": [1, null]})));
+        assert_ne!(text(json!([1, 2])), text(json!([12])));
+        assert_ne!(canonical(None), text(Value::Null));
     }
 
     #[test]

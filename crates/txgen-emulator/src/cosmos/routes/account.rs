@@ -18,11 +18,11 @@ pub(super) fn read(account: &Account, call: &Call) -> Answer {
     let location = json!([{ "name": REGION, "databaseAccountEndpoint": format!("{scheme}://{host}/") }]);
     let replicas = json!({ "asyncReplication": false, "minReplicaSetSize": 1, "maxReplicasetSize": 4 });
     let engine = json!({
-        "maxSqlQueryInputLength": query::MAX_LENGTH, "maxJoinsPerSqlQuery": 0, "maxLogicalAndPerSqlQuery": 2000,
+        "maxSqlQueryInputLength": query::MAX_LENGTH, "maxJoinsPerSqlQuery": 10, "maxLogicalAndPerSqlQuery": 2000,
         "maxLogicalOrPerSqlQuery": 2000, "maxUdfRefPerSqlQuery": 0, "maxInExpressionItemsCount": 16000,
         "queryMaxInMemorySortDocumentCount": 500, "maxQueryRequestTimeoutFraction": 0.9, "sqlAllowNonFiniteNumbers": false,
-        "sqlAllowAggregateFunctions": true, "sqlAllowSubQuery": false, "sqlAllowScalarSubQuery": false,
-        "allowNewKeywords": true, "sqlAllowLike": false, "sqlAllowGroupByClause": true, "maxSpatialQueryCells": 12,
+        "sqlAllowAggregateFunctions": true, "sqlAllowSubQuery": true, "sqlAllowScalarSubQuery": true,
+        "allowNewKeywords": true, "sqlAllowLike": true, "sqlAllowGroupByClause": true, "maxSpatialQueryCells": 12,
         "spatialMaxGeometryPointCount": 256, "sqlDisableOptimizationFlags": 0, "sqlAllowTop": true,
         "enableSpatialIndexing": false,
     });

@@ -1,13 +1,16 @@
 //! Containers and their partition key ranges.
 
 use hyper::{Method, StatusCode};
+use serde_json::json;
 
 use super::{asked_throughput, check_modified, check_precondition, no_such_method, object};
 use crate::cosmos::answer::Answer;
 use crate::cosmos::call::Call;
-use crate::cosmos::catalog::{Account, Container, Database, Definition, MAX_DEFINITION_BYTES};
+use crate::cosmos::catalog::{Account, Container, Database, MAX_DEFINITION_BYTES};
 use crate::cosmos::charge;
+use crate::cosmos::definition::Definition;
 use crate::cosmos::failure::Failure;
+use crate::cosmos::partition_key::Epk;
 use crate::cosmos::query;
 
 const FEED: &str = "DocumentCollections";
@@ -47,12 +50,14 @@ pub(super) fn one(
     match call.method {
         Method::GET => {
             check_modified(call, &container.etag())?;
-            Ok(described(&container, StatusCode::OK))
+            Ok(with_usage(account, call, &container))
         }
         Method::PUT => {
             check_precondition(call, &container.etag())?;
             container.replace(definition(body)?, account.clock.unix())?;
-            Ok(described(&container, StatusCode::OK))
+            let answer = described(&container, StatusCode::OK);
+            // The index is there at once.
+            Ok(answer.with("x-ms-documentdb-collection-index-transformation-progress", "100"))
         }
         Method::DELETE => {
             check_precondition(call, &container.etag())?;
@@ -66,7 +71,50 @@ pub(super) fn one(
 }
 
 fn described(container: &Container, status: StatusCode) -> Answer {
-    Answer::json(status, charge::METADATA, &container.to_json()).with_etag(&container.etag())
+    let answer = Answer::json(status, charge::METADATA, &container.to_json());
+    progress(answer, container).with_etag(&container.etag())
+}
+
+/// How far the container has got.
+fn progress(answer: Answer, container: &Container) -> Answer {
+    let version = container.store().last_version();
+    answer.about(&container.paths).with_session(container.range_of(Epk::MIN), version)
+}
+
+/// A container with what it holds, where the request asks for that.
+fn with_usage(account: &Account, call: &Call, container: &Container) -> Answer {
+    let mut body = container.to_json();
+    let (count, bytes) = {
+        let store = container.store();
+        (store.live(account.clock.unix()), store.bytes())
+    };
+    let kilobytes = bytes.div_ceil(1024);
+    if call.is("x-ms-documentdb-populatepartitionstatistics") {
+        let (ranges, _) = container.ranges();
+        let share = |number: u64| number / ranges.len().max(1) as u64;
+        let statistics = ranges.iter().map(|range| {
+            json!({
+                "id": range["id"], "sizeInKB": share(kilobytes), "documentCount": share(count as u64),
+                "sampledDistinctPartitionKeyCount": 0, "partitionKeys": [],
+            })
+        });
+        body["statistics"] = statistics.collect::<Vec<_>>().into();
+    }
+    let mut answer = progress(Answer::json(StatusCode::OK, charge::METADATA, &body), container);
+    if call.is("x-ms-documentdb-populatequotainfo") {
+        let usage = format!(
+            "functions=0;storedProcedures=0;triggers=0;documentSize={};documentsSize={kilobytes};documentsCount={count};\
+             collectionSize={kilobytes};",
+            kilobytes / 1024
+        );
+        let quota = "functions=25;storedProcedures=100;triggers=25;documentSize=10240;documentsSize=10485760;\
+                     documentsCount=-1;collectionSize=10485760;";
+        answer = answer
+            .with("x-ms-resource-usage", &usage)
+            .with("x-ms-resource-quota", quota)
+            .with("x-ms-documentdb-collection-index-transformation-progress", "100");
+    }
+    answer.with_etag(&container.etag())
 }
 
 /// The partition key ranges, or 304 where the client has them already.

@@ -3,6 +3,8 @@
 use std::ops::Range;
 
 use hyper::StatusCode;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
 use super::documents;
 use crate::cosmos::answer::Answer;
@@ -41,7 +43,11 @@ pub(super) fn list(account: &Account, container: &Container, call: &Call) -> Res
 
 /// The documents that changed since the version that the client names, oldest change first.
 pub(super) fn changes(account: &Account, container: &Container, call: &Call) -> Result<Answer, Failure> {
+    if call.wants_all_versions() {
+        return Err(Failure::unsupported("the change feed of all versions and deletes (A-IM: Full-Fidelity Feed)"));
+    }
     let keys = scope(container, call)?;
+    let from = start_time(call)?;
     account.admit(container, &keys)?;
     let mut page = Page::new(&container.rid);
     let mut seen;
@@ -60,8 +66,9 @@ pub(super) fn changes(account: &Account, container: &Container, call: &Call) -> 
             if page.is_full(call.page_size()) {
                 break;
             }
-            if keys.start <= place.key && place.key < keys.end {
-                documents::write(container, place, document, page.next_item());
+            let is_wanted = from.is_none_or(|from| document.timestamp >= from);
+            if is_wanted && keys.start <= place.key && place.key < keys.end {
+                documents::write_change(container, place, document, page.next_item());
             }
             seen = document.version;
         }
@@ -78,18 +85,57 @@ pub(super) fn changes(account: &Account, container: &Container, call: &Call) -> 
     Ok(page.answer(account, container, &keys, loaded).with_etag(&etag))
 }
 
+/// Deletes all documents under a partition key.
+pub(super) fn delete_by_key(account: &Account, container: &Container, call: &Call) -> Result<Answer, Failure> {
+    let values = call.partition_key()?.ok_or_else(Failure::key_missing)?;
+    let keys = container.key.span(values.as_slice());
+    account.admit(container, &keys)?;
+    let now = account.clock.unix();
+    let mut charge = charge::NOTHING;
+    let mut store = container.store();
+    let found: Vec<_> = store.scan(&keys, None, now).map(|(place, _)| place).collect();
+    for place in found {
+        if let Some(document) = store.at(place) {
+            charge += charge::write(document.body.len(), document.properties());
+        }
+        if let Some(id) = store.id_at(place.key, place.number, now) {
+            store.remove(place.key, &id);
+        }
+    }
+    let version = store.last_version();
+    drop(store);
+    account.charge(container, &keys, charge);
+    Ok(Answer::empty(StatusCode::OK, charge).with_session(container.range_of(keys.start), version))
+}
+
 /// The keys that a request is limited to: by a partition key, a partition key range, a span of hashes, or not at all.
 pub(super) fn scope(container: &Container, call: &Call) -> Result<Range<Epk>, Failure> {
-    let mut keys = call.keys()?;
+    let mut keys = match call.bounds() {
+        Some((start, end)) => container.key.parse(start, end).ok_or_else(|| {
+            Failure::bad_request("The headers x-ms-start-epk and x-ms-end-epk are not effective partition keys.")
+        })?,
+        None => Epk::MIN..Epk::MAX,
+    };
     if let Some(id) = call.range_id() {
         let range = container.range(id).ok_or_else(Failure::range_gone)?;
         keys = keys.start.max(range.min)..keys.end.min(range.max);
     }
-    if let Some(key) = call.partition_key()? {
-        let key = key.effective();
-        keys = keys.start.max(key)..keys.end.min(key.next());
+    if let Some(values) = call.partition_key()? {
+        if values.as_slice().len() > container.key.paths().len() {
+            return Err(Failure::partition_key_size());
+        }
+        let span = container.key.span(values.as_slice());
+        keys = keys.start.max(span.start)..keys.end.min(span.end);
     }
     Ok(keys)
+}
+
+/// The second from which on changes are wanted.
+fn start_time(call: &Call) -> Result<Option<u32>, Failure> {
+    let Some(text) = call.header("if-modified-since") else { return Ok(None) };
+    let moment = OffsetDateTime::parse(text, &Rfc2822)
+        .map_err(|_| Failure::bad_request("The header if-modified-since is not a date as RFC 1123 has it."))?;
+    Ok(Some(u32::try_from(moment.unix_timestamp()).unwrap_or(0)))
 }
 
 /// Where the next page goes on: after this place.

@@ -1,10 +1,12 @@
 //! From a request to its answer: who asks, for what, and which part of the account says so.
 
 mod account;
+mod batch;
 mod containers;
 mod databases;
 mod documents;
 mod feeds;
+mod metrics;
 mod offers;
 mod queries;
 
@@ -16,17 +18,23 @@ use hyper::{Method, StatusCode};
 use serde_json::{Map, Value};
 
 use super::answer::Answer;
+use super::auth::Denied;
 use super::call::{Call, Resource};
 use super::catalog::{Account, Container, Database};
 use super::charge;
-use super::failure::Failure;
+use super::failure::{Failure, Progress};
+use super::partition_key::Epk;
 use super::throughput::Throughput;
 
 pub(super) use documents::MAX_SIZE as MAX_DOCUMENT_BYTES;
 
 /// Checks the signature of a request. Nothing of its body is read before.
 pub(super) fn authorize(account: &Account, call: &Call) -> Result<(), Failure> {
-    Ok(account.gate.check(&call.headers, call.signed(), SystemTime::now())?)
+    match account.gate.check(&call.headers, call.signed(), SystemTime::now()) {
+        // What is not supported is told so. What its signature has to cover is not known here, and nothing is done.
+        Err(Denied::Signature(_)) if call.resource() == Resource::Other => Ok(()),
+        checked => Ok(checked?),
+    }
 }
 
 /// Answers a request whose signature was checked.
@@ -56,31 +64,68 @@ pub(super) async fn answer(account: &Account, call: &Call, body: Bytes) -> Resul
         Resource::Ranges(database, name) if is_get => {
             containers::ranges(&owner(account, call, database, name)?.1, call)
         }
-        Resource::Documents(database, name) => {
+        Resource::Documents(database, name)
+        | Resource::Document(database, name, _)
+        | Resource::DeleteByKey(database, name) => {
             let (_, container) = owner(account, call, database, name)?;
-            match () {
-                () if is_get && call.is_change_feed() => feeds::changes(account, &container, call),
-                () if is_get => feeds::list(account, &container, call),
-                () if is_post && (call.is_query() || call.is_query_plan()) => {
-                    queries::answer(account, &container, call, &body).await
-                }
-                () if is_post && call.is("x-ms-cosmos-is-batch-request") => {
-                    Err(Failure::unsupported("transactional batches"))
-                }
-                () if is_post => documents::create(account, &container, call, &body),
-                () => Err(no_such_method(call)),
+            match about_documents(account, &container, call, &body).await {
+                Ok(answer) => Ok(answer.about(&container.paths)),
+                Err(failure) => Err(told_with_progress(failure, &container)),
             }
         }
-        Resource::Document(database, name, id) => {
+        Resource::Conflicts(database, name, id) => {
             let (_, container) = owner(account, call, database, name)?;
-            documents::one(account, &container, call, id, &body)
+            match id {
+                // There is one region to write to, so that there are none.
+                None if is_get || is_post => {
+                    Ok(Answer::feed(charge::METADATA, &container.rid, "Conflicts", Vec::new()).about(&container.paths))
+                }
+                Some(_) if is_get || method == Method::DELETE => Err(Failure::not_found()),
+                _ => Err(no_such_method(call)),
+            }
         }
         Resource::Offers if is_get => offers::list(account),
         Resource::Offers if is_post => offers::query(account, &body),
         Resource::Offer(rid) => offers::one(account, call, rid, &body),
-        Resource::Other => Err(Failure::unsupported(format_args!("{} {}", call.method, call.link()))),
+        Resource::Other => Err(Failure::unsupported(format_args!("{}{} {}", call.kind(), call.method, call.link()))),
         _ => Err(no_such_method(call)),
     }
+}
+
+/// Answers a request about the documents of a container.
+async fn about_documents(
+    account: &Account,
+    container: &Container,
+    call: &Call,
+    body: &[u8],
+) -> Result<Answer, Failure> {
+    let method = &call.method;
+    if call.headers.contains_key("x-ms-documentdb-pre-trigger-include")
+        || call.headers.contains_key("x-ms-documentdb-post-trigger-include")
+    {
+        return Err(Failure::unsupported("triggers"));
+    }
+    match call.resource() {
+        Resource::Document(_, _, id) => documents::one(account, container, call, id, body),
+        Resource::DeleteByKey(..) if method == Method::POST => feeds::delete_by_key(account, container, call),
+        Resource::DeleteByKey(..) => Err(no_such_method(call)),
+        _ if method == Method::GET && call.is_change_feed() => feeds::changes(account, container, call),
+        _ if method == Method::GET => feeds::list(account, container, call),
+        _ if method != Method::POST => Err(no_such_method(call)),
+        _ if call.is_query() || call.is_query_plan() => queries::answer(account, container, call, body).await,
+        _ if call.is("x-ms-cosmos-is-batch-request") => batch::answer(account, container, call, body),
+        _ => documents::create(account, container, call, body),
+    }
+}
+
+/// A failure that says how far the container has got, as the service's do.
+fn told_with_progress(failure: Failure, container: &Container) -> Failure {
+    if failure.status == StatusCode::TOO_MANY_REQUESTS {
+        return failure;
+    }
+    let version = container.store().last_version();
+    let progress = Progress { paths: container.paths.clone(), range: container.range_of(Epk::MIN), version };
+    Failure { progress: Some(Box::new(progress)), ..failure }
 }
 
 fn no_such_method(call: &Call) -> Failure {

@@ -3,8 +3,8 @@
 //! A container is read in small steps, so that a query over many documents never keeps others from writing, and
 //! nothing is kept between pages: the continuation token says where to go on.
 
-use std::cmp::Ordering;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::documents;
 use super::feeds::{Page, scope};
+use super::metrics;
 use crate::cosmos::answer::Answer;
 use crate::cosmos::call::Call;
 use crate::cosmos::catalog::{Account, Container};
@@ -36,27 +37,57 @@ pub(super) async fn answer(
     call: &Call,
     body: &[u8],
 ) -> Result<Answer, Failure> {
-    let query = query::prepare(body)?;
+    let started = Instant::now();
+    let query = query::prepare(body, &container.computed())?;
+    let pinned = query.partition_key(&container.key);
+    let bounds = || container.key.bounds(&pinned);
+    let features = call.header("x-ms-cosmos-supported-query-features").unwrap_or_default();
     if call.is_query_plan() {
-        let plan = query.plan_for_client(&container.key_path)?;
+        let plan = query.plan_for_client(&bounds(), features)?;
         return Ok(Answer::json(StatusCode::OK, charge::METADATA, &plan));
     }
+    if !is_limited(call) && pinned.len() < container.key.paths().len() && !query.has_no_source() {
+        if !call.crosses_partitions() {
+            return Err(Failure::cross_partition_disabled());
+        }
+        if query.needs_merging() {
+            return Err(Failure::not_servable(&query.plan_for_client(&bounds(), features)?));
+        }
+    }
     let mut keys = scope(container, call)?;
-    if let Some(key) = query.partition_key(&container.key_path) {
-        let key = key.effective();
-        keys = keys.start.max(key)..keys.end.min(key.next());
+    if !pinned.is_empty() {
+        let span = container.key.span(&pinned);
+        keys = keys.start.max(span.start)..keys.end.min(span.end);
     }
     account.admit(container, &keys)?;
-    let run = Run { account, container, query: &query, keys, page_size: call.page_size() };
     let bookmark = match call.header("x-ms-continuation") {
         Some(token) => Bookmark::read(token)?,
         None => Bookmark::first(&query),
     };
-    match query.plan() {
-        Plan::Stream => run.stream(bookmark).await,
-        Plan::Sort { descending } => run.sort(bookmark, descending).await,
-        Plan::Aggregate(totals) => run.total(bookmark, totals).await,
+    // Where the service itself goes through the partitions, it answers with pages of one at a time.
+    let mut next = None;
+    if !is_limited(call) {
+        let from = bookmark.place().map_or(keys.start, |place| place.key).max(keys.start);
+        let end = container.end_of_range(from);
+        if end < keys.end {
+            next = Some(end);
+            keys.end = end;
+        }
     }
+    let run = Run { account, container, query: &query, keys, page_size: call.page_size(), next };
+    let answer = match query.plan() {
+        Plan::Stream => run.stream(bookmark).await,
+        Plan::Sort => run.sort(bookmark).await,
+        Plan::Whole(totals) => run.whole(bookmark, totals).await,
+    };
+    Ok(metrics::add(answer?, call, &query, started))
+}
+
+/// Whether a request names the part of the container that it is about.
+fn is_limited(call: &Call) -> bool {
+    call.range_id().is_some()
+        || call.bounds().is_some()
+        || call.header("x-ms-documentdb-partitionkey").is_some_and(|key| key.trim() != "[]")
 }
 
 /// Where a page goes on.
@@ -65,9 +96,12 @@ struct Bookmark {
     /// The last document of the page before, or of those looked at for it.
     #[serde(rename = "p", skip_serializing_if = "Option::is_none", default)]
     place: Option<(String, u64)>,
-    /// What that document was sorted by: an array of the value, or an empty one for undefined.
+    /// How many results of the document after it were handed out; when sorted, which of its results was the last.
+    #[serde(rename = "i", skip_serializing_if = "is_zero", default)]
+    inner: u64,
+    /// What that document was sorted by: for each key an array of the value, or an empty one for undefined.
     #[serde(rename = "k", skip_serializing_if = "Option::is_none", default)]
-    sort_key: Option<Vec<serde_json::Value>>,
+    sort_keys: Option<Vec<Vec<serde_json::Value>>>,
     /// Results still to be left out.
     #[serde(rename = "s")]
     skip: u64,
@@ -76,10 +110,15 @@ struct Bookmark {
     take: Option<u64>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Bookmark {
     fn first(query: &Prepared) -> Self {
         let (skip, take) = query.window();
-        Self { place: None, sort_key: None, skip, take }
+        Self { place: None, inner: 0, sort_keys: None, skip, take }
     }
 
     fn read(token: &str) -> Result<Self, Failure> {
@@ -101,15 +140,23 @@ impl Bookmark {
         Some(Place { key: Epk::parse(key)?, number: *number })
     }
 
-    fn at(place: Place, sort_key: Option<&SortKey>, skip: u64, take: Option<u64>) -> Self {
-        let sort_key = sort_key.map(|key| key.iter().cloned().collect());
-        Self { place: Some((place.key.to_string(), place.number)), sort_key, skip, take }
+    fn at(place: Option<Place>, inner: u64, skip: u64, take: Option<u64>) -> Self {
+        let place = place.map(|place| (place.key.to_string(), place.number));
+        Self { place, inner, sort_keys: None, skip, take }
     }
 
-    fn sort_key(&self) -> Option<SortKey> {
-        Some(self.sort_key.as_ref()?.first().cloned())
+    fn sorted_by(mut self, keys: &[SortKey]) -> Self {
+        self.sort_keys = Some(keys.iter().map(|key| key.iter().cloned().collect()).collect());
+        self
+    }
+
+    fn sort_keys(&self) -> Option<Vec<SortKey>> {
+        Some(self.sort_keys.as_ref()?.iter().map(|key| key.first().cloned()).collect())
     }
 }
+
+/// One result of a sorted query: what it is sorted by, its document, and which of the document's results it is.
+type Candidate = (Vec<SortKey>, Place, u64);
 
 /// A query on its way.
 struct Run<'a> {
@@ -118,70 +165,90 @@ struct Run<'a> {
     query: &'a Prepared,
     keys: Range<Epk>,
     page_size: usize,
+    /// Where the next partition begins, when there is one to go on with.
+    next: Option<Epk>,
 }
 
 impl Run<'_> {
     /// Hands out results in the order in which the documents lie.
     async fn stream(&self, bookmark: Bookmark) -> Result<Answer, Failure> {
-        let Bookmark { mut skip, mut take, .. } = bookmark;
+        let (mut skip, mut take, mut passed) = (bookmark.skip, bookmark.take, bookmark.inner);
         let mut page = Page::new(&self.container.rid);
         let mut last = bookmark.place();
-        let mut next = None;
-        let mut result = Vec::new();
+        let mut is_more = false;
+        // How many results of the document after the last one were handed out.
+        let mut inner = passed;
         let scanned = self
             .scan(last, MOST_PER_PAGE, |place, document| {
                 if take == Some(0) {
                     return Ok(Flow::End);
                 }
-                if page.is_full(self.page_size) {
-                    next = Some(());
+                inner = 0;
+                let mut is_stopped = false;
+                let write = self.writer(place, document);
+                self.query.select(&document.body, &write, &mut |result| {
+                    if inner < passed {
+                        inner += 1;
+                        return ControlFlow::Continue(());
+                    }
+                    if page.is_full(self.page_size) || take == Some(0) {
+                        is_more = take != Some(0);
+                        is_stopped = true;
+                        return ControlFlow::Break(());
+                    }
+                    inner += 1;
+                    if skip > 0 {
+                        skip -= 1;
+                    } else {
+                        page.next_item().extend_from_slice(result);
+                        take = take.map(|take| take - 1);
+                    }
+                    ControlFlow::Continue(())
+                })?;
+                if is_stopped {
                     return Ok(Flow::End);
                 }
-                last = Some(place);
-                result.clear();
-                let write = self.writer(place, document);
-                if !self.query.select(&document.body, &write, &mut result) {
-                    return Ok(Flow::Go);
-                }
-                if skip > 0 {
-                    skip -= 1;
-                } else {
-                    page.next_item().extend_from_slice(&result);
-                    take = take.map(|take| take - 1);
-                }
+                (last, inner, passed) = (Some(place), 0, 0);
                 Ok(Flow::Go)
             })
             .await?;
-        let more = next.is_some() || scanned.is_cut_short && take != Some(0);
-        let token = last.filter(|_| more).map(|place| Bookmark::at(place, None, skip, take).write()).transpose()?;
+        is_more |= scanned.is_cut_short && take != Some(0);
+        let is_over = take == Some(0);
+        let next = self.next.filter(|_| !is_more && !is_over).map(|key| Place { key, number: 0 });
+        let bookmark = match next {
+            Some(place) => Some(Bookmark::at(Some(place), 0, skip, take)),
+            None => is_more.then(|| Bookmark::at(last, inner, skip, take)),
+        };
+        let token = bookmark.map(|bookmark| bookmark.write()).transpose()?;
         self.answer(page, scanned.documents, token)
     }
 
     /// Hands out results in the order that the query wants: the first so many after the bookmark.
-    async fn sort(&self, bookmark: Bookmark, descending: bool) -> Result<Answer, Failure> {
-        let directed = |order: Ordering| if descending { order.reverse() } else { order };
-        let order = |left: &(SortKey, Place), right: &(SortKey, Place)| {
-            directed(query::order_keys(&left.0, &right.0).then_with(|| left.1.number.cmp(&right.1.number)))
+    async fn sort(&self, bookmark: Bookmark) -> Result<Answer, Failure> {
+        let order = |left: &Candidate, right: &Candidate| {
+            let by_age = || (left.1.number, left.2).cmp(&(right.1.number, right.2));
+            self.query.order(&left.0, &right.0).then_with(by_age)
         };
-        let after = bookmark.sort_key().zip(bookmark.place());
+        let after = bookmark.sort_keys().zip(bookmark.place()).map(|(keys, place)| (keys, place, bookmark.inner));
         let size = bookmark
             .take
             .map_or(self.page_size, |take| self.page_size.min(usize::try_from(take).unwrap_or(usize::MAX)));
         // One more than is handed out tells whether there is another page.
         let wanted = usize::try_from(bookmark.skip).unwrap_or(usize::MAX).saturating_add(size).saturating_add(1);
-        let mut found: Vec<(SortKey, Place)> = Vec::new();
+        let mut found: Vec<Candidate> = Vec::new();
         let scanned = self
             .scan(None, usize::MAX, |place, document| {
                 let write = self.writer(place, document);
-                let Some(key) = self.query.sort_key(&document.body, &write) else { return Ok(Flow::Go) };
-                let candidate = (key, place);
-                if after.as_ref().is_none_or(|after| order(&candidate, after).is_gt()) {
-                    found.push(candidate);
-                }
-                if found.len() >= wanted.saturating_mul(2) {
-                    found.select_nth_unstable_by(wanted, order);
-                    found.truncate(wanted);
-                }
+                self.query.sort_keys(&document.body, &write, &mut |keys, number| {
+                    let candidate = (keys, place, number);
+                    if after.as_ref().is_none_or(|after| order(&candidate, after).is_gt()) {
+                        found.push(candidate);
+                    }
+                    if found.len() >= wanted.saturating_mul(2) {
+                        found.select_nth_unstable_by(wanted, order);
+                        found.truncate(wanted);
+                    }
+                })?;
                 Ok(Flow::Go)
             })
             .await?;
@@ -192,45 +259,50 @@ impl Run<'_> {
         let store = self.container.store();
         let mut rest = found[skipped..].iter();
         while page.count() < size && !page.is_full(self.page_size) {
-            let Some((key, place)) = rest.next() else { break };
+            let Some((keys, place, number)) = rest.next() else { break };
             // It may have been deleted, or changed, in the meantime.
             if let Some(document) = store.at(*place) {
                 let write = self.writer(*place, document);
                 let mut result = Vec::new();
-                if self.query.select(&document.body, &write, &mut result) {
+                if self.query.select_nth(&document.body, &write, *number, &mut result) {
                     page.next_item().extend_from_slice(&result);
                 }
             }
-            last = Some((key, *place));
+            last = Some((keys, *place, *number));
         }
         drop(store);
         let take = bookmark.take.map(|take| take.saturating_sub(page.count() as u64));
         let more = rest.next().is_some() && take != Some(0);
-        let token =
-            last.filter(|_| more).map(|(key, place)| Bookmark::at(place, Some(key), 0, take).write()).transpose()?;
+        let token = last
+            .filter(|_| more)
+            .map(|(keys, place, number)| Bookmark::at(Some(place), number, 0, take).sorted_by(keys).write())
+            .transpose()?;
         self.answer(page, scanned.documents, token)
     }
 
-    /// Hands out aggregates. They are computed anew for each page; few queries have more groups than fit on one.
-    async fn total(&self, bookmark: Bookmark, mut totals: Totals<'_>) -> Result<Answer, Failure> {
-        let scanned = self
-            .scan(None, usize::MAX, |place, document| {
+    /// Hands out what can only be told when all documents were looked at. It is computed anew for each page; few such
+    /// queries have more results than fit on one.
+    async fn whole(&self, bookmark: Bookmark, mut totals: Totals<'_>) -> Result<Answer, Failure> {
+        let scanned = if self.query.has_no_source() {
+            totals.add_nothing()?;
+            Scanned { documents: 0, is_cut_short: false }
+        } else {
+            self.scan(None, usize::MAX, |place, document| {
                 self.query.add(&mut totals, &document.body, &self.writer(place, document))?;
                 Ok(Flow::Go)
             })
-            .await?;
+            .await?
+        };
         let mut page = Page::new(&self.container.rid);
-        let mut take = bookmark.take;
-        let mut results = totals.finish().skip(usize::try_from(bookmark.skip).unwrap_or(usize::MAX)).peekable();
-        while take != Some(0) && !page.is_full(self.page_size) {
-            let Some(result) = results.next() else { break };
-            page.next_item().extend_from_slice(&result);
-            take = take.map(|take| take - 1);
+        let mut results = totals.results().into_iter().skip(usize::try_from(bookmark.inner).unwrap_or(usize::MAX));
+        let mut rest = results.by_ref().peekable();
+        while !page.is_full(self.page_size) {
+            let Some(result) = rest.next() else { break };
+            page.next_item().extend_from_slice(result.to_string().as_bytes());
         }
-        let more = take != Some(0) && results.peek().is_some();
         // A token that somebody made up may say anything.
-        let skip = bookmark.skip.saturating_add(page.count() as u64);
-        let token = more.then(|| Bookmark { place: None, sort_key: None, skip, take }.write()).transpose()?;
+        let given = bookmark.inner.saturating_add(page.count() as u64);
+        let token = rest.peek().map(|_| Bookmark::at(None, given, 0, None).write()).transpose()?;
         self.answer(page, scanned.documents, token)
     }
 

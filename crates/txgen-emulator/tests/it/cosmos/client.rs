@@ -65,9 +65,6 @@ impl Client {
 
     /// The headers `authorization` and `x-ms-date` for a request at this time.
     pub(crate) fn sign(&self, verb: &str, path: &str, at: SystemTime) -> [(&'static str, String); 2] {
-        let format =
-            format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
-        let date = OffsetDateTime::from(at).format(&format).unwrap();
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let (kind, link) = match parts.as_slice() {
             [] => ("", String::new()),
@@ -76,6 +73,18 @@ impl Client {
             [_] => unreachable!("an odd number of parts"),
         };
         let link = if kind == "offers" && !link.is_empty() { parts.last().unwrap().to_lowercase() } else { link };
+        self.sign_at(verb, kind, &link, at)
+    }
+
+    /// The same for a request of which is known what its signature covers, now.
+    pub(crate) fn sign_as(&self, verb: &str, kind: &str, link: &str) -> [(&'static str, String); 2] {
+        self.sign_at(verb, kind, link, SystemTime::now())
+    }
+
+    fn sign_at(&self, verb: &str, kind: &str, link: &str, at: SystemTime) -> [(&'static str, String); 2] {
+        let format =
+            format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+        let date = OffsetDateTime::from(at).format(&format).unwrap();
         let payload = format!("{}\n{kind}\n{link}\n{}\n\n", verb.to_lowercase(), date.to_lowercase());
         let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&STANDARD.decode(&self.key).unwrap()).unwrap();
         mac.update(payload.as_bytes());
@@ -156,8 +165,15 @@ impl Client {
         self.send("POST", "/dbs/d/colls/c/docs", &headers, &document.to_string()).await
     }
 
-    /// One page of a query over that container.
+    /// One page of a query over that container, as if it were of one partition.
     pub(crate) async fn query_page(&mut self, query: &str, headers: &[(&str, &str)]) -> Reply {
+        let whole = [("x-ms-start-epk", ""), ("x-ms-end-epk", "FF")];
+        let headers: Vec<_> = whole.into_iter().chain(headers.iter().copied()).collect();
+        self.query_as_is(query, &headers).await
+    }
+
+    /// One page of a query over that container, with these headers alone.
+    pub(crate) async fn query_as_is(&mut self, query: &str, headers: &[(&str, &str)]) -> Reply {
         let common = [("x-ms-documentdb-isquery", "True"), ("content-type", "application/query+json")];
         let headers: Vec<_> = common.into_iter().chain(headers.iter().copied()).collect();
         let body = serde_json::json!({ "query": query, "parameters": [{ "name": "@p", "value": "us" }] }).to_string();

@@ -5,6 +5,7 @@ mod documents;
 mod faults;
 mod feeds;
 mod hostile;
+mod operations;
 mod sdk;
 mod serve;
 mod throughput;
@@ -74,7 +75,7 @@ async fn databases_and_containers_come_and_go() {
 #[tokio::test]
 async fn a_container_is_kept_as_it_was_sent() {
     let (_emulator, mut client) = emulator().await;
-    let policy = json!({ "indexingMode": "consistent", "includedPaths": [{ "path": "/a/?" }], "excludedPaths": [{ "path": "/*" }] });
+    let policy = json!({ "indexingMode": "consistent", "automatic": true, "includedPaths": [{ "path": "/a/?" }], "excludedPaths": [{ "path": "/*" }] });
     let sent = json!({ "id": "e", "partitionKey": { "paths": ["/a/b"], "kind": "Hash", "version": 2 }, "defaultTtl": 60,
         "indexingPolicy": policy });
     assert_eq!(client.send("POST", "/dbs/d/colls", &[], &sent.to_string()).await.status, 201);
@@ -97,10 +98,10 @@ async fn what_a_container_cannot_be_is_told() {
     for (definition, word) in [
         (r#"{"partitionKey":{"paths":["/a"]}}"#, "name"),
         (r#"{"id":"x"}"#, "partitionKey"),
-        (r#"{"id":"x","partitionKey":{"paths":["/a","/b"],"kind":"MultiHash","version":2}}"#, "kind"),
-        (r#"{"id":"x","partitionKey":{"paths":["/a"],"version":1}}"#, "version"),
+        (r#"{"id":"x","partitionKey":{"paths":["/a","/b"],"kind":"Hash","version":2}}"#, "kind"),
+        (r#"{"id":"x","partitionKey":{"paths":["/a"],"version":3}}"#, "version"),
         (r#"{"id":"x","partitionKey":{"paths":["/a"]},"defaultTtl":0}"#, "defaultTtl"),
-        (r#"{"id":"x","partitionKey":{"paths":["/a"]},"uniqueKeyPolicy":{"uniqueKeys":[{"paths":["/b"]}]}}"#, "unique"),
+        (r#"{"id":"x","partitionKey":{"paths":["/a"]},"uniqueKeyPolicy":{"uniqueKeys":[{}]}}"#, "unique"),
         ("[]", "JSON"),
     ] {
         let reply = client.send("POST", "/dbs/d/colls", &[], definition).await;

@@ -81,7 +81,7 @@ async fn documents_are_created_read_replaced_and_deleted() {
 async fn queries_reach_every_partition() {
     let (_emulator, _client, container) = container(ThroughputProperties::manual(25_000)).await;
     fill(&container, 60).await;
-    assert_eq!(container.read_feed_ranges(None).await.unwrap().len(), 3);
+    assert_eq!(container.read_feed_ranges(None).await.unwrap().len(), 5);
 
     let all = query(&container, "SELECT * FROM c", FeedScope::full_container()).await;
     assert_eq!(all.len(), 60);

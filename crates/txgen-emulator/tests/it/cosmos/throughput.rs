@@ -42,7 +42,7 @@ async fn who_asks_for_too_much_is_told_when_to_come_back() {
 
 #[tokio::test]
 async fn a_hot_key_exhausts_its_own_partition_only() {
-    let (emulator, mut client) = emulator(15_000).await;
+    let (emulator, mut client) = emulator(12_000).await;
     let ranges = ranges(&mut client).await;
     assert_eq!(ranges.len(), 2);
     // Keys on both sides, found by asking where they are.
@@ -125,7 +125,7 @@ async fn ranges(client: &mut Client) -> Vec<Value> {
 
 #[tokio::test]
 async fn ranges_that_a_client_has_already_are_not_sent_again() {
-    let (_emulator, mut client) = emulator(15_000).await;
+    let (_emulator, mut client) = emulator(12_000).await;
     let path = "/dbs/d/colls/c/pkranges/";
     let reply = client.send("GET", path, &[("a-im", "Incremental Feed")], "").await;
     let etag = reply.header("etag").unwrap().to_owned();

@@ -3,21 +3,36 @@
 use serde_json::Value;
 
 use super::super::Problem;
+use super::super::functions::Builtin;
 use super::super::lexer::Kind;
-use super::super::syntax::{Aggregate, Comparison, Expression, Function, Operator, Step};
+use super::super::syntax::{Aggregate, Comparison, Expression, Operator, Step, Subquery};
+use super::super::value::number;
 use super::{MAX_DEPTH, Parser, whole};
+
+type Operators = [(&'static str, Operator)];
 
 impl Parser<'_, '_> {
     pub(super) fn expression(&mut self) -> Result<Expression, Problem> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(Problem::syntax(self.at(), "an expression that is nested too deeply"));
+        self.enter()?;
+        let mut parts = vec![self.disjunction()?];
+        while self.symbol("??") {
+            parts.push(self.disjunction()?);
         }
+        let mut found = single_or(parts, Expression::Coalesce);
+        if self.symbol("?") {
+            let then = self.expression()?;
+            self.expect_symbol(":")?;
+            found = Expression::Conditional(Box::new((found, then, self.expression()?)));
+        }
+        self.depth -= 1;
+        Ok(found)
+    }
+
+    fn disjunction(&mut self) -> Result<Expression, Problem> {
         let mut parts = vec![self.conjunction()?];
         while self.word("OR") {
             parts.push(self.conjunction()?);
         }
-        self.depth -= 1;
         Ok(single_or(parts, Expression::Or))
     }
 
@@ -34,34 +49,68 @@ impl Parser<'_, '_> {
         while self.word("NOT") {
             negated = !negated;
         }
-        let inner = self.comparison()?;
-        Ok(if negated { Expression::Not(Box::new(inner)) } else { inner })
+        Ok(negated_if(negated, self.predicate()?))
     }
 
-    fn comparison(&mut self) -> Result<Expression, Problem> {
-        let left = self.sum()?;
-        if let Some(comparison) = self.comparison_symbol() {
-            let right = self.sum()?;
-            return Ok(Expression::Compare(Box::new(left), comparison, Box::new(right)));
-        }
+    fn predicate(&mut self) -> Result<Expression, Problem> {
+        let left = self.bit_or()?;
         let negated = self.word("NOT");
         let found = if self.word("IN") {
             self.expect_symbol("(")?;
             Expression::In(Box::new(left), self.list(")")?)
         } else if self.word("BETWEEN") {
-            let low = self.sum()?;
+            let low = self.shift()?;
             self.expect_word("AND")?;
-            Expression::Between(Box::new(left), Box::new((low, self.sum()?)))
-        } else if self.is_word("LIKE") {
-            return Err(Problem::unsupported("LIKE: use STARTSWITH, ENDSWITH or CONTAINS"));
-        } else if self.is_symbol("?") || self.is_symbol("??") {
-            return Err(Problem::unsupported("the operators ? and ??"));
+            Expression::Between(Box::new(left), Box::new((low, self.shift()?)))
+        } else if self.word("LIKE") {
+            let pattern = self.shift()?;
+            let escape = if self.word("ESCAPE") { Some(self.escape()?) } else { None };
+            Expression::Like(Box::new((left, pattern)), escape)
         } else if negated {
-            return Err(Problem::syntax(self.at(), "a NOT in this place"));
+            return Err(self.unexpected("IN, BETWEEN or LIKE behind NOT"));
         } else {
             return Ok(left);
         };
-        Ok(if negated { Expression::Not(Box::new(found)) } else { found })
+        Ok(negated_if(negated, found))
+    }
+
+    /// The one character behind ESCAPE.
+    fn escape(&mut self) -> Result<char, Problem> {
+        let text = match self.peek() {
+            Some(Kind::Text(text)) => Some(text.as_str()),
+            Some(Kind::Parameter(name)) => self.parameters.get(*name).and_then(Value::as_str),
+            _ => None,
+        };
+        let mut characters = text.unwrap_or_default().chars();
+        match (characters.next(), characters.next()) {
+            (Some(only), None) => {
+                self.next += 1;
+                Ok(only)
+            }
+            _ => Err(self.unexpected("a text of one character behind ESCAPE")),
+        }
+    }
+
+    fn bit_or(&mut self) -> Result<Expression, Problem> {
+        self.chain(&[("|", Operator::BitOr)], |parser| {
+            parser
+                .chain(&[("^", Operator::BitXor)], |parser| parser.chain(&[("&", Operator::BitAnd)], Self::comparison))
+        })
+    }
+
+    fn comparison(&mut self) -> Result<Expression, Problem> {
+        let mut left = self.shift()?;
+        let mut count = 0;
+        while let Some(comparison) = self.comparison_symbol() {
+            // Each nests the ones before.
+            count += 1;
+            if count > MAX_DEPTH {
+                return Err(Problem::syntax(self.at(), "too many comparisons in a row"));
+            }
+            let right = self.shift()?;
+            left = Expression::Compare(Box::new(left), comparison, Box::new(right));
+        }
+        Ok(left)
     }
 
     fn comparison_symbol(&mut self) -> Option<Comparison> {
@@ -78,6 +127,11 @@ impl Parser<'_, '_> {
         Some(comparison)
     }
 
+    fn shift(&mut self) -> Result<Expression, Problem> {
+        let operators = [("<<", Operator::ShiftLeft), (">>>", Operator::ShiftRightZero), (">>", Operator::ShiftRight)];
+        self.chain(&operators, Self::sum)
+    }
+
     fn sum(&mut self) -> Result<Expression, Problem> {
         let operators = [("+", Operator::Add), ("-", Operator::Subtract), ("||", Operator::Concatenate)];
         self.chain(&operators, Self::product)
@@ -90,7 +144,7 @@ impl Parser<'_, '_> {
 
     fn chain(
         &mut self,
-        operators: &[(&'static str, Operator)],
+        operators: &Operators,
         operand: fn(&mut Self) -> Result<Expression, Problem>,
     ) -> Result<Expression, Problem> {
         let first = operand(self)?;
@@ -106,6 +160,11 @@ impl Parser<'_, '_> {
         loop {
             if self.symbol("-") {
                 negative = !negative;
+            } else if self.symbol("~") {
+                self.enter()?;
+                let inner = Expression::Complement(Box::new(self.signed()?));
+                self.depth -= 1;
+                return Ok(if negative { Expression::Negative(Box::new(inner)) } else { inner });
             } else if !self.symbol("+") {
                 break;
             }
@@ -113,27 +172,29 @@ impl Parser<'_, '_> {
         let inner = self.member()?;
         Ok(match inner {
             inner if !negative => inner,
-            Expression::Constant(Some(Value::Number(number))) => {
-                Expression::Constant(number.as_f64().map(|value| super::super::value::number(-value)))
+            Expression::Constant(Some(Value::Number(found))) => {
+                Expression::Constant(found.as_f64().map(|value| number(-value)))
             }
             inner => Expression::Negative(Box::new(inner)),
         })
     }
 
-    fn member(&mut self) -> Result<Expression, Problem> {
+    pub(super) fn member(&mut self) -> Result<Expression, Problem> {
         let mut inner = self.primary()?;
-        let nests = !matches!(inner, Expression::Document | Expression::Constant(_));
+        let nests = !matches!(inner, Expression::Variable(_) | Expression::Constant(_));
         let mut steps = 0;
         loop {
             let step = if self.symbol(".") {
-                Step::Property(self.name()?)
+                Ok(Step::Property(self.name()?))
             } else if self.symbol("[") {
-                let step = match self.peek() {
-                    Some(Kind::Text(name)) => Step::Property(name.clone()),
-                    Some(Kind::Number(index)) => Step::Element(whole(*index, self.at())?),
-                    _ => return Err(Problem::unsupported("other things in [ ] than a text or a number")),
+                let at = self.at();
+                let step = match self.expression()? {
+                    Expression::Constant(Some(Value::String(name))) => Ok(Step::Property(name)),
+                    Expression::Constant(Some(Value::Number(index))) => {
+                        Ok(Step::Element(whole(index.as_f64().unwrap_or(-1.0), at)?))
+                    }
+                    computed => Err(computed),
                 };
-                self.next += 1;
                 self.expect_symbol("]")?;
                 step
             } else {
@@ -145,7 +206,10 @@ impl Parser<'_, '_> {
             if *count > MAX_DEPTH {
                 return Err(Problem::syntax(self.at(), "a path that is too long"));
             }
-            inner = Expression::Member(Box::new(inner), step);
+            inner = match step {
+                Ok(step) => Expression::Member(Box::new(inner), step),
+                Err(computed) => Expression::Index(Box::new((inner, computed))),
+            };
         }
     }
 
@@ -154,48 +218,73 @@ impl Parser<'_, '_> {
         let Some(token) = self.tokens.get(self.next) else {
             return Err(Problem::syntax(at, "an end where an expression should be"));
         };
+        let constant = |value| Ok(Expression::Constant(Some(value)));
         self.next += 1;
         match &token.kind {
-            Kind::Number(value) => Ok(Expression::Constant(Some(super::super::value::number(*value)))),
-            Kind::Text(text) => Ok(Expression::Constant(Some(Value::String(text.clone())))),
+            Kind::Number(value) => constant(number(*value)),
+            Kind::Text(text) => constant(Value::String(text.clone())),
             Kind::Parameter(name) => match self.parameters.get(*name) {
-                Some(value) => Ok(Expression::Constant(Some(value.clone()))),
+                Some(value) => constant(value.clone()),
                 None => Err(Problem::Parameter((*name).to_owned())),
             },
             Kind::Symbol("(") => {
-                if self.is_word("SELECT") {
-                    return Err(Problem::unsupported("subqueries"));
-                }
-                let inner = self.expression()?;
+                let inner = if self.is_word("SELECT") {
+                    Expression::Subquery(Subquery::Scalar, Box::new(self.query()?))
+                } else {
+                    self.expression()?
+                };
                 self.expect_symbol(")")?;
                 Ok(inner)
             }
             Kind::Symbol("[") => self.list("]").map(Expression::Array),
             Kind::Symbol("{") => self.object(),
             Kind::Word(word) if self.is_symbol("(") => self.call(word),
+            Kind::Word(word) if word.eq_ignore_ascii_case("udf") && self.is_symbol(".") => {
+                Err(Problem::unsupported("user-defined functions (udf.…)"))
+            }
             Kind::Word(word) => self.word_expression(word, at),
-            Kind::Symbol(_) => Err(Problem::syntax(at, "something that is no expression")),
+            Kind::Symbol(_) => {
+                self.next -= 1;
+                Err(self.unexpected("an expression"))
+            }
         }
     }
 
-    fn word_expression(&self, word: &str, at: usize) -> Result<Expression, Problem> {
+    fn word_expression(&mut self, word: &str, at: usize) -> Result<Expression, Problem> {
         let constant = |value| Ok(Expression::Constant(Some(value)));
         match word.to_ascii_lowercase().as_str() {
             "true" => constant(Value::Bool(true)),
             "false" => constant(Value::Bool(false)),
             "null" => constant(Value::Null),
             "undefined" => Ok(Expression::Constant(None)),
-            "exists" | "array" => Err(Problem::unsupported("subqueries")),
-            _ if word == self.alias => Ok(Expression::Document),
-            _ => Err(Problem::Name { name: word.to_owned(), alias: self.alias.to_owned(), at }),
+            _ if super::is_keyword(word) => {
+                self.next -= 1;
+                Err(self.unexpected("an expression"))
+            }
+            _ => match self.names.iter().rev().find(|variable| variable.name.as_ref() == word) {
+                Some(variable) => Ok(Expression::Variable(variable.clone())),
+                None => {
+                    let known =
+                        self.names.iter().map(|variable| variable.name.as_ref()).filter(|name| !name.is_empty());
+                    let known = known.collect::<Vec<_>>().join("`, `");
+                    Err(Problem::Name { name: word.to_owned(), known, at })
+                }
+            },
         }
     }
 
     fn call(&mut self, name: &str) -> Result<Expression, Problem> {
         self.expect_symbol("(")?;
         let upper = name.to_ascii_uppercase();
-        if matches!(upper.as_str(), "EXISTS" | "ARRAY" | "ALL" | "FIRST" | "LAST") {
-            return Err(Problem::unsupported("subqueries"));
+        if self.is_word("SELECT") {
+            let kind = match upper.as_str() {
+                "EXISTS" => Subquery::Exists,
+                "ARRAY" => Subquery::Array,
+                _ => return Err(Problem::unsupported(format!("{upper} of a subquery"))),
+            };
+            let query = self.query()?;
+            self.expect_symbol(")")?;
+            return Ok(Expression::Subquery(kind, Box::new(query)));
         }
         if let Some(aggregate) = Aggregate::by_name(&upper) {
             let inner = self.expression()?;
@@ -205,13 +294,18 @@ impl Parser<'_, '_> {
             }
             return Ok(Expression::Aggregate(aggregate, Box::new(inner)));
         }
-        let Some((function, expected)) = Function::by_name(&upper) else {
+        let Some(function) = Builtin::by_name(&upper) else {
             return Err(Problem::unsupported(format!("the function {upper}")));
         };
         let at = self.at();
         let arguments = self.list(")")?;
-        if !expected.contains(&arguments.len()) {
-            return Err(Problem::syntax(at, "another number of arguments than the function takes"));
+        if !function.takes(arguments.len()) {
+            return Err(Problem::Message(format!(
+                "The {} function requires {} argument(s), and not {}, at character {at}.",
+                function.name,
+                function.arity(),
+                arguments.len(),
+            )));
         }
         Ok(Expression::Call(function, arguments))
     }
@@ -237,14 +331,7 @@ impl Parser<'_, '_> {
             return Ok(Expression::Object(fields));
         }
         loop {
-            let name = match self.peek() {
-                Some(Kind::Text(name)) => {
-                    let name = name.clone();
-                    self.next += 1;
-                    name
-                }
-                _ => self.name()?,
-            };
+            let name = self.name_or_text()?;
             self.expect_symbol(":")?;
             fields.push((name, self.expression()?));
             if self.symbol("}") {
@@ -253,6 +340,10 @@ impl Parser<'_, '_> {
             self.expect_symbol(",")?;
         }
     }
+}
+
+fn negated_if(negated: bool, inner: Expression) -> Expression {
+    if negated { Expression::Not(Box::new(inner)) } else { inner }
 }
 
 fn single_or(mut parts: Vec<Expression>, chain: fn(Vec<Expression>) -> Expression) -> Expression {
