@@ -472,8 +472,8 @@ T4,A3,-1,gb,4,2013-04-03T23:59:59
           documents   736 bytes on average, 723 to 741
           dates       2013-04-01T00:00:00 to 2013-04-03T23:59:59
           amounts     7.50 USD on average, -1.00 to 20.50; p50 0.00, p90 20.50, p99 20.50
-                      1 are 0, 1 are negative
-          accounts    about 3 different ones
+                      zero: 1, negative: 1
+          accounts    about 3, told apart by accountID
 
         ipCountryCode, the partition key: 3 codes, of which `us` has 50.0 % of the rows
           us               2   50.0 %  ████████████████████████████████████████
