@@ -13,12 +13,12 @@
 //! | [`threshold`] | conditions on the figures of a summary; pure |
 //! | [`stats`] | outcomes and clock readings in, batch figures and totals out; pure |
 //! | [`description`] | one description of a run, from which everything that speaks of it is drawn |
-//! | [`source`] | CSV rows in, transactions out |
+//! | [`source`] | CSV rows in, transactions out; the profile of a CSV |
 //! | [`service`] | one request per transaction to Event Hubs ([`service::event_hubs`]) or Cosmos DB ([`service::cosmos`]) |
 //! | [`settings`] | what the user asked for: flags, environment, `appsettings.json`, defaults |
-//! | [`data`] | made-up data like the real data, and the profile of a CSV |
+//! | [`data`] | generated data like the real data |
 //! | [`transaction`], [`identity`], [`shard`] | a transaction, its id, and whose it is when processes share a run |
-//! | `likeness`, [`private_file`], [`text`], `trust` | which name a mistyped one is most like; files for the user alone; texts for people; certificate authorities for a Linux that has none |
+//! | `likeness`, [`private_file`], [`text`], `trust` | the known name nearest to a mistyped one; files for the user alone; text for people; certificate authorities for a Linux that has none |
 //! | `encoding`, `characters` | what editors and spreadsheets leave in files; pure |
 //!
 //! The local services are a crate of their own, [`txgen_emulator`]. `docs/architecture.md` says more, above all what each
