@@ -23,7 +23,7 @@ pub enum SourceError {
     #[error("cannot open {name}")]
     Open { name: String, source: io::Error },
     /// Reading failed.
-    #[error("cannot read {name} on after line {line}")]
+    #[error("cannot read {name} past line {line}")]
     Read { name: String, line: u64, source: io::Error },
     /// It holds nothing.
     #[error("{name} is empty; {}", MAKE_ONE)]
@@ -67,7 +67,7 @@ impl SourceError {
                 text
             }
             HeaderProblem::Twice { name, first, second } => {
-                format!("has two columns {name}, the {first}. and the {second}.; remove or rename one of them")
+                format!("has {name} twice, in columns {first} and {second}; remove or rename one of them")
             }
         };
         Self::Header { name: name.to_owned(), problem }

@@ -154,7 +154,7 @@ fn a_header_that_will_not_do_says_what_is_missing_and_what_was_found() {
     );
     assert_eq!(
         refusal("transactionID,accountID,ipCountryCode,AccountID\nx,1,2,3\n"),
-        "rows.csv has two columns accountID, the 2. and the 4.; remove or rename one of them"
+        "rows.csv has accountID twice, in columns 2 and 4; remove or rename one of them"
     );
 }
 
@@ -223,7 +223,7 @@ fn a_failing_read_ends_the_source_with_the_line_it_got_to() {
     let mut source = Source::from_reader("rows.csv", input, options()).unwrap();
     assert!(source.next().unwrap().is_ok());
     let error = source.next().unwrap().unwrap_err();
-    assert_eq!(error.to_string(), "cannot read rows.csv on after line 2");
+    assert_eq!(error.to_string(), "cannot read rows.csv past line 2");
     assert!(source.next().is_none());
 }
 

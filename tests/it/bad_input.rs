@@ -259,7 +259,7 @@ fn a_wrong_file_of_transactions_is_told_with_what_it_is_and_what_to_do() {
             b"transactionID,accountID,ipCountryCode,accountID\na,b,c,d\n",
             2,
             &[],
-            "error: twice.csv has two columns accountID, the 2. and the 4.; remove or rename one of them",
+            "error: twice.csv has accountID twice, in columns 2 and 4; remove or rename one of them",
         ),
         (
             "header.csv",
