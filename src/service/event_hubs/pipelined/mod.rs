@@ -197,6 +197,7 @@ async fn settle(left: oneshot::Receiver<Result<Delivery, AttemptError>>) -> Sett
             Err(error) => Settled::Lost(errors::of_lost_delivery(&error)),
         },
         Ok(Err(error)) => Settled::NotSent(error),
-        Err(_) => Settled::Lost(AttemptError::lost(FailureKind::Internal, "the link's owner is gone")),
+        // The task of the link ended with its connection, and dropped the event; whether it had left is not known.
+        Err(_) => Settled::Lost(AttemptError::lost(FailureKind::Connection, "the connection was lost")),
     }
 }
