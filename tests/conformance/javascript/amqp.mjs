@@ -306,7 +306,7 @@ check("settled messages are stored without an answer", () =>
 
 check("what is no AMQP is answered and closed", async () => {
   for (const bytes of [
-    Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    Buffer.from("EHLO example.org\r\n"),
     Buffer.from([0x41, 0x4d, 0x51, 0x50, 0, 0, 9, 1]),
     Buffer.concat([Buffer.from([0x41, 0x4d, 0x51, 0x50, 3, 1, 0, 0]), Buffer.alloc(64, 0xff)]),
     Buffer.concat([Buffer.from([0x41, 0x4d, 0x51, 0x50, 0, 1, 0, 0]), Buffer.from([0, 0, 0, 3, 2, 0, 0, 0])]),

