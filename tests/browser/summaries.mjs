@@ -68,7 +68,6 @@ write('failed', (summary) => {
 write('foreign', (summary) => {
     lasting(summary);
     const evil = '<script>console.log("ran")</script><img src=x onerror=alert(1)>"\'&';
-    summary.run_id = evil;
     summary.data.file = `/a/long/path/${'without-a-space'.repeat(20)}/${evil}`;
     summary.settings = summary.settings.map(({ source }) => ({ key: evil, value: `${evil}${'v'.repeat(300)}`, source }));
     // One key that outgrows its partition, and many of the longest names.
