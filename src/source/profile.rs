@@ -109,15 +109,19 @@ pub struct Amounts {
 /// # Errors
 /// When the file cannot be opened, has no usable header, or cannot be read to its end.
 pub fn profile(path: &Path) -> Result<Profile, SourceError> {
-    let options = SourceOptions {
+    of_source(Source::open(path, options())?.looking_closely())
+}
+
+/// Every row, as a run that rejects nothing would read it.
+fn options() -> SourceOptions {
+    SourceOptions {
         run: RunId::random(),
         ttl_seconds: TTL_SECONDS,
         strict: false,
         repeat: false,
         shard: Shard::WHOLE,
         keep_records: false,
-    };
-    of_source(Source::open(path, options)?.looking_closely())
+    }
 }
 
 fn of_source(mut source: Source) -> Result<Profile, SourceError> {
@@ -438,15 +442,7 @@ mod tests {
     use std::io::Cursor;
 
     fn profiled(text: String) -> Profile {
-        let options = SourceOptions {
-            run: RunId::random(),
-            ttl_seconds: TTL_SECONDS,
-            strict: false,
-            repeat: false,
-            shard: Shard::WHOLE,
-            keep_records: false,
-        };
-        of_source(Source::from_reader("rows.csv", Cursor::new(text), options).unwrap()).unwrap()
+        of_source(Source::from_reader("rows.csv", Cursor::new(text), options()).unwrap()).unwrap()
     }
 
     const ROWS: &str = "\
