@@ -18,6 +18,11 @@ pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 const FIRST_SPAN: Duration = Duration::from_millis(100);
 /// The longest span, unless the budget is short.
 const LONGEST_SPAN: Duration = Duration::from_secs(10);
+/// No attempt waits longer for its answer than this part of the budget, so that one answer that never comes leaves time for
+/// others.
+const ATTEMPTS_IN_BUDGET: u32 = 6;
+/// What an attempt has in any case: an answer from another continent, on a bad day.
+const SHORTEST_ATTEMPT: Duration = Duration::from_secs(3);
 /// No wait is longer than this part of the budget, so that nearly all of a budget is used before a transaction fails.
 const PART_OF_BUDGET: u32 = 12;
 /// Connections are not opened in a tighter loop than this in the end, however short the budget.
@@ -34,11 +39,19 @@ pub(super) const MOST_REFUSALS: u32 = 3;
 pub(super) struct RetryPolicy {
     /// For one transaction, from the start of its first attempt.
     pub(super) budget: Duration,
-    /// For the answer to one request. Past it the request is lost.
+    /// For the answer to one request, unless the budget is short. Past it the request is lost.
     pub(super) attempt: Duration,
 }
 
 impl RetryPolicy {
+    /// How long one attempt waits for its answer: the only one has the full time, one of several a part of the budget.
+    fn attempt_timeout(&self) -> Duration {
+        if self.budget.is_zero() {
+            return self.attempt;
+        }
+        self.attempt.min(SHORTEST_ATTEMPT.max(self.budget / ATTEMPTS_IN_BUDGET))
+    }
+
     /// The waits between attempts.
     pub(super) fn backoff(&self) -> Backoff {
         let cap = LONGEST_SPAN.min(self.budget / PART_OF_BUDGET);
@@ -188,13 +201,12 @@ impl<'a> Retries<'a> {
     /// When an attempt that starts now must be over: a transaction ends with its budget, but for the first attempt, which
     /// has its full time.
     pub(super) fn deadline(&self) -> Instant {
-        self.end().min(Instant::now() + self.policy.attempt)
+        self.end().min(Instant::now() + self.policy.attempt_timeout())
     }
 
     /// When the transaction must be over.
     pub(super) fn end(&self) -> Instant {
-        let RetryPolicy { budget, attempt } = self.policy;
-        self.start + budget.max(attempt)
+        self.start + self.policy.budget.max(self.policy.attempt_timeout())
     }
 
     /// Waits until it is time for another attempt.
