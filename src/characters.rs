@@ -1,17 +1,17 @@
-//! Characters that editors, chats and web pages leave in a text and that nobody sees: found, and named by code point and
-//! place. What stands for a plain character in print (a curly quotation mark, a long dash) is told with that one.
+//! Characters that editors, chats and web pages leave in a text and that cannot be seen: found, and named by code point and
+//! place. What stands for a plain character in print (a curly quotation mark, a long dash) is shown with that one.
 
 use std::fmt;
 
-/// A character that hardly anybody types on purpose.
+/// A character that is hardly ever typed on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Odd {
+pub(crate) struct StrayCharacter {
     character: char,
     /// Characters before it.
     before: usize,
 }
 
-impl Odd {
+impl StrayCharacter {
     /// The first character of the text that cannot be seen: of no width, a control character, or a space of another kind.
     pub(crate) fn invisible(text: &str) -> Option<Self> {
         Self::first(text, is_invisible)
@@ -50,7 +50,7 @@ impl Odd {
 }
 
 /// `holds U+200B (zero-width space) as character 5, which cannot be seen; delete it`.
-impl fmt::Display for Odd {
+impl fmt::Display for StrayCharacter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unseen = if plain(self.character).is_some() { "" } else { ", which cannot be seen" };
         write!(f, "holds {} as character {}{unseen}; {}", self.name(), self.before + 1, self.remedy())
@@ -115,24 +115,24 @@ mod tests {
 
     #[test]
     fn what_cannot_be_seen_is_named_by_code_point_and_place() {
-        for (text, told) in [
+        for (text, message) in [
             ("abcd\u{200b}", "holds U+200B (zero-width space) as character 5, which cannot be seen; delete it"),
             ("\u{a0}x", "holds U+00A0 (non-breaking space) as character 1, which cannot be seen; delete it"),
             ("Wood\tgrove", "holds U+0009 (tab) as character 5, which cannot be seen; delete it"),
             ("\u{2064}", "holds U+2064 as character 1, which cannot be seen; delete it"),
         ] {
-            assert_eq!(Odd::invisible(text).unwrap().to_string(), told);
+            assert_eq!(StrayCharacter::invisible(text).unwrap().to_string(), message);
         }
         for fine in ["", "Woodgrove", "Holzhain ä 木", "a b", "\u{201c}"] {
-            assert_eq!(Odd::invisible(fine), None, "{fine}");
+            assert_eq!(StrayCharacter::invisible(fine), None, "{fine}");
         }
     }
 
     #[test]
-    fn what_print_uses_is_told_with_the_plain_character() {
-        let told = Odd::any("é \u{201c}x").unwrap().to_string();
-        assert_eq!(told, "holds U+201C (curly quotation mark) as character 3; write \" in its place");
-        assert_eq!(Odd::any("\u{2013}rate").unwrap().name(), "U+2013 (en dash)");
+    fn what_print_uses_is_reported_with_the_plain_character() {
+        let message = StrayCharacter::any("é \u{201c}x").unwrap().to_string();
+        assert_eq!(message, "holds U+201C (curly quotation mark) as character 3; write \" in its place");
+        assert_eq!(StrayCharacter::any("\u{2013}rate").unwrap().name(), "U+2013 (en dash)");
     }
 
     #[test]

@@ -171,7 +171,7 @@ impl RunDescription {
 }
 
 impl Container {
-    /// RU/s as the service tells; unknown before connecting.
+    /// RU/s as the service reports them; unknown before connecting.
     #[must_use]
     pub fn throughput(&self) -> Throughput {
         self.found.as_ref().map_or(Throughput::Unknown, |provision| provision.throughput)
@@ -265,7 +265,7 @@ pub struct HubTarget {
     /// The host of its namespace, with the port where one was named.
     pub namespace: String,
     pub hub: String,
-    /// How many partitions it has, where the service told.
+    /// How many partitions it has, where the service says so.
     pub partitions: Option<u32>,
 }
 
@@ -298,7 +298,7 @@ pub struct ContainerTarget {
     pub container: String,
     /// RU/s provisioned, the maximum of autoscale; `null` when serverless or unknown.
     pub provisioned_request_units_per_second: Option<u32>,
-    /// Over how many physical partitions they are spread, where that could be told.
+    /// Over how many physical partitions they are spread, where that is known.
     pub physical_partitions: Option<usize>,
     /// Seconds that a document is kept.
     pub ttl_seconds: u32,

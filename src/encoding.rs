@@ -6,13 +6,13 @@ use std::io::{self, Read};
 
 use encoding_rs::{Decoder, Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// So many bytes of a text tell its encoding.
+/// So many bytes of a text show its encoding.
 pub(crate) const START: usize = 16;
 const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// UTF-16 and the length of its mark, going by how a text starts; `None` is UTF-8, or nothing that is known.
 ///
-/// Without a mark it is told by its null bytes: no text in UTF-8 has any, and what txgen reads starts with ASCII, of which
+/// Without a mark it is recognised by its null bytes: no text in UTF-8 has any, and what txgen reads starts with ASCII, of which
 /// every second byte is one.
 fn utf_16(start: &[u8]) -> Option<(&'static Encoding, usize)> {
     let start = start.get(..START).unwrap_or(start);
@@ -176,9 +176,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_is_told_by_line_and_byte() {
-        let told = decode(b"{\n\"caf\xe9\"}").unwrap_err().to_string();
-        assert_eq!(told, "is not UTF-8 text (line 2: byte 0xE9, which is \u{e9} in Windows-1252); save it as UTF-8");
+    fn what_is_neither_is_reported_by_line_and_byte() {
+        let message = decode(b"{\n\"caf\xe9\"}").unwrap_err().to_string();
+        assert_eq!(message, "is not UTF-8 text (line 2: byte 0xE9, which is \u{e9} in Windows-1252); save it as UTF-8");
         assert_eq!(decode(b"\xff\xfea"), Err(NotText::Half));
     }
 

@@ -1,35 +1,23 @@
 //! The `txgen` binary: parses the command line, runs the command, prints the error chain, sets the exit code.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use txgen::cli::{Cli, CliError};
+use txgen::cli::Cli;
 
 /// Every transaction is allocated on one thread, sent on another and dropped on a third, which this allocator is good at: a
 /// run takes a fifth less CPU than with glibc's (docs/explanation/performance.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long threads that still read or resolve names may keep the process from ending.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
-
 fn main() -> ExitCode {
     without_backtraces_in_libraries();
     #[cfg(target_os = "linux")]
     with_certificate_authorities();
     let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    execute(cli).unwrap_or_else(|error| {
-        error.tell();
+    cli.execute().unwrap_or_else(|error| {
+        error.print();
         error.exit_code()
     })
-}
-
-fn execute(cli: Cli) -> Result<ExitCode, CliError> {
-    cli.start_log()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::no_threads)?;
-    let result = runtime.block_on(cli.execute());
-    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
-    result
 }
 
 /// Azure's Cosmos DB client builds an error, backtrace included, for every optional header that a response lacks; where

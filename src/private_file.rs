@@ -1,7 +1,7 @@
 //! Files for the eyes of their owner alone: they hold the user's data.
 //!
-//! On Unix by their mode. On Windows a new file has the rights of its folder, and those of a user's own folders let nobody
-//! else in but administrators: nothing is done there.
+//! On Unix by their mode. On Windows a new file has the rights of its folder, and a user's own folders are open to that user and
+//! administrators only: nothing is done there.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Seek as _, Write as _};
@@ -65,7 +65,7 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Writes a file anew in one step: whoever reads it sees the old one or the new one, never a part.
+/// Writes a file anew in one step: a reader sees the old one or the new one, never a part.
 ///
 /// # Errors
 /// Those of the operating system; the old file is still there then.

@@ -106,7 +106,7 @@ pub struct CellCount {
     /// The first of the unreadable ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_unreadable: Option<UnreadableCell>,
-    /// The first unreadable one of which it can be told how it is meant.
+    /// The first unreadable one whose meaning can be guessed.
     #[serde(skip)]
     explained: Option<(UnreadableCell, Explanation)>,
 }
@@ -279,7 +279,7 @@ impl RecordWriter {
     }
 }
 
-/// Appends the value of a cell, or what stands in for it, in JSON; tells whether the cell held one.
+/// Appends the value of a cell, or what stands in for it, in JSON; returns whether the cell held one.
 fn push_value(out: &mut Vec<u8>, kind: Kind, cell: &str, mark: DecimalMark) -> bool {
     match kind {
         Kind::Text | Kind::PartitionKey => {

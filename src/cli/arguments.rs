@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{Arg, Command};
 
 use super::suggestion::{command_of, with_suggestion};
-use crate::characters::Odd;
+use crate::characters::StrayCharacter;
 
 /// The arguments as they are meant: `--limit -5` is a value that is wrong, not another flag, and `1e6` is a number.
 pub(super) fn as_meant(root: &Command, arguments: Vec<OsString>) -> Vec<OsString> {
@@ -93,10 +93,11 @@ fn tip(error: &Error, root: &Command, arguments: &[OsString]) -> Option<String> 
 
 /// `–-emulator`.
 fn dash_of_print(wrong: &str, root: &Command) -> Option<String> {
-    let is_dash = |character: char| character == '-' || Odd::any(character.encode_utf8(&mut [0; 4])).is_some();
+    let is_dash =
+        |character: char| character == '-' || StrayCharacter::any(character.encode_utf8(&mut [0; 4])).is_some();
     let name = wrong.trim_start_matches(is_dash);
     let dashes = wrong.strip_suffix(name)?;
-    let odd = Odd::any(dashes)?;
+    let odd = StrayCharacter::any(dashes)?;
     let bare = name.split('=').next()?;
     let meant = if with_flag(root, bare).is_some() { format!("; write '--{name}'") } else { String::new() };
     Some(format!("'{wrong}' begins with {}, as word processors write it{meant}", odd.name()))
@@ -166,13 +167,13 @@ mod tests {
 
     use crate::cli::Cli;
 
-    fn told(line: &str) -> String {
+    fn message(line: &str) -> String {
         let arguments = line.split(' ').map(Into::into);
         Cli::read(arguments).map(|_| "fine".to_owned()).unwrap_or_else(|error| error.to_string())
     }
 
     #[test]
-    fn what_a_command_line_means_is_told() {
+    fn what_a_command_line_means_is_reported() {
         for (line, part) in [
             ("txgen run --limit -5", "invalid value '-5' for '--limit <N>': must be a whole number from 1 on"),
             ("txgen run --ttl -1", "invalid value '-1' for '--ttl <DURATION>': must be whole seconds"),
@@ -203,15 +204,15 @@ mod tests {
             ("txgen run --dry-run -5", "invalid value '-5' for '--dry-run[=<N>]': must be a whole number from 1 on"),
             ("txgen version", "tip: 'txgen --version' prints the version"),
         ] {
-            let told = told(line);
-            assert!(told.contains(part), "{line}\n{told}");
+            let message = message(line);
+            assert!(message.contains(part), "{line}\n{message}");
         }
     }
 
     #[test]
     fn numbers_may_be_scientific() {
         for line in ["txgen data generate --rows 1e6", "txgen run --limit=2E3", "txgen run --max-pending 1.5e3"] {
-            assert_eq!(told(line), "fine", "{line}");
+            assert_eq!(message(line), "fine", "{line}");
         }
         let root = Cli::command();
         let arguments = ["txgen", "run", "--limit", "1e3", "--database", "1e3"].map(Into::into).to_vec();

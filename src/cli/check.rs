@@ -1,5 +1,5 @@
 //! `txgen check`: what a run would use and what it would find, without a run: the settings with their sources, and each
-//! service for itself, so that all that is wrong is told at once.
+//! service for itself, so that all that is wrong is reported at once.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ use crate::settings::{CosmosDbSettings, EventHubsSettings, Key, Loaded, Provenan
 #[command(
     long_about = "Check the settings and both services, without sending or creating anything\n\n\
         Says where each value comes from, connects to every event hub and to Cosmos DB, authenticates, and reads what \
-        they are like. An event hub says whether txgen may send; Cosmos DB tells that only when something is written.",
+        they are like. An event hub says whether txgen may send; Cosmos DB shows that only when something is written.",
     after_help = "Examples:\n  \
         txgen check                                    what a run would use and find\n  \
         txgen check --settings production.json\n  \

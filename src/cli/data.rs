@@ -97,7 +97,7 @@ fn generate(args: &GenerateArgs) -> Result<ExitCode, CliError> {
         .with_context(|| format!("cannot write `{path}`"))
         .map_err(CliError::failed)?;
     let rows = args.rows;
-    crate::observers::tell(&format!("{rows} rows of seed {} written to {path}", args.seed));
+    crate::observers::notice(&format!("{rows} rows of seed {} written to {path}", args.seed));
     Ok(ExitCode::SUCCESS)
 }
 

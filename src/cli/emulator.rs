@@ -14,8 +14,8 @@ use anyhow::{Context as _, anyhow};
 use super::signals::{Relief, Signals};
 use super::standard_output::finished;
 use super::{CliError, FAILED};
+use crate::observers::notice;
 use crate::observers::standard_output::{self, Colours};
-use crate::observers::tell;
 pub(super) use args::EmulatorArgs;
 use args::OutputFormat;
 use settings_out::SettingsOut;
@@ -23,7 +23,7 @@ use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
 use txgen_emulator::event_hubs::{CannotListen, EventHubsEmulator, EventHubsEmulatorOptions};
 use words::{Ready, Summary};
 
-/// Serves until it is told to end.
+/// Serves until it is asked to end.
 pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
     let mut signals = Signals::new().context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
     let relief = Relief::new().context("cannot listen for SIGUSR1").map_err(CliError::failed)?;
@@ -39,7 +39,7 @@ pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
         write_certificate(path, certificate).map_err(CliError::usage)?;
     }
     if !args.host.is_loopback() {
-        tell(&format!(
+        notice(&format!(
             "Warning: {} is not a loopback address. Whoever reaches this machine can use both services: their keys are \
              the same everywhere.",
             args.host
@@ -54,14 +54,14 @@ pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
     }
     let summary = emulators.summary();
     if args.output == OutputFormat::Text {
-        tell("Stopping. Press Ctrl-C again to stop at once.");
+        notice("Stopping. Press Ctrl-C again to stop at once.");
     }
     tokio::select! {
         () = emulators.stop() => {}
         () = signals.next() => {}
     }
     let printed = printed.and_then(|()| print(args.output, &summary.show(args.output)));
-    // A reader that is gone has not read what was to be pasted, or the totals.
+    // A reader that is gone has read neither the lines to paste nor the totals.
     let is_read = finished(printed)?;
     Ok(if is_read { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
@@ -101,7 +101,7 @@ impl Pair {
     fn end_faults(&self) {
         self.event_hubs.end_faults();
         self.cosmos_db.end_faults();
-        tell("The trouble is over: no fault strikes any more.");
+        notice("The trouble is over: no fault strikes any more.");
     }
 
     async fn stop(&self) {

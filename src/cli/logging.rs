@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_says_nothing_is_told_with_what_it_may_say() {
+    fn a_variable_that_says_nothing_is_reported_with_what_it_may_say() {
         let error = args(0).filter(Some("txgen=loud")).unwrap_err().to_string();
         assert!(error.starts_with("RUST_LOG: `txgen=loud` does not say what to log: "), "{error}");
         assert!(error.contains("txgen=debug"), "{error}");

@@ -10,7 +10,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::{Cli, CliError};
-use crate::observers::tell;
+use crate::observers::notice;
 use crate::settings::Key;
 
 /// The section of user commands.
@@ -37,7 +37,7 @@ pub(super) fn execute(args: &ManArgs) -> Result<ExitCode, CliError> {
         .and_then(|()| write_pages(&root, &args.output))
         .with_context(|| format!("--output: cannot write to `{directory}`"))
         .map_err(CliError::usage)?;
-    tell(&format!("{pages} man pages written to {directory}"));
+    notice(&format!("{pages} man pages written to {directory}"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -17,10 +17,14 @@ mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::report::STYLES;
+
+/// How long threads that still read or resolve names may keep the process from ending.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Exit code of a run in which something failed or was not sent.
 const FAILED: u8 = 1;
@@ -105,20 +109,25 @@ impl Cli {
         Self::try_parse_from(&arguments).map_err(|error| arguments::with_tip(error, &root, &arguments))
     }
 
-    /// Begins to log, as the flags and RUST_LOG say.
+    /// Does what the command line asks for, with logging as the flags and RUST_LOG say.
+    ///
+    /// The runtime is made here and not in `main`: a future is compiled in the crate that blocks on it, and tests and
+    /// binary share what is compiled in the library.
     ///
     /// # Errors
-    /// A [`CliError`] when RUST_LOG cannot be understood.
-    pub fn start_log(&self) -> Result<(), CliError> {
-        self.log.start().map_err(CliError::usage)
+    /// A [`CliError`] whose chain of causes is fit to be printed, and whose exit code shows its class.
+    pub fn execute(self) -> Result<ExitCode, CliError> {
+        self.log.start().map_err(CliError::usage)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::no_threads)?;
+        let result = runtime.block_on(self.command.execute());
+        runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+        result
     }
+}
 
-    /// Does what the command line asks for.
-    ///
-    /// # Errors
-    /// A [`CliError`] whose chain of causes is fit to be printed, and whose exit code tells its class.
-    pub async fn execute(self) -> Result<ExitCode, CliError> {
-        match self.command {
+impl Command {
+    async fn execute(self) -> Result<ExitCode, CliError> {
+        match self {
             Command::Run(args) => run::execute(*args).await,
             Command::Check(args) => check::execute(*args).await,
             Command::Verify(args) => verify::execute(*args).await,
@@ -146,13 +155,12 @@ impl CliError {
     }
 
     /// Tells the user, on standard error: the whole chain of causes.
-    pub fn tell(&self) {
+    pub fn print(&self) {
         crate::observers::log::tell_error(&format!("{:#}", self.error));
     }
 
     /// The operating system refused the threads that every command needs.
-    #[must_use]
-    pub fn no_threads(error: std::io::Error) -> Self {
+    fn no_threads(error: std::io::Error) -> Self {
         Self::failed(anyhow::Error::new(error).context("the operating system refused the threads that txgen needs"))
     }
 

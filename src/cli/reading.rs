@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::observers::live_lines::{FRAME, LiveLines};
-use crate::observers::{console, tell};
+use crate::observers::{console, notice};
 use crate::text::single_line;
 use crate::verify::progress::{Progress, Step};
 
@@ -18,7 +18,7 @@ const SELDOM: Duration = Duration::from_secs(10);
 /// Cells that stay free at the line's end: a line that wraps cannot be taken away again.
 const FREE: usize = 2;
 
-/// What is told of a step. What matters comes first, for a narrow terminal cuts off the end.
+/// The line of a step. What matters comes first, for a narrow terminal cuts off the end.
 fn line(step: &Step, read: u64) -> String {
     let Step { place, counted, expected, detail } = step;
     let expected = expected.map_or_else(String::new, |expected| format!(", {expected} expected"));
@@ -66,15 +66,15 @@ impl Reading {
         let on_terminal = std::io::stderr().is_terminal() && !console::is_dumb();
         let terminal = Mutex::new(on_terminal.then(LiveLines::begin));
         let shown = Arc::new(Shown { read: Arc::default(), step: Mutex::default(), terminal });
-        let told = shown.clone();
+        let line = shown.clone();
         let ticker = tokio::spawn(async move {
             loop {
                 if on_terminal {
-                    told.draw();
+                    line.draw();
                     tokio::time::sleep(FRAME).await;
                 } else {
                     tokio::time::sleep(SELDOM).await;
-                    tell(&told.line());
+                    notice(&line.line());
                 }
             }
         });

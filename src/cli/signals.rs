@@ -6,18 +6,18 @@ use tokio::task::JoinHandle;
 use crate::run::Stop;
 use crate::stats::StopReason;
 
-/// Stops `stop` on signals, until the returned task is aborted. `told` is called with what the user should know.
+/// Stops `stop` on signals, until the returned task is aborted. `notice` is called with what the user should know.
 ///
 /// # Errors
 /// When the operating system refuses the signal handlers.
-pub(super) fn listen(stop: Stop, told: impl Fn(&str) + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+pub(super) fn listen(stop: Stop, notice: impl Fn(&str) + Send + 'static) -> std::io::Result<JoinHandle<()>> {
     let mut signals = Signals::new()?;
     Ok(tokio::spawn(async move {
         signals.next().await;
-        told("Stopping: what is in flight is being settled. Press Ctrl-C again to stop at once.");
+        notice("Stopping: what is in flight is being settled. Press Ctrl-C again to stop at once.");
         stop.gently(StopReason::Interrupted);
         signals.next().await;
-        told("Stopping at once.");
+        notice("Stopping at once.");
         stop.at_once(StopReason::Interrupted);
     }))
 }
@@ -95,7 +95,7 @@ async fn hung_up(signal: Option<&mut signal::unix::Signal>) {
     }
 }
 
-/// Whether this process was started with SIGHUP ignored. Linux tells; elsewhere `nohup` shows in that standard output is no
+/// Whether this process was started with SIGHUP ignored. Linux shows it; elsewhere `nohup` shows in that standard output is no
 /// terminal.
 #[cfg(unix)]
 fn ignores_hang_up() -> bool {

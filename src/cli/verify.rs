@@ -11,8 +11,8 @@ use super::reading::Reading;
 use super::signals::Signals;
 use super::standard_output::print;
 use super::{CliError, FAILED, INTERRUPTED};
+use crate::observers::notice;
 use crate::observers::standard_output::Colours;
-use crate::observers::tell;
 use crate::service::ServiceName;
 use crate::settings::{EventHubTransport, RunFlags, Settings, SettingsFile, listeners};
 use crate::verify::read::{Job, VerifyError, verify};
@@ -97,7 +97,7 @@ pub(super) async fn execute(args: VerifyArgs) -> Result<ExitCode, CliError> {
     drop(progress);
     interrupted.cancel();
     let Some(verification) = verified else {
-        tell("Interrupted: the run was not verified.");
+        notice("Interrupted: the run was not verified.");
         return Ok(ExitCode::from(INTERRUPTED));
     };
     let text = match args.output {
@@ -131,7 +131,7 @@ fn prepare(args: &VerifyArgs) -> Result<Job, CliError> {
         data: args.data.clone(),
         consumer_group: args.consumer_group.clone(),
         transport: args.event_hub_transport,
-        told: args.first.into(),
+        listed: args.first.into(),
     })
 }
 

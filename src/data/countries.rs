@@ -4,7 +4,7 @@
 
 use super::regions::{self, Region};
 
-/// Who hands out a part of the world's internet addresses, which tells what they begin with.
+/// Who hands out a part of the world's internet addresses, which determines what they begin with.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Registry {
     Afrinic,

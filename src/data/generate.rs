@@ -150,7 +150,7 @@ fn account_of(row: u64, dice: &mut Dice) -> u64 {
     }
 }
 
-/// Where somebody is who is not at home.
+/// Where an account holder is who is not at home.
 fn elsewhere(dice: &mut Dice) -> Place {
     if !dice.chance(often::SHARED) {
         let country = any_country(dice);

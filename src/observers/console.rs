@@ -98,7 +98,7 @@ pub(crate) fn begin_screen() {
     *live() = Live::Screen(Held::default());
 }
 
-/// What was told since the full-screen view asked last.
+/// The lines that came since the full-screen view asked last.
 pub(crate) fn fresh_lines() -> Vec<String> {
     match &mut *live() {
         Live::Screen(held) => std::mem::take(&mut held.fresh),

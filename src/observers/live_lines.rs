@@ -8,7 +8,7 @@ use super::console;
 
 /// How often such lines are drawn anew.
 pub(crate) const FRAME: Duration = Duration::from_millis(250);
-/// The width of a terminal that does not tell its own.
+/// The width of a terminal that does not report its own.
 const WIDTH: u16 = 80;
 
 /// Lines on standard error that are there until this is dropped, and then gone without a trace.

@@ -16,7 +16,7 @@ pub(crate) fn write_json() {
 }
 
 /// Writes one line for a human on standard error, or a log's line where the log is JSON.
-pub(crate) fn tell(line: &str) {
+pub(crate) fn notice(line: &str) {
     say(Level::WARN, single_line(line), &single_line(line));
 }
 

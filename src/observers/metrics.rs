@@ -30,7 +30,7 @@ pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:9464";
 const MAX_CONNECTIONS: usize = 16;
 /// Bytes of a request's line and headers at most; hyper takes no less.
 const MAX_HEAD_BYTES: usize = 8192;
-/// How long a connection lives: scrapers give up after 10 seconds unless told otherwise.
+/// How long a connection lives: scrapers give up after 10 seconds by default.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait when the operating system has no connection to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -71,7 +71,7 @@ impl MetricsListener {
         }
     }
 
-    /// Answers with what `scrape` tells, until what is returned is dropped.
+    /// Answers with what `scrape` returns, until what is returned is dropped.
     pub(super) fn serve(self, scrape: impl Fn() -> Option<Scrape> + Send + Sync + 'static) -> DropGuard {
         let stop = CancellationToken::new();
         let serving = accept(self.listener, Arc::new(scrape), stop.clone());

@@ -30,7 +30,7 @@ use crate::run::recorder::Event;
 use crate::run::{Observer, Stop};
 use crate::stats::Summary;
 use documents::Documents;
-pub(crate) use log::tell;
+pub(crate) use log::notice;
 use metrics::MetricsListener;
 use output::Output;
 pub(crate) use output::{OutputFormat, Show};
@@ -69,8 +69,8 @@ impl RunView {
 }
 
 impl Observer for RunView {
-    fn tell(&self, line: &str) {
-        tell(line);
+    fn notice(&self, line: &str) {
+        notice(line);
     }
 
     async fn open(&mut self) -> anyhow::Result<()> {
@@ -81,7 +81,7 @@ impl Observer for RunView {
         }
         if let Some(address) = metrics {
             let listener = MetricsListener::bind(*address).await?;
-            tell(&listener.announcement());
+            notice(&listener.announcement());
             self.listener = Some(listener);
         }
         Ok(())

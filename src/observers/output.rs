@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use tokio::sync::mpsc;
 
-use super::log::tell;
+use super::log::notice;
 use super::progress::ProgressDisplay;
 use super::standard_output::{self, Colours};
 use super::{console, tui};
@@ -51,12 +51,12 @@ pub(crate) struct Show {
     pub(crate) progress: bool,
 }
 
-/// Writes what a run tells.
+/// Writes the output of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Output {
     show: Show,
     stop: Stop,
-    /// Set once standard output cannot be written, though somebody may read it.
+    /// Set once standard output cannot be written, though it still has a reader.
     lost: Arc<OnceLock<()>>,
 }
 
@@ -93,7 +93,7 @@ impl Output {
         let thread = if self.show.tui {
             let view = tui::follow(tui::Taken::take()?, monitor, events)?;
             // Once the view is gone, what went wrong stays readable.
-            thread.spawn(move || view.join().unwrap_or_default().iter().for_each(|line| tell(line)))
+            thread.spawn(move || view.join().unwrap_or_default().iter().for_each(|line| notice(line)))
         } else if draws {
             thread.spawn(move || {
                 let progress = ProgressDisplay::begin(monitor);
@@ -112,7 +112,7 @@ impl Output {
 
     fn event(&self, event: &Event) {
         if let Some(line) = trouble(event) {
-            tell(&line);
+            notice(&line);
         }
         let Event::Batch(batch) = event else { return };
         if self.show.quiet {
@@ -134,7 +134,7 @@ impl Output {
                 OutputFormat::Json => json::summary(summary),
                 OutputFormat::Blocks | OutputFormat::Table => with_remarks(summary, remarks),
             };
-            tell(text.trim_end());
+            notice(text.trim_end());
         }
         self.lost.get().is_none()
     }
@@ -142,7 +142,7 @@ impl Output {
     fn print_totals(&self, summary: &Summary, remarks: &[String]) {
         match self.show.format {
             OutputFormat::Json => {
-                remedies(summary).iter().for_each(|remedy| tell(remedy));
+                remedies(summary).iter().for_each(|remedy| notice(remedy));
                 self.print(&json::summary(summary));
             }
             OutputFormat::Table if !self.show.quiet => self.print(&format!("\n{}", with_remarks(summary, remarks))),
@@ -158,7 +158,7 @@ impl Output {
         let Err(error) = console::beside_progress(|| standard_output::write(text, colours)) else { return };
         self.stop.gently(StopReason::OutputClosed);
         if error.kind() != ErrorKind::BrokenPipe && self.lost.set(()).is_ok() {
-            tell(&format!("Output: cannot write to standard output: {error}; the run stops."));
+            notice(&format!("Output: cannot write to standard output: {error}; the run stops."));
         }
     }
 }

@@ -109,7 +109,7 @@ fn restore_in_panics() {
 }
 
 /// Draws the run on a thread of its own until the sender of `events` is gone; gives back what went wrong, as it would
-/// have been told on standard error, for after the view.
+/// have been written to standard error, for after the view.
 pub(super) fn follow(
     taken: Taken,
     monitor: Monitor,
@@ -241,7 +241,7 @@ mod tests {
     /// What a child process of this test does on a terminal of its own.
     const CHILD: &str = "TXGEN_TEST_PANICS_ON";
 
-    /// The child's part: takes the terminal, and panics on the thread that it is told.
+    /// The child's part: takes the terminal, and panics on the named thread.
     #[test]
     fn child_that_panics() {
         let Ok(name) = std::env::var(CHILD) else { return };

@@ -1,6 +1,6 @@
 //! What a fuzzer takes through the reports: summaries of foreign making.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a fuzzer is told")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is what a fuzzer looks for")]
 
 use super::compare::Comparison;
 use super::{html, json, remedies, totals};

@@ -30,15 +30,15 @@ pub use style::STYLES;
 /// One line about something that went wrong in a run; `None` for events that are no trouble.
 #[must_use]
 pub fn trouble(event: &Event) -> Option<String> {
-    let (line, last_told) = match event {
+    let (line, last_shown) = match event {
         Event::Batch(_) => return None,
-        Event::Failed { service, row, failure, last_told } => (failed(*service, *row, failure), *last_told),
-        Event::Rejected { line, reason, last_told } => (format!("Data: line {line} rejected: {reason}"), *last_told),
+        Event::Failed { service, row, failure, last_shown } => (failed(*service, *row, failure), *last_shown),
+        Event::Rejected { line, reason, last_shown } => (format!("Data: line {line} rejected: {reason}"), *last_shown),
         Event::DataFailed(reason) => (format!("Data: {reason}"), false),
         Event::Warning(warning) => (format!("Warning: {warning}"), false),
     };
     let line = single_line(&line);
-    Some(if last_told { format!("{line} (more like this are counted, not shown)") } else { line })
+    Some(if last_shown { format!("{line} (more like this are counted, not shown)") } else { line })
 }
 
 /// One line about a transaction that failed.
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn a_failure_is_one_line_with_service_row_kind_and_status() {
         let failure = Failure::new(FailureKind::TooLarge, "larger than\n1 MiB\u{1b}[2J").with_status(413).ambiguous();
-        let event = Event::Failed { service: ServiceName::CosmosDb, row: 7, failure, last_told: true };
+        let event = Event::Failed { service: ServiceName::CosmosDb, row: 7, failure, last_shown: true };
         assert_eq!(
             trouble(&event).unwrap(),
             "Cosmos DB: transaction 7 failed: too_large (413): larger than\\n1 MiB\\u{1b}[2J; it may have been stored \
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_rejected_row_is_named_by_its_line() {
-        let event = Event::Rejected { line: 12, reason: "3 fields, not 28".into(), last_told: false };
+        let event = Event::Rejected { line: 12, reason: "3 fields, not 28".into(), last_shown: false };
         assert_eq!(trouble(&event).unwrap(), "Data: line 12 rejected: 3 fields, not 28");
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn short(value: f64) -> String {
     }
 }
 
-/// A latency in milliseconds with as many decimals as tell something: `0.21 ms`, `4.1 ms`, `312 ms`.
+/// A latency in milliseconds with as many decimals as are significant: `0.21 ms`, `4.1 ms`, `312 ms`.
 pub(crate) fn ms(value: f64) -> String {
     match value {
         v if v < 1.0 => format!("{v:.2} ms"),

@@ -9,7 +9,7 @@ use txgen_azure::cosmos::partitions::Partitions;
 
 /// RU/s for each physical partition at most.
 const RU_PER_PARTITION: u32 = 10_000;
-/// Partitions that are told apart at most: ten times what the service lets anyone provision. A summary may be foreign.
+/// Partitions that are distinguished at most: ten times what the service lets anyone provision. A summary may be foreign.
 const MOST_PARTITIONS: u32 = 1000;
 
 /// The keys of a run over the physical partitions of its container.
@@ -34,7 +34,7 @@ pub struct Partition {
 
 impl Placement {
     /// Places keys with their counts, and `other` transactions without a known key. `physical_partitions` is how many
-    /// there are, where the service told; otherwise as many as `provisioned` RU/s need.
+    /// there are, where the service says so; otherwise as many as `provisioned` RU/s need.
     #[must_use]
     pub fn of<'a>(
         keys: impl IntoIterator<Item = (&'a String, &'a u64)>,

@@ -111,7 +111,7 @@ fn write_dead_letters(
     let record = RunRecord::new(description, data);
     let max_pending = description.run.max_pending.get();
     let warn = move |trouble: &str| {
-        // A full queue has no room for it; the end of the run tells of it in any case.
+        // A full queue has no room for it; the end of the run reports it in any case.
         let _ = events.try_send(Event::Warning(trouble.to_owned()));
     };
     DeadLetterWriter::start(folder, record, source.heading(), max_pending, warn)

@@ -1,4 +1,4 @@
-//! How many transactions a run will request, as far as that can be told while the file is still being streamed.
+//! How many transactions a run will request, as far as that is known while the file is still being streamed.
 
 use std::fmt;
 use std::io::{ErrorKind, Read};
@@ -42,7 +42,7 @@ impl Expected {
         }
     }
 
-    /// The same with a limit on the number of transactions. `repeat` tells whether the data starts again at its end.
+    /// The same with a limit on the number of transactions. `repeat` says whether the data starts again at its end.
     #[must_use]
     pub fn limited(self, limit: Option<u64>, repeat: bool) -> Self {
         match (limit, self) {
@@ -104,7 +104,7 @@ impl LineCount {
 }
 
 /// Counts the lines that are not empty; blocks. What is counted can be read from `count` meanwhile. A file that cannot
-/// be read any more leaves the count where it is: the run itself tells of that.
+/// be read any more leaves the count where it is: the run itself reports that.
 fn count_lines(mut input: impl Read, count: &LineCount) {
     let mut buffer = vec![0; 1 << 16];
     let mut line_is_empty = true;

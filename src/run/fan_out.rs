@@ -83,7 +83,7 @@ impl FanOut {
         (conclusion, recorder.finish(Instant::now()).await)
     }
 
-    /// Waits before the first transaction; tells why if the run is stopped meanwhile.
+    /// Waits before the first transaction; returns the reason if the run is stopped meanwhile.
     async fn lead(&self) -> Option<StopReason> {
         if self.settings.lead.is_zero() && !self.stop.is_requested() {
             return None;
@@ -157,7 +157,7 @@ impl FanOut {
         }
     }
 
-    /// Waits until the next transaction's turn has come, and tells when it was meant to be.
+    /// Waits until the next transaction's turn has come, and returns when it was meant to be.
     async fn turn(&self, due: Option<Instant>, deadline: Option<Instant>) -> Result<Instant, StopReason> {
         if let Some(due) = due
             && due > Instant::now()

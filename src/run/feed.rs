@@ -57,11 +57,11 @@ impl Feed {
     /// Starts to read `source` on a thread of its own, which ends with the data or with the feed.
     pub(super) fn start(mut source: Source) -> Self {
         let (sender, chunks) = mpsc::channel(CHUNKS_READY);
-        let (told, unreadable_cells) = oneshot::channel();
+        let (ended, unreadable_cells) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
             while send_chunk(&mut source, &sender) {}
             drop(sender);
-            let _ = told.send(cells_without_value(&source));
+            let _ = ended.send(cells_without_value(&source));
         });
         Self { chunks, ready: VecDeque::new(), unreadable_cells }
     }
@@ -87,7 +87,7 @@ impl Feed {
         self.ready.pop_front()
     }
 
-    /// Ends the reading and tells how many cells had no readable value, by column.
+    /// Ends the reading and returns how many cells had no readable value, by column.
     pub(super) async fn finish(mut self) -> BTreeMap<String, u64> {
         self.chunks.close();
         while self.chunks.recv().await.is_some() {}

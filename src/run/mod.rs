@@ -40,7 +40,7 @@ pub use stop::Stop;
 /// Runs to the end.
 ///
 /// # Errors
-/// A [`RunError`], whose kind tells how far it got.
+/// A [`RunError`], whose kind says how far it got.
 pub async fn execute(options: RunOptions, mut observer: impl Observer, stop: Stop) -> Result<Verdict, RunError> {
     let prepared = prepare(options, &observer, stop).await?;
     observer.open().await.map_err(RunError::Usage)?;

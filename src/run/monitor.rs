@@ -22,7 +22,7 @@ pub struct Moment {
     pub rejected_rows: u64,
     /// How long the run still waits before its first transaction.
     pub lead_left: Duration,
-    /// Whether the run was told to stop.
+    /// Whether the run was asked to stop.
     pub stopping: bool,
 }
 

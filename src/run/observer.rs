@@ -10,10 +10,10 @@ use super::recorder::Event;
 use crate::description::RunDescription;
 use crate::stats::Summary;
 
-/// Shows a run. Its methods are called in their order here, each once; only `tell` comes at any time.
+/// Shows a run. Its methods are called in their order here, each once; only `notice` comes at any time.
 pub trait Observer: Send + 'static {
     /// Tells the user one line.
-    fn tell(&self, line: &str);
+    fn notice(&self, line: &str);
 
     /// Opens what the run is shown on, such as files and ports: what cannot be opened fails the run before it connects.
     ///

@@ -30,7 +30,7 @@ pub struct RunOptions {
     /// The folder for dead letters, where they are wanted.
     pub dead_letters: Option<PathBuf>,
     pub criteria: Criteria,
-    /// Whether the summary tells the SHA-256 of the data; a large file takes seconds to hash.
+    /// Whether the summary has the SHA-256 of the data; a large file takes seconds to hash.
     pub hash_data: bool,
 }
 

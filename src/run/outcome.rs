@@ -40,7 +40,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// `passed` tells whether all thresholds held.
+    /// `passed` says whether all thresholds held.
     pub(super) fn of(summary: &Summary, passed: bool) -> Self {
         match summary.stop_reason {
             StopReason::Interrupted => Self::Interrupted,

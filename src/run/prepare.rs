@@ -136,7 +136,7 @@ async fn complete_dead_letters(data: &Path, observer: &impl Observer) -> Result<
         .map_err(RunError::usage)?;
     if let Some(Recovered { run_id, data, added }) = recovered {
         let added: Vec<String> = added.iter().map(|(service, added)| format!("{added} of {service}")).collect();
-        observer.tell(&format!(
+        observer.notice(&format!(
             "Run {run_id} was killed. The transactions that it had not settled were added to its dead letters from {data}: {}.",
             added.join(", ")
         ));

@@ -17,15 +17,15 @@ use crate::service::{Failure, ServiceName};
 use crate::stats::{Batch, Figures, Outcome, Snapshot, Stats, StopReason};
 use crate::transaction::Transaction;
 
-/// How many failures of one kind at one service, and how many rejected rows, are told whole.
-pub const TOLD_WHOLE: u64 = 5;
+/// How many failures of one kind at one service, and how many rejected rows, are shown whole.
+pub const SHOWN_WHOLE: u64 = 5;
 
 /// Something an observer may want to show.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A batch was closed.
     Batch(Batch),
-    /// A transaction failed; only the first few of each kind are told.
+    /// A transaction failed; only the first few of each kind are shown.
     Failed {
         /// At which service.
         service: ServiceName,
@@ -33,17 +33,17 @@ pub enum Event {
         row: u64,
         /// Why.
         failure: Failure,
-        /// Whether this is the last one of its kind that is told.
-        last_told: bool,
+        /// Whether this is the last one of its kind that is shown.
+        last_shown: bool,
     },
-    /// A row could not be read; only the first few are told.
+    /// A row could not be read; only the first few are shown.
     Rejected {
         /// The line of the file on which the row starts.
         line: u64,
         /// What is wrong with it.
         reason: String,
-        /// Whether this is the last one that is told.
-        last_told: bool,
+        /// Whether this is the last one that is shown.
+        last_shown: bool,
     },
     /// The data could not be read any further.
     DataFailed(String),
@@ -83,7 +83,7 @@ impl MaxFailures {
 }
 
 impl Recorder {
-    /// A recorder that feeds these statistics, and tells observers through `events`.
+    /// A recorder that feeds these statistics, and informs observers through `events`.
     #[must_use]
     pub fn new(stats: Stats, events: mpsc::Sender<Event>) -> Self {
         Self { state: Mutex::new(State { stats, rejected_rows: 0 }), events, log: None, max_failures: None }
@@ -139,10 +139,10 @@ impl Recorder {
         let mut state = self.state();
         let failures = state.stats.settled(service, row, outcome);
         if let (Err(failure), Some(count)) = (&outcome.result, failures)
-            && count <= TOLD_WHOLE
+            && count <= SHOWN_WHOLE
         {
-            let last_told = count == TOLD_WHOLE;
-            let _ = self.events.try_send(Event::Failed { service, row, failure: failure.clone(), last_told });
+            let last_shown = count == SHOWN_WHOLE;
+            let _ = self.events.try_send(Event::Failed { service, row, failure: failure.clone(), last_shown });
         }
         self.close_due_batch(&mut state.stats, outcome.settled);
     }
@@ -159,9 +159,9 @@ impl Recorder {
     pub fn rejected(&self, line: u64, reason: String) {
         let mut state = self.state();
         state.rejected_rows += 1;
-        if state.rejected_rows <= TOLD_WHOLE {
-            let last_told = state.rejected_rows == TOLD_WHOLE;
-            let _ = self.events.try_send(Event::Rejected { line, reason, last_told });
+        if state.rejected_rows <= SHOWN_WHOLE {
+            let last_shown = state.rejected_rows == SHOWN_WHOLE;
+            let _ = self.events.try_send(Event::Rejected { line, reason, last_shown });
         }
     }
 
@@ -177,7 +177,7 @@ impl Recorder {
         self.close_due_batch(stats, now);
     }
 
-    /// Where the run stands now. Copies what it tells: for a few looks a second.
+    /// Where the run stands now. Makes a copy: for a few looks a second.
     #[must_use]
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         self.state().stats.snapshot(now)

@@ -186,9 +186,9 @@ async fn simulate(seed: u64) -> [Vec<u64>; 2] {
     assert!(entries.pending.values().all(BTreeSet::is_empty), "without an end: {:?}", entries.pending);
     for (name, totals) in &summary.services {
         let ends = |count: &BTreeMap<ServiceName, u64>| count.get(name).copied().unwrap_or_default();
-        let told = (totals.counts.succeeded, totals.counts.failed, totals.counts.not_sent);
+        let counted = (totals.counts.succeeded, totals.counts.failed, totals.counts.not_sent);
         let ended = (ends(&entries.succeeded), ends(&entries.failed), ends(&entries.not_sent));
-        assert_eq!(ended, told, "{name}: each transaction's own end adds up to the totals");
+        assert_eq!(ended, counted, "{name}: each transaction's own end adds up to the totals");
         assert_eq!(totals.counts.requested, entries.requested, "{name}");
     }
     let seen = [(&event_hubs.record, limits.0), (&cosmos_db.record, limits.1)];

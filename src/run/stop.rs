@@ -1,4 +1,4 @@
-//! How a run is told to stop: once to finish in order, twice to stop at once.
+//! How a run is asked to stop: once to finish in order, twice to stop at once.
 
 use std::sync::{Arc, OnceLock};
 
@@ -33,19 +33,19 @@ impl Stop {
         self.gently.is_cancelled()
     }
 
-    /// Waits until the run is to stop, and tells why.
+    /// Waits until the run has to stop, and returns the reason.
     pub async fn requested(&self) -> StopReason {
         self.gently.cancelled().await;
         self.reason()
     }
 
-    /// Whether even what is in flight is to be given up.
+    /// Whether even what is in flight is given up.
     #[must_use]
     pub fn is_requested_at_once(&self) -> bool {
         self.at_once.is_cancelled()
     }
 
-    /// Waits until even what is in flight is to be given up.
+    /// Waits until even what is in flight has to be given up.
     pub async fn requested_at_once(&self) {
         self.at_once.cancelled().await;
     }

@@ -158,7 +158,7 @@ fn run_id() -> RunId {
     RunId::sample()
 }
 
-/// A run in a test, and what it told its observers.
+/// A run in a test, and what its observers saw.
 pub(super) struct Scene {
     fan_out: FanOut,
     events: mpsc::Receiver<Event>,
@@ -520,8 +520,8 @@ async fn stopping_twice_gives_up_at_once() {
     let stalled = cosmos_db(&summary);
     assert_eq!((stalled.counts.failed, stalled.counts.not_sent, stalled.counts.ambiguous), (10, 10, 10));
     assert_eq!(stalled.failures[&FailureKind::Abandoned], 10);
-    let told = events.iter().filter(|event| matches!(event, Event::Failed { .. })).count();
-    assert_eq!(told, 5, "the first few whole, the rest by kind");
+    let shown = events.iter().filter(|event| matches!(event, Event::Failed { .. })).count();
+    assert_eq!(shown, 5, "the first few whole, the rest by kind");
     assert_all_accounted_for(&summary);
 }
 

@@ -1,4 +1,4 @@
-//! How far this machine's clock is off, by the time that a service tells. Signatures and tokens are only good for a while,
+//! How far this machine's clock is off, by the time in a service's answer. Signatures and tokens are only good for a while,
 //! so that a clock that is off looks like a wrong key.
 
 use std::fmt;
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_skew_is_told_in_seconds_and_with_its_direction() {
+    fn a_skew_is_reported_in_seconds_and_with_its_direction() {
         assert_eq!(skew(-3_600).as_deref(), Some("this machine's clock is 3600 s slow (1h)"));
         assert_eq!(skew(1_230).as_deref(), Some("this machine's clock is 1230 s fast (20m 30s)"));
         assert_eq!(skew(90).as_deref(), Some("this machine's clock is 90 s fast"));

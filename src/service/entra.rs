@@ -8,9 +8,9 @@
 //! 2. AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET: a service principal;
 //! 3. AZURE_FEDERATED_TOKEN_FILE with AZURE_TENANT_ID and AZURE_CLIENT_ID: workload identity, as in Kubernetes;
 //! 4. IDENTITY_ENDPOINT, as in App Service, Functions and Container Apps, or AZURE_CLIENT_ID alone: managed identity;
-//! 5. otherwise whoever has signed in with `az login` or `azd auth login`.
+//! 5. otherwise the account signed in with `az login` or `azd auth login`.
 //!
-//! A virtual machine tells nothing of its managed identity, and asking its metadata service costs seconds everywhere
+//! A virtual machine shows no sign of its managed identity, and asking its metadata service costs seconds everywhere
 //! else: set AZURE_TOKEN_CREDENTIALS=ManagedIdentityCredential there.
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The two services behind one trait: what the bulkheads need to know of Event Hubs and Cosmos DB, and no more.
 //!
 //! A service sends one request per transaction and says how that ended. What happens on the way there (an attempt is
-//! throttled, an answer is lost, a request is sent again) it tells the transaction's [`Attempts`], so that a run can
+//! throttled, an answer is lost, a request is sent again) it reports to the transaction's [`Attempts`], so that a run can
 //! show it while the transaction is still in flight.
 
 mod attempts;

@@ -235,7 +235,7 @@ impl<'a> Retries<'a> {
         let wait = error.retry_after.map_or(backoff, |wait| wait.max(LEAST_WAIT));
         let elapsed = self.start.elapsed();
         if elapsed + wait > self.policy.budget {
-            // An attempt that the end of the budget cut short tells less than the one before it.
+            // An attempt that the end of the budget cut short says less than the one before it.
             let error = failed.latest.take().filter(|_| is_cut_short).unwrap_or(error);
             return Err(used_up(error, failed.tries, elapsed).into_failure(failed.may_be_stored));
         }

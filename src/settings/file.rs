@@ -15,7 +15,7 @@ use jsonc_parser::common::Ranged as _;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::key::Key;
-use crate::characters::{Odd, visible};
+use crate::characters::{StrayCharacter, visible};
 use crate::encoding::decode;
 
 /// Which file to read.
@@ -194,7 +194,7 @@ fn unknown(name: &str, value: &Value<'_>, is_own: bool) -> Option<String> {
     if let Some(key) = nested {
         return Some(format!("{key} is one level down, under `{shown}`, where it is ignored; move it up"));
     }
-    match (Key::nearest(&visible(name)), Odd::any(name)) {
+    match (Key::nearest(&visible(name)), StrayCharacter::any(name)) {
         (Some(key), Some(odd)) => Some(format!("unknown key `{shown}`, which {odd}; did you mean {key}?")),
         (Some(key), None) => Some(format!("unknown key `{shown}`; did you mean {key}?")),
         (None, _) if is_own => Some(format!("unknown key `{shown}`; it is ignored")),
@@ -227,7 +227,7 @@ fn cause(text: &str) -> Option<String> {
                 '\t' => {}
                 _ if in_string => {}
                 _ => {
-                    if let Some(odd) = Odd::any(&line[place..place + character.len_utf8()]) {
+                    if let Some(odd) = StrayCharacter::any(&line[place..place + character.len_utf8()]) {
                         let column = line[..place].chars().count() + 1;
                         let remedy = odd.remedy();
                         return Some(format!("line {number}, column {column}: broken JSON: {}; {remedy}", odd.name()));
@@ -366,10 +366,10 @@ mod tests {
     }
 
     #[test]
-    fn a_key_one_level_down_elsewhere_is_told_with_its_place() {
+    fn a_key_one_level_down_elsewhere_is_reported_with_its_place() {
         let settings = parse("{\"Txgen\": {\"Seconds_To_Run\": 5}}");
-        let told = "s.json line 1: SECONDS_TO_RUN is one level down, under `Txgen`, where it is ignored; move it up";
-        assert_eq!(settings.warnings, [told]);
+        let message = "s.json line 1: SECONDS_TO_RUN is one level down, under `Txgen`, where it is ignored; move it up";
+        assert_eq!(settings.warnings, [message]);
     }
 
     #[test]
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_json_is_told_by_line_and_column_and_shows_no_text() {
+    fn broken_json_is_reported_by_line_and_column_and_shows_no_text() {
         for (json, problem) in [
             (
                 "{\n\"SECONDS_TO_RUN\": 1\n\"SECONDS_TO_LEAD\": 2}",
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn all_wrong_keys_are_told_at_once() {
+    fn all_wrong_keys_are_reported_at_once() {
         assert_eq!(
             problems("{\"SECONDS_TO_RUN\": 1,\n\"Seconds_To_Run\": 2,\n\"SECONDS_TO_LEAD\": [3]}"),
             [

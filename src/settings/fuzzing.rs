@@ -1,6 +1,6 @@
 //! What a fuzzer takes through the settings: files, environment variables and connection strings.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a fuzzer is told")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is what a fuzzer looks for")]
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,19 +16,19 @@ const ENVIRONMENT: &str = "\n%%\n";
 const TELLING: usize = 16;
 
 /// A whole appsettings.json, and below a line `%%` environment variables, one `NAME=VALUE` a line. Whatever is wrong is
-/// told in lines of text without secrets.
+/// reported in lines of text without secrets.
 pub fn settings(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (file, environment) = text.split_once(ENVIRONMENT).unwrap_or((&text, ""));
     let variables: HashMap<&str, &str> = environment.lines().filter_map(|line| line.split_once('=')).collect();
     let Ok(file) = AppSettings::parse(Path::new("appsettings.json"), file.as_bytes()) else { return };
     let env = |name: &str| variables.get(name).map(|value| (*value).to_owned());
-    let told = match load::layered(&RunFlags::default(), file, &env, None) {
+    let message = match load::layered(&RunFlags::default(), file, &env, None) {
         Ok(loaded) => format!("{loaded:?}"),
         Err(error) => error.to_string(),
     };
     for value in variables.values() {
-        assert_no_key(value, &text, &told);
+        assert_no_key(value, &text, &message);
     }
 }
 
@@ -54,7 +54,7 @@ pub fn json_with_comments(data: &[u8]) {
     }
 }
 
-/// A connection string: neither what is told of a wrong one nor how a right one is shown has its key.
+/// A connection string: neither the error of a wrong one nor how a right one is shown has its key.
 pub fn connection_string(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match ConnectionString::parse(text) {
@@ -70,8 +70,8 @@ pub fn connection_string(data: &[u8]) {
 }
 
 /// The key or signature of a connection string, if it is one of a kind in the input and no word, is nowhere in what is
-/// told.
-fn assert_no_key(value: &str, input: &str, told: &str) {
+/// message.
+fn assert_no_key(value: &str, input: &str, message: &str) {
     let digits = |part: &str| part.bytes().filter(u8::is_ascii_digit).count();
     let is_key = |part: &&str| {
         part.len() >= TELLING
@@ -88,6 +88,6 @@ fn assert_no_key(value: &str, input: &str, told: &str) {
         is_secret.then_some(key.trim())
     });
     for key in keys.filter(is_key) {
-        assert!(!told.contains(key), "a key is told: {told}");
+        assert!(!message.contains(key), "a key is shown: {message}");
     }
 }

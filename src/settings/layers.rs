@@ -8,7 +8,7 @@ use azure_core::credentials::Secret;
 use super::file::{AppSettings, Place};
 use super::key::Key;
 use super::value::Checked;
-use crate::characters::Odd;
+use crate::characters::StrayCharacter;
 
 /// Services that stand in for those of the user's settings: the emulators of `--emulator`.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ impl Layers<'_> {
             .or_else(|| self.file.get(key).map(|(text, place)| (text.to_owned(), Origin::File(place))))
     }
 
-    /// The value of a key, if it is set anywhere. A bad value is told, and then counts as not set.
+    /// The value of a key, if it is set anywhere. A bad value is reported, and then counts as not set.
     pub(super) fn set<T>(
         &mut self,
         key: Key,
@@ -167,7 +167,7 @@ impl Layers<'_> {
 /// What is wrong with a value before it is read. A name may be in any script, and have in it whatever people type; nothing
 /// else has a use for what print makes of quotation marks and hyphens.
 fn odd(key: Key, text: &str) -> Option<String> {
-    let odd = if key.is_name() { Odd::invisible(text) } else { Odd::any(text) };
+    let odd = if key.is_name() { StrayCharacter::invisible(text) } else { StrayCharacter::any(text) };
     odd.map(|odd| odd.to_string())
 }
 

@@ -1,5 +1,5 @@
 //! From the layers to the settings: what each service needs, and the checks that concern several keys. All that is
-//! wrong is told at once.
+//! wrong is reported at once.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ pub struct SettingsError {
 /// and the file say of those.
 ///
 /// # Errors
-/// [`SettingsError`] with everything that is wrong or missing; only a file that cannot be read is told alone.
+/// [`SettingsError`] with everything that is wrong or missing; only a file that cannot be read is reported alone.
 pub fn load(
     flags: &RunFlags,
     file: &SettingsFile,
@@ -374,7 +374,7 @@ impl Layers<'_> {
     }
 }
 
-/// The key's name is not in the problem: the caller tells it together with the origin.
+/// The key's name is not in the problem: the caller adds it together with the origin.
 pub(super) fn connection_string(text: &str) -> Checked<ConnectionString> {
     ConnectionString::parse(text).map_err(|invalid| invalid.problem)
 }

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use url::{Host, Url};
 
-use crate::characters::Odd;
+use crate::characters::StrayCharacter;
 
 /// What is wrong with a value, and what is allowed.
 pub(super) type Checked<T> = Result<T, String>;
@@ -114,7 +114,7 @@ pub(super) fn boolean(text: &str) -> Checked<bool> {
 /// <https://learn.microsoft.com/rest/api/cosmos-db/create-a-database>. A name of dots alone is a path in an address, where
 /// what cannot be seen is lost, too.
 pub(super) fn resource_name(text: &str) -> Checked<String> {
-    if let Some(odd) = Odd::invisible(text) {
+    if let Some(odd) = StrayCharacter::invisible(text) {
         return Err(odd.to_string());
     }
     if matches!(text, "." | "..") {

@@ -152,9 +152,9 @@ mod tests {
                     A,T,us,1,0b5c1f6e-93d2-8a48-8000-000000000001\n\
                     A,T,us,3,0b5c1f6e-93d2-8a47-8000-000000000002\n\
                     A,T,us,3,none\n";
-        let told: Vec<_> = open(file.into(), run()).filter_map(Result::err).map(|error| error.to_string()).collect();
+        let message: Vec<_> = open(file.into(), run()).filter_map(Result::err).map(|error| error.to_string()).collect();
         assert_eq!(
-            told,
+            message,
             [
                 "line 3: it comes from run 0b5c1f6e-93d2-8a48, but the first one from run 0b5c1f6e-93d2-8a47; replay the dead letters of each run apart",
                 "line 4: txgen_id is that of row 2, but txgen_row says otherwise",

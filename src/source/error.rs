@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 
-use crate::characters::Odd;
+use crate::characters::StrayCharacter;
 use crate::transaction::{HeaderProblem, shortened};
 
 const MAKE_ONE: &str = "`txgen data generate -o FILE` makes a file to start with";
@@ -47,7 +47,8 @@ impl SourceError {
     pub(super) fn of_header(name: &str, problem: &HeaderProblem, separator: u8, columns: &[String]) -> Self {
         let problem = match problem {
             HeaderProblem::NothingKnown => {
-                let odd = (1..).zip(columns).find_map(|(number, name)| Some((number, Odd::any(name.trim())?)));
+                let odd =
+                    (1..).zip(columns).find_map(|(number, name)| Some((number, StrayCharacter::any(name.trim())?)));
                 let odd = odd.map(|(number, odd)| format!("; column {number} {odd}")).unwrap_or_default();
                 format!(
                     "does not look like a CSV file of transactions: its first line should name columns such as \

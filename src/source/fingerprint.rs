@@ -1,4 +1,4 @@
-//! What file it was: size and hash, so that two runs can be told to have sent the same data.
+//! What file it was: size and hash, so that two runs can be shown to have sent the same data.
 
 use std::io;
 use std::path::Path;

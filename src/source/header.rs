@@ -148,7 +148,7 @@ pub(super) fn first_run(
         }
         Err((line, problem)) => Err(SourceError::Header {
             name: name.to_owned(),
-            problem: format!("has a first dead letter (line {line}) that tells no run: {problem}"),
+            problem: format!("has a first dead letter (line {line}) that names no run: {problem}"),
         }),
     }
 }

@@ -34,7 +34,7 @@ pub fn default_data() -> &'static str {
     if Path::new(SHIPPED).exists() { SHIPPED } else { BUILT_IN }
 }
 
-/// The data as a person is told of it.
+/// The data as it is shown to a person.
 #[must_use]
 pub fn described(name: &str) -> String {
     match name {

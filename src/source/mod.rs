@@ -228,7 +228,7 @@ impl Source {
     fn preview(&mut self) -> Vec<String> {
         const AHEAD: usize = 1 << 20;
         let is_file = self.path.as_deref().is_some_and(|path| matches!(input::size(path), Ok(Some(_))));
-        // What cannot be read is told when it is its turn.
+        // What cannot be read is reported when its turn comes.
         let Ok(ahead) = self.rows.peek(if is_file { AHEAD } else { 1 }) else { return Vec::new() };
         let whole_lines = ahead.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let ahead = io::Cursor::new(ahead[..whole_lines].to_vec());
@@ -331,7 +331,7 @@ impl Source {
     }
 
     /// Leaves a row to the shard that owns it. What is no row for that one is none here either, or the two would number
-    /// the rows that follow differently; what its cells hold makes no difference, so nobody looks.
+    /// the rows that follow differently; what its cells hold makes no difference, so it is not read.
     fn pass_over(&mut self, found: Found) {
         let is_usable = match found {
             Found::TooLong { .. } => false,
@@ -395,7 +395,7 @@ impl Source {
         })
     }
 
-    /// At the end of the file: begins it again if that is wanted, and tells whether it did.
+    /// At the end of the file: begins it again if that is wanted, and returns whether it did.
     fn start_again(&mut self) -> Result<bool, SourceError> {
         let Some(path) = self.path.as_deref().filter(|_| self.options.repeat) else {
             return Ok(false);

@@ -17,8 +17,8 @@ use crate::identity::RunId;
 use crate::shard::Shard;
 use crate::transaction::Transaction;
 
-/// Of the rows that cannot be read, so many are told.
-const REJECTED_TOLD: usize = 20;
+/// Of the rows that cannot be read, so many are listed.
+const REJECTED_LISTED: usize = 20;
 /// Keys beyond these are counted together.
 const KEYS_TOLD_APART: usize = 10_000;
 /// How long documents live unless said otherwise; it counts for their size.
@@ -104,7 +104,7 @@ pub struct Amounts {
     pub negative: u64,
 }
 
-/// Reads a whole file and tells what is in it.
+/// Reads a whole file and describes what is in it.
 ///
 /// # Errors
 /// When the file cannot be opened, has no usable header, or cannot be read to its end.
@@ -130,7 +130,7 @@ fn of_source(mut source: Source) -> Result<Profile, SourceError> {
     for row in source.by_ref() {
         match row {
             Ok(transaction) => tally.add(&transaction),
-            Err(RowError::Rejected(row)) if first_rejected.len() < REJECTED_TOLD => first_rejected.push(row),
+            Err(RowError::Rejected(row)) if first_rejected.len() < REJECTED_LISTED => first_rejected.push(row),
             Err(RowError::Rejected(_)) => {}
             Err(RowError::Fatal(error)) => return Err(error),
         }
@@ -360,7 +360,7 @@ impl Profile {
         }
         // The estimate may be a little too high.
         let accounts = self.accounts_estimated.min(self.rows - self.rejected_rows);
-        writeln!(f, "  accounts    about {accounts}, told apart by accountID")
+        writeln!(f, "  accounts    about {accounts}, by accountID")
     }
 
     fn write_countries(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -469,7 +469,7 @@ T4,A3,-1,gb,4,2013-04-03T23:59:59
           dates       2013-04-01T00:00:00 to 2013-04-03T23:59:59
           amounts     7.50 USD on average, -1.00 to 20.50; p50 0.00, p90 20.50, p99 20.50
                       zero: 1, negative: 1
-          accounts    about 3, told apart by accountID
+          accounts    about 3, by accountID
 
         ipCountryCode, the partition key: 3 codes, of which `us` has 50.0 % of the rows
           us               2   50.0 %  ████████████████████████████████████████
@@ -498,10 +498,10 @@ T4,A3,-1,gb,4,2013-04-03T23:59:59
     }
 
     #[test]
-    fn the_first_rejected_rows_are_told_and_the_others_counted() {
+    fn the_first_rejected_rows_are_reported_and_the_others_counted() {
         let profile = profiled(format!("{ROWS}{}", "bad\n".repeat(100)));
         assert_eq!(profile.rejected_rows, 101);
-        assert_eq!(profile.first_rejected.len(), REJECTED_TOLD);
+        assert_eq!(profile.first_rejected.len(), REJECTED_LISTED);
         assert!(profile.to_string().ends_with("\n  and 81 more\n"));
     }
 

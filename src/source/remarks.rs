@@ -1,7 +1,7 @@
-//! What editors and spreadsheets leave in a file: passed over where that is safe, and told, each kind once, with the line
+//! What editors and spreadsheets leave in a file: passed over where that is safe, and reported, each kind once, with the line
 //! where it was first seen.
 
-use crate::characters::Odd;
+use crate::characters::StrayCharacter;
 use crate::transaction::{Cells, Columns, shortened};
 
 /// What was left in a file, as far as it is read.
@@ -10,7 +10,7 @@ pub(super) struct Leftovers {
     decoded_from: Option<&'static str>,
     lines_before_header: u64,
     /// Of a column whose name holds what cannot be seen, the name and that.
-    odd_column: Option<(String, Odd)>,
+    odd_column: Option<(String, StrayCharacter)>,
     /// The line of the first row with empty fields beyond the header, and the columns that that has.
     surplus: Option<(u64, usize)>,
     /// The line of the first row without the header's columns that have no name.
@@ -18,14 +18,14 @@ pub(super) struct Leftovers {
     blank_row: Option<u64>,
     not_utf_8: Option<(u64, usize, String)>,
     /// Of each column, the first cell that holds what cannot be seen.
-    odd_cells: Vec<(&'static str, u64, Odd)>,
+    odd_cells: Vec<(&'static str, u64, StrayCharacter)>,
 }
 
 impl Leftovers {
     /// Those of the lines up to the header.
     pub(super) fn of_header(decoded_from: Option<&'static str>, lines_before_header: u64, header: &[String]) -> Self {
         // Blanks around a name are common, and mean nothing.
-        let odd = header.iter().find_map(|name| Some((shortened(name), Odd::invisible(name.trim())?)));
+        let odd = header.iter().find_map(|name| Some((shortened(name), StrayCharacter::invisible(name.trim())?)));
         Self { decoded_from, lines_before_header, odd_column: odd, ..Self::default() }
     }
 
@@ -49,7 +49,7 @@ impl Leftovers {
     /// Searches a row for what cannot be seen.
     pub(super) fn look_at(&mut self, line: u64, cells: &Cells<'_>, columns: &Columns) {
         for (place, cell) in cells.iter().enumerate() {
-            let Some(odd) = Odd::invisible(cell.trim()) else { continue };
+            let Some(odd) = StrayCharacter::invisible(cell.trim()) else { continue };
             let Some(column) = columns.name_at(place) else { continue };
             if !self.odd_cells.iter().any(|(known, ..)| *known == column) {
                 self.odd_cells.push((column, line, odd));

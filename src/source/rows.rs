@@ -97,7 +97,7 @@ impl RowReader {
         (self.row, self.row_line) = (self.next, self.next_line);
     }
 
-    /// Passes over blank lines, and tells whether anything follows.
+    /// Passes over blank lines, and returns whether anything follows.
     pub(super) fn has_more(&mut self) -> io::Result<bool> {
         loop {
             let blank = self.peek(1)?.iter().take_while(|&&byte| byte == b'\n' || byte == b'\r').count();

@@ -2,7 +2,7 @@
 //!
 //! List prices of Azure Cosmos DB for NoSQL in US regions, one region, without reservations:
 //! <https://azure.microsoft.com/pricing/details/cosmos-db/autoscale-provisioned/>. They differ by region and change;
-//! the figure is there so that nobody leaves 15,000 RU/s running unknowingly, not to check an invoice.
+//! the figure is a warning not to leave 15,000 RU/s running unknowingly, not to check an invoice.
 
 /// US dollars for 100 RU/s of standard (manual) throughput for one hour.
 const USD_PER_100_RU_HOUR: f64 = 0.008;

@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer, V2Serializer};
 use serde::{Deserialize, Serialize};
 
-/// The longest latency told apart; longer ones count as this long.
+/// The longest latency that is distinguished; longer ones count as this long.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// A distribution of latencies, kept in microseconds with three significant digits.
@@ -93,7 +93,7 @@ impl Latencies {
     pub fn buckets(&self, bounds: &[Duration]) -> Vec<u64> {
         let mut counts = vec![0; bounds.len()];
         for step in self.histogram.iter_recorded() {
-            // The shortest that is not told apart from it: a latency of exactly a bound counts as within it.
+            // The shortest that is not distinguished from it: a latency of exactly a bound counts as within it.
             let shortest = self.histogram.lowest_equivalent(step.value_iterated_to());
             let bucket = bounds.partition_point(|bound| bound.as_micros() < u128::from(shortest));
             if let Some(count) = counts.get_mut(bucket) {

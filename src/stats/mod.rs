@@ -160,7 +160,7 @@ impl Stats {
         self.towards_batch = 0;
     }
 
-    /// The end of the transaction with this row number is known at this service. Of a failure, tells how many of its
+    /// The end of the transaction with this row number is known at this service. Of a failure, returns how many of its
     /// kind the service has now.
     pub fn settled(&mut self, service: ServiceName, row: u64, outcome: &Outcome) -> Option<u64> {
         self.close_due_point(outcome.settled);

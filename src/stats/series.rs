@@ -92,7 +92,7 @@ impl Default for Recording {
 }
 
 impl Recording {
-    /// The time after which a point is to be closed.
+    /// The time after which a point is closed.
     pub(super) fn interval(&self) -> Duration {
         self.interval
     }

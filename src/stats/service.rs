@@ -94,7 +94,7 @@ impl ServiceStats {
         }
     }
 
-    /// Counts an ending; of a failure, tells how many of its kind there are now.
+    /// Counts an ending; of a failure, returns how many of its kind there are now.
     pub(super) fn settled(&mut self, row: u64, outcome: &Outcome) -> Option<u64> {
         let first_sent = *self.first_sent.get_or_insert(outcome.admitted);
         let first_sent = first_sent.min(outcome.admitted);

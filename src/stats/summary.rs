@@ -93,7 +93,7 @@ pub struct Summary {
     pub lateness_histogram: Latencies,
     /// The data that was sent; `null` where that is not known.
     pub data: Option<DataFile>,
-    /// What the run was told to do, and where that was said. No secrets get in here.
+    /// The settings of the run, and where each came from. No secrets get in here.
     pub settings: Vec<Setting>,
     /// Requests by partition key: the busiest 256.
     pub partition_keys: BTreeMap<String, u64>,

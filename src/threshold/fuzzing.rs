@@ -1,6 +1,6 @@
 //! What a fuzzer takes through the thresholds: conditions as they are typed.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a panic is how a fuzzer is told")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a panic is what a fuzzer looks for")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::transaction::Transaction;
 const LONGEST_ERROR: usize = 1000;
 
 /// A threshold in the first line, and the summary that it judges in the rest, or else one of ours. What can be read is the
-/// same after it was written and read again, and a run that crosses it has not passed; what cannot be read is told in one
+/// same after it was written and read again, and a run that crosses it has not passed; what cannot be read is reported in one
 /// short line.
 pub fn threshold(data: &[u8]) {
     let place = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());

@@ -78,7 +78,7 @@ pub enum InvalidThreshold {
         nearest: String,
     },
     /// What the figure is compared with is no number.
-    #[error("`{0}` is not a number; the figure's name tells its unit")]
+    #[error("`{0}` is not a number; the figure's name gives its unit")]
     Number(String),
 }
 

@@ -52,12 +52,12 @@ fn a_threshold_is_crossed_when_its_condition_holds() {
 #[test]
 fn a_figure_without_a_service_is_looked_at_in_each() {
     let verdicts = threshold(" failed > 0 ").judge(&summary());
-    let told: Vec<_> = verdicts
+    let message: Vec<_> = verdicts
         .iter()
         .map(|verdict| (&*verdict.threshold, &*verdict.figure, verdict.value, verdict.crossed))
         .collect();
     assert_eq!(
-        told,
+        message,
         [("failed>0", "event_hubs.failed", Some(0.0), false), ("failed>0", "cosmos_db.failed", Some(1.0), true)]
     );
 }
@@ -111,19 +111,19 @@ fn a_wrong_name_is_answered_with_the_nearest_right_one() {
 #[test]
 fn a_text_of_any_length_is_answered_in_one_short_line() {
     for text in [format!("{}>0", "x\u{7}".repeat(50_000)), format!("failed>{}", "\n1".repeat(50_000))] {
-        let told = refusal(&text);
-        assert!(told.len() < 1000 && !told.contains(char::is_control), "{told:?}");
+        let message = refusal(&text);
+        assert!(message.len() < 1000 && !message.contains(char::is_control), "{message:?}");
     }
 }
 
 #[test]
-fn what_is_no_condition_is_told_with_examples() {
+fn what_is_no_condition_is_reported_with_examples() {
     for text in ["", "failed", "failed>", ">0", "failed!0", "failed is 0"] {
         assert!(refusal(text).starts_with("must be a figure of the summary, one of < <= > >= == != and"), "{text}");
     }
     for number in ["50ms", "1e999", "nan", "1,5", "0=1"] {
-        let told = format!("`{number}` is not a number; the figure's name tells its unit");
-        assert_eq!(refusal(&format!("failed>{number}")), told);
+        let message = format!("`{number}` is not a number; the figure's name gives its unit");
+        assert_eq!(refusal(&format!("failed>{number}")), message);
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::characters::{Odd, visible};
+use crate::characters::{StrayCharacter, visible};
 use crate::likeness;
 
 /// How a column is read and what it becomes in JSON.
@@ -78,7 +78,7 @@ pub(crate) static COLUMNS: [Column; 28] = columns! {
     transactionDateTime: DateTime,
 };
 
-/// Without these a row cannot be told from others, or not be routed.
+/// Without these a row cannot be distinguished from others, or not be routed.
 const REQUIRED: [&str; 3] = ["transactionID", "accountID", "ipCountryCode"];
 /// The raw layout's two halves of transactionDateTime.
 const RAW_DATE: &str = "transactionDate";
@@ -211,7 +211,7 @@ impl Columns {
 /// A column's name without blanks around it and without what cannot be seen.
 fn readable(name: &str) -> Cow<'_, str> {
     let name = name.trim();
-    if Odd::invisible(name).is_some() { Cow::Owned(visible(name)) } else { Cow::Borrowed(name) }
+    if StrayCharacter::invisible(name).is_some() { Cow::Owned(visible(name)) } else { Cow::Borrowed(name) }
 }
 
 fn is_known(name: &str) -> bool {

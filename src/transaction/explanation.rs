@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::cells::{self, DateTime, DecimalMark};
 use super::columns::Kind;
-use crate::characters::Odd;
+use crate::characters::StrayCharacter;
 
 /// How the text of a cell is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) enum Explanation {
     Currency,
     /// `WAHR`.
     OtherLanguage,
-    Odd(Odd),
+    StrayCharacter(StrayCharacter),
 }
 
 /// Completes the sentence "the cell …".
@@ -52,15 +52,15 @@ impl fmt::Display for Explanation {
             Self::Thousands => write!(f, "has separators of thousands, which are not read; {NUMBERS}"),
             Self::Currency => write!(f, "has a currency beside the number, which is not read; {NUMBERS}"),
             Self::OtherLanguage => f.write_str("is a boolean in another language; write TRUE or FALSE"),
-            Self::Odd(odd) => write!(f, "{odd}"),
+            Self::StrayCharacter(odd) => write!(f, "{odd}"),
         }
     }
 }
 
 /// How the text of a cell that cannot be read is meant, if that shows.
 pub(super) fn explain(kind: Kind, text: &str) -> Option<Explanation> {
-    if let Some(odd) = Odd::any(text) {
-        return Some(Explanation::Odd(odd));
+    if let Some(odd) = StrayCharacter::any(text) {
+        return Some(Explanation::StrayCharacter(odd));
     }
     match kind {
         Kind::DateTime => date(text),
@@ -157,8 +157,8 @@ mod tests {
         ] {
             assert_eq!(explain(Kind::Number, text), meant, "{text}");
         }
-        let told = explain(Kind::Number, "1\u{a0}234").map(|meant| meant.to_string()).unwrap();
-        assert_eq!(told, "holds U+00A0 (non-breaking space) as character 2, which cannot be seen; delete it");
+        let message = explain(Kind::Number, "1\u{a0}234").map(|meant| meant.to_string()).unwrap();
+        assert_eq!(message, "holds U+00A0 (non-breaking space) as character 2, which cannot be seen; delete it");
     }
 
     #[test]

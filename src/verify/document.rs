@@ -24,7 +24,7 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Reads a document of this run; `None` for one of another run, or of somebody else.
+    /// Reads a document of this run; `None` for one of another run or program.
     #[must_use]
     pub fn of(document: &Map<String, Value>, run: RunId) -> Option<Self> {
         let id: Uuid = document.get("id")?.as_str()?.parse().ok()?;

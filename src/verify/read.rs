@@ -44,8 +44,8 @@ pub struct Job {
     pub consumer_group: String,
     /// What carries AMQP.
     pub transport: EventHubTransport,
-    /// So many rows of each kind of finding are told one by one.
-    pub told: usize,
+    /// So many rows of each kind of finding are listed one by one.
+    pub listed: usize,
 }
 
 /// Why a run cannot be verified.
@@ -62,7 +62,7 @@ pub enum VerifyError {
     Thread,
 }
 
-/// Reads everything and says what was found; `progress` is told how far it is.
+/// Reads everything and says what was found; `progress` is called with how far it is.
 ///
 /// # Errors
 /// [`VerifyError`].
@@ -195,7 +195,7 @@ fn check_data(part: &Part, path: &Path) -> anyhow::Result<()> {
             path.display(),
             if now == bytes { ", with another content" } else { "" },
         )),
-        // That there is no such file is told when it is opened.
+        // A missing file is reported when it is opened.
         _ => Ok(()),
     }
 }
@@ -253,7 +253,7 @@ impl Reading<'_> {
                 detail: name.to_owned(),
             });
             let mut reconciler =
-                Reconciler::new(self.expected, ServiceName::EventHubs, self.job.told).with_copies(place.copies);
+                Reconciler::new(self.expected, ServiceName::EventHubs, self.job.listed).with_copies(place.copies);
             let mut take = |event: StoredEvent| {
                 if let Some(stored) = Stored::of_json(&event.body, subject.run) {
                     let key = event.partition_key.as_deref();
@@ -287,7 +287,7 @@ impl Reading<'_> {
         });
         let reader = Reader::connect(settings, cancel).await?;
         let run = expected.run();
-        let mut reconciler = Reconciler::new(expected, ServiceName::CosmosDb, self.job.told);
+        let mut reconciler = Reconciler::new(expected, ServiceName::CosmosDb, self.job.listed);
         let mut take = |key: &str, document: Document| {
             if let Some(stored) = Stored::of(&document, run) {
                 reconciler.take(&Item { stored, key: Some(key), partition: None });

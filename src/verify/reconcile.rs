@@ -99,12 +99,12 @@ struct Collected {
     count: u64,
     first: BTreeMap<u64, String>,
     /// So many rows are kept, no more.
-    told: usize,
+    listed: usize,
 }
 
 impl Collected {
-    fn new(told: usize) -> Self {
-        Self { count: 0, first: BTreeMap::new(), told }
+    fn new(listed: usize) -> Self {
+        Self { count: 0, first: BTreeMap::new(), listed }
     }
 
     fn add(&mut self, row: u64, detail: impl FnOnce() -> String) {
@@ -113,9 +113,9 @@ impl Collected {
     }
 
     fn keep(&mut self, row: u64, detail: impl FnOnce() -> String) {
-        if self.first.len() < self.told || self.first.last_key_value().is_some_and(|(last, _)| row < *last) {
+        if self.first.len() < self.listed || self.first.last_key_value().is_some_and(|(last, _)| row < *last) {
             self.first.entry(row).or_insert_with(detail);
-            if self.first.len() > self.told {
+            if self.first.len() > self.listed {
                 self.first.pop_last();
             }
         }
@@ -142,8 +142,8 @@ mod seen {
 pub struct Reconciler<'a> {
     expected: &'a Expected,
     service: ServiceName,
-    told: usize,
-    /// How often every row is to be there.
+    listed: usize,
+    /// How often every row is expected.
     copies: u8,
     seen: Vec<u8>,
     read: u64,
@@ -156,25 +156,25 @@ pub struct Reconciler<'a> {
 }
 
 impl<'a> Reconciler<'a> {
-    /// Nothing read yet. So many rows of each kind, the first ones, are told one by one in the end.
+    /// Nothing read yet. So many rows of each kind, the first ones, are listed one by one in the end.
     #[must_use]
-    pub fn new(expected: &'a Expected, service: ServiceName, told: usize) -> Self {
+    pub fn new(expected: &'a Expected, service: ServiceName, listed: usize) -> Self {
         Self {
             expected,
             service,
-            told,
+            listed,
             copies: 1,
             seen: vec![0; expected.end()],
             read: 0,
-            different: Collected::new(told),
-            ttl_wrong: Collected::new(told),
-            wrong_partition: Collected::new(told),
-            unexpected: Collected::new(told),
+            different: Collected::new(listed),
+            ttl_wrong: Collected::new(listed),
+            wrong_partition: Collected::new(listed),
+            unexpected: Collected::new(listed),
             partitions: HashMap::new(),
         }
     }
 
-    /// Every row is to be there this often, at most 3 times: a hub that the settings name so often gets every transaction
+    /// Every row is expected this often, at most 3 times: a hub that the settings name so often gets every transaction
     /// so often.
     #[must_use]
     pub fn with_copies(self, copies: u8) -> Self {
@@ -241,8 +241,8 @@ impl<'a> Reconciler<'a> {
         }
         if let Some(partition) = item.partition.filter(|_| !has_wrong_key) {
             let detail = || format!("`{}` on partition {partition}", expected.key(key));
-            let told = self.told;
-            self.partitions.entry((key, partition)).or_insert_with(|| Collected::new(told)).add(row, detail);
+            let listed = self.listed;
+            self.partitions.entry((key, partition)).or_insert_with(|| Collected::new(listed)).add(row, detail);
         }
         if let Some(seen) = usize::try_from(row).ok().and_then(|place| self.seen.get_mut(place)) {
             *seen = marks;
@@ -258,9 +258,9 @@ impl<'a> Reconciler<'a> {
     pub fn finish(mut self, place: String, ambiguous: &Rows) -> Findings {
         let wrong_keys = self.wrong_partition.count;
         self.settle_partitions();
-        let mut missing = Collected::new(self.told);
-        let mut duplicated = Collected::new(self.told);
-        let mut excused = Collected::new(self.told);
+        let mut missing = Collected::new(self.listed);
+        let mut duplicated = Collected::new(self.listed);
+        let mut excused = Collected::new(self.listed);
         let (mut expected, mut present, mut intact) = (0, 0, 0);
         for row in self.expected.rows_of(self.service) {
             expected += 1;
@@ -271,7 +271,7 @@ impl<'a> Reconciler<'a> {
             if times < self.copies {
                 missing.add(row, || if times == 0 { String::new() } else { format!("{times} of {}", self.copies) });
             } else if times > self.copies {
-                // Past the ranges that a summary keeps nobody knows any more.
+                // Past the ranges that a summary keeps it is no longer known.
                 let is_excused = ambiguous.contains(row) || !ambiguous.is_complete();
                 if is_excused { excused.add(row, String::new) } else { duplicated.add(row, String::new) }
             }
@@ -393,12 +393,12 @@ mod tests {
     }
 
     #[test]
-    fn so_many_rows_of_each_kind_are_told_as_were_asked_for() {
+    fn so_many_rows_of_each_kind_are_reported_as_were_asked_for() {
         let expected = expected();
-        for (told, rows) in [(0, 0), (3, 3), (100, 19)] {
+        for (listed, rows) in [(0, 0), (3, 3), (100, 19)] {
             let findings =
-                Reconciler::new(&expected, ServiceName::EventHubs, told).finish("hub".to_owned(), &Rows::default());
-            assert_eq!((findings.missing.count, findings.missing.first.len()), (19, rows), "{told}");
+                Reconciler::new(&expected, ServiceName::EventHubs, listed).finish("hub".to_owned(), &Rows::default());
+            assert_eq!((findings.missing.count, findings.missing.first.len()), (19, rows), "{listed}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::subject::Subject;
 use crate::service::ServiceName;
 use crate::text::counted;
 
-/// One line each; `now` tells which documents have expired.
+/// One line each; `now` decides which documents have expired.
 pub(super) fn remarks(
     subject: &Subject,
     found: &BTreeMap<ServiceName, Vec<Findings>>,
@@ -33,7 +33,7 @@ pub(super) fn remarks(
                 counted(missing - not_stored, "row")
             ));
         } else if missing > 0 && not_stored > 0 {
-            remarks.push(format!("{service}: the run itself tells of {not_stored} that it did not store."));
+            remarks.push(format!("{service}: the run itself reports {not_stored} that it did not store."));
         }
         let expires = subject.started_at.saturating_add(time::Duration::seconds(subject.ttl_seconds().into()));
         if *service == ServiceName::CosmosDb && missing > 0 && expires < now {

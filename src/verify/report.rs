@@ -107,8 +107,8 @@ fn add_first(text: &mut String, name: &str, finding: &Finding) {
         let detail = if found.detail.is_empty() { String::new() } else { format!(": {}", found.detail) };
         let _ = writeln!(text, "  {name}: row {}, id {}{}", found.row, found.id, single_line(&detail));
     }
-    let told = finding.first.len() as u64;
-    if finding.count > told {
-        let _ = writeln!(text, "  {name}: and {} more", finding.count - told);
+    let listed = finding.first.len() as u64;
+    if finding.count > listed {
+        let _ = writeln!(text, "  {name}: and {} more", finding.count - listed);
     }
 }

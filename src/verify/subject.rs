@@ -1,4 +1,4 @@
-//! What is verified: a run, as one or several documents tell of it. The summary of the run, those of its shards, those of
+//! What is verified: a run, as one or several documents describe it. The summary of the run, those of its shards, those of
 //! its replays, and the plan of a run that was killed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use crate::service::ServiceName;
 use crate::shard::Shard;
 use crate::stats::{DataFile, Rows, Summary, Target};
 
-/// What one document tells.
+/// The contents of one document.
 #[derive(Clone, Debug)]
 pub struct Part {
     /// The file of the document.
@@ -41,7 +41,7 @@ pub struct Part {
     pub services: BTreeMap<ServiceName, Place>,
 }
 
-/// One service, as a document tells of it.
+/// One service, as a document describes it.
 #[derive(Clone, Debug, Default)]
 pub struct Place {
     /// What was written to.
@@ -52,7 +52,7 @@ pub struct Place {
     pub not_stored: u64,
 }
 
-/// A run, from everything that tells of it.
+/// A run, from every document that describes it.
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// The run.
@@ -72,7 +72,7 @@ impl Part {
     /// Reads a summary, or the `run.json` of a folder of dead letters; `name` is its file.
     ///
     /// # Errors
-    /// When it is neither, or what it tells of cannot be verified.
+    /// When it is neither, or what it describes cannot be verified.
     pub fn read(name: &str, text: &[u8]) -> Result<Self, Unverifiable> {
         let wrong = |problem: &str| Unverifiable(format!("{name} {problem}"));
         let text = last_document(text);
@@ -127,13 +127,13 @@ impl Part {
             name: name.to_owned(),
             run: summary.run_id,
             started_at: summary.started_at,
-            data: summary.data.clone().ok_or("does not tell which data was sent")?,
+            data: summary.data.clone().ok_or("does not say which data was sent")?,
             shard,
             strict: is_set("--strict"),
             repeat: is_set("--loop"),
             requested: Some(summary.requested),
             is_limit: false,
-            ttl_seconds: of_target.or_else(of_setting).ok_or("does not tell the time to live of its documents")?,
+            ttl_seconds: of_target.or_else(of_setting).ok_or("does not say the time to live of its documents")?,
             is_unfinished: false,
             services: summary.services.iter().map(place).collect(),
         })
@@ -141,7 +141,7 @@ impl Part {
 
     fn of_record(name: &str, record: &RunRecord) -> Result<Self, String> {
         if record.state == State::Finished {
-            return Err("is of a run that ended by itself; give the summary of the run, which tells how".to_owned());
+            return Err("is of a run that ended by itself; give the summary of the run, which says how".to_owned());
         }
         if record.repeat {
             return Err(
@@ -188,10 +188,10 @@ fn last_document(text: &[u8]) -> &[u8] {
 }
 
 impl Subject {
-    /// Joins what several documents tell of one run.
+    /// Joins the documents of one run.
     ///
     /// # Errors
-    /// When they tell of different runs, or there is none.
+    /// When they describe different runs, or there is none.
     pub fn new(parts: Vec<Part>) -> Result<Self, Unverifiable> {
         let first = parts.first().ok_or_else(|| Unverifiable("there is no summary to verify".to_owned()))?;
         let run = first.run;
@@ -217,7 +217,7 @@ impl Subject {
         self.parts.first().map_or(0, |part| part.ttl_seconds)
     }
 
-    /// What was written to, where any document tells.
+    /// What was written to, where any document says so.
     #[must_use]
     pub fn target(&self, service: ServiceName) -> Option<&Target> {
         self.parts.iter().find_map(|part| part.services.get(&service)?.target.as_ref())

@@ -12,7 +12,7 @@ use crate::stage::{Ended, GRACE, Stage, reconcile};
 /// How many cases are played at a time.
 const AT_A_TIME: usize = 6;
 /// How much of what a failed case said on standard error is shown.
-const MOST_TOLD: usize = 20_000;
+const MOST_SHOWN: usize = 20_000;
 
 /// What becomes of the transactions at one service.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ pub(crate) struct Case {
     pub(crate) cosmos_db: End,
     /// Services that cannot be read back afterwards, because what was written to is deleted.
     pub(crate) gone: &'static [&'static str],
-    /// What the user is told, on standard output, standard error or in the summary, beside what can be done about each
+    /// What the user sees, on standard output, standard error or in the summary, beside what can be done about each
     /// kind of failure.
     pub(crate) says: &'static [&'static str],
 }
@@ -121,10 +121,10 @@ fn play_one(case: &Case, environment: &[(&str, &str)]) -> Result<(), String> {
     let (stored, said) = emulator.end();
     judged.map_err(|problem| {
         // A trace is long, and its end tells most.
-        let told = &ended.stderr.as_bytes()[ended.stderr.len().saturating_sub(MOST_TOLD)..];
-        let told = String::from_utf8_lossy(told);
+        let message = &ended.stderr.as_bytes()[ended.stderr.len().saturating_sub(MOST_SHOWN)..];
+        let message = String::from_utf8_lossy(message);
         let (code, took) = (ended.code, ended.took.as_secs_f64());
-        format!("{problem}\nexit code {code:?} after {took:.1} s\n{told}\n{}", ended.summary)
+        format!("{problem}\nexit code {code:?} after {took:.1} s\n{message}\n{}", ended.summary)
     })?;
     let (events, documents) = (stored["event_hubs"]["events"].as_u64(), stored["cosmos_db"]["documents"].as_u64());
     let faults = stored["faults"].as_array().into_iter().flatten();
@@ -160,11 +160,11 @@ fn judge(case: &Case, run: &Ended) -> Result<(), String> {
             failures.map(move |(kind, count)| format!("{name}: {count} failed as {kind}: "))
         });
     if let Some(remedy) = remedies.find(|remedy| !run.stderr.contains(remedy)) {
-        return Err(format!("the user is not told what to do: `{remedy}…`"));
+        return Err(format!("the user does not learn what to do: `{remedy}…`"));
     }
-    let told = format!("{}{}{}", run.stdout, run.stderr, run.summary);
-    match case.says.iter().find(|part| !told.contains(**part)) {
-        Some(part) => Err(format!("the user is not told `{part}`")),
+    let message = format!("{}{}{}", run.stdout, run.stderr, run.summary);
+    match case.says.iter().find(|part| !message.contains(**part)) {
+        Some(part) => Err(format!("the user does not see `{part}`")),
         None => Ok(()),
     }
 }

@@ -92,7 +92,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 #[test]
-fn whatever_happens_at_cosmos_db_is_told_and_nothing_is_lost() {
+fn whatever_happens_at_cosmos_db_is_reported_and_nothing_is_lost() {
     play(CASES);
 }
 

@@ -77,6 +77,6 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 #[test]
-fn whatever_happens_at_event_hubs_is_told_and_nothing_is_lost() {
+fn whatever_happens_at_event_hubs_is_reported_and_nothing_is_lost() {
     play(CASES);
 }

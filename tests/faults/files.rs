@@ -19,7 +19,7 @@ fn limited(stage: &Stage, flags: &[&str]) -> Result<Ended, String> {
 }
 
 #[test]
-fn a_full_disk_under_the_summary_is_told_and_the_totals_are_printed_all_the_same() {
+fn a_full_disk_under_the_summary_is_reported_and_the_totals_are_printed_all_the_same() {
     let stage = Stage::new();
     let _emulator = stage.emulator(&[]);
     let ended = limited(&stage, &["--output", "json", "--summary-file", FULL]).unwrap();
@@ -30,7 +30,7 @@ fn a_full_disk_under_the_summary_is_told_and_the_totals_are_printed_all_the_same
 }
 
 #[test]
-fn a_full_disk_under_the_report_is_told_and_the_totals_are_printed_all_the_same() {
+fn a_full_disk_under_the_report_is_reported_and_the_totals_are_printed_all_the_same() {
     let stage = Stage::new();
     let _emulator = stage.emulator(&[]);
     let ended = limited(&stage, &["--output", "json", "--report", FULL, "--summary-file", "summary.json"]).unwrap();
@@ -41,7 +41,7 @@ fn a_full_disk_under_the_report_is_told_and_the_totals_are_printed_all_the_same(
 
 /// A limit on the size of files stands in for the disk: the kernel refuses to write on, just so.
 #[test]
-fn a_full_disk_under_the_dead_letters_is_told_and_the_totals_are_printed_all_the_same() {
+fn a_full_disk_under_the_dead_letters_is_reported_and_the_totals_are_printed_all_the_same() {
     let stage = Stage::new();
     let _emulator = stage.emulator(&["--fault", "event_hubs:gone:@10"]);
     let mut command = std::process::Command::new("bash");

@@ -78,7 +78,7 @@ fn are_names_ours() -> bool {
 }
 
 #[test]
-fn a_name_that_no_longer_resolves_in_mid_run_is_told_and_nothing_is_lost() {
+fn a_name_that_no_longer_resolves_in_mid_run_is_reported_and_nothing_is_lost() {
     if !are_names_ours() {
         eprintln!("skipped: no mount namespace for this user, or names that do not come from /etc/hosts");
         return;
@@ -119,8 +119,8 @@ fn name_gone(service: &str, comes_back: bool) -> Result<(), String> {
     names.know("");
     proxy.cut_all();
     if comes_back {
-        let told = stage.path().join("stderr");
-        let asked = |_: &Running| std::fs::read_to_string(&told).unwrap().contains(UNKNOWN);
+        let message = stage.path().join("stderr");
+        let asked = |_: &Running| std::fs::read_to_string(&message).unwrap().contains(UNKNOWN);
         run.wait_until(asked, "a name that is asked for in vain");
         names.know(KNOWN);
     }
@@ -134,7 +134,7 @@ fn name_gone(service: &str, comes_back: bool) -> Result<(), String> {
     } else {
         expect(ended.code == Some(1), "exit code 1", &ended)?;
         expect(ended.count(service, "succeeded") < LIMIT, "anything lost", &ended)?;
-        expect(ended.stderr.contains(UNKNOWN), "told why", &ended)?;
+        expect(ended.stderr.contains(UNKNOWN), "the reason is shown", &ended)?;
     }
     reconcile(&ended, "event_hubs", stored["event_hubs"]["events"].as_u64())?;
     reconcile(&ended, "cosmos_db", stored["cosmos_db"]["documents"].as_u64())?;

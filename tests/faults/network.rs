@@ -33,7 +33,7 @@ pub(crate) fn expect(is_so: bool, what: &str, ended: &Ended) -> Result<(), Strin
 }
 
 #[test]
-fn a_service_that_cannot_be_reached_at_the_start_is_told_with_what_is_wrong() {
+fn a_service_that_cannot_be_reached_at_the_start_is_reported_with_what_is_wrong() {
     let hub = |host: &str| {
         format!("Endpoint=sb://{host};SharedAccessKeyName=Sender;SharedAccessKey={KEY};EntityPath=transactions")
     };

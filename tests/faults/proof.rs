@@ -15,7 +15,7 @@ use crate::support::emulator::Emulator;
 /// The folder that runs keep their dead letters in.
 pub(crate) const LETTERS: &str = "letters";
 /// As many rows as `txgen verify` tells one by one at most; fewer are missing here.
-const MOST_TOLD: &str = "10000";
+const MOST_SHOWN: &str = "10000";
 
 /// A transaction that the run did not confirm.
 struct Letter {
@@ -73,14 +73,14 @@ fn dead_letters(stage: &Stage, service: &str) -> Result<BTreeMap<u64, Letter>, S
     Ok(letters)
 }
 
-/// What `txgen verify` finds; its output stays in the stage's directory, for whoever looks for secrets there.
+/// What `txgen verify` finds; its output stays in the stage's directory, for a check for secrets.
 fn verify(
     stage: &Stage,
     letters: &BTreeMap<&str, BTreeMap<u64, Letter>>,
     environment: &[(&str, &str)],
 ) -> Result<Value, String> {
     let mut command = support::txgen(stage.path());
-    command.args(["verify", "--summary", "summary.json", "--output", "json", "--first", MOST_TOLD]);
+    command.args(["verify", "--summary", "summary.json", "--output", "json", "--first", MOST_SHOWN]);
     if letters.len() == 1 {
         let only = if letters.contains_key("event_hubs") { "event-hubs" } else { "cosmos-db" };
         command.args(["--only", only]);
@@ -88,12 +88,12 @@ fn verify(
     let output = command.envs(environment.iter().copied()).output().unwrap();
     std::fs::write(stage.path().join("verify.stdout"), &output.stdout).unwrap();
     std::fs::write(stage.path().join("verify.stderr"), &output.stderr).unwrap();
-    let told = || format!("{}{}", support::stdout(&output), support::stderr(&output));
+    let message = || format!("{}{}", support::stdout(&output), support::stderr(&output));
     let found: Value =
-        serde_json::from_slice(&output.stdout).map_err(|_| format!("verify tells no findings: {}", told()))?;
+        serde_json::from_slice(&output.stdout).map_err(|_| format!("verify prints no findings: {}", message()))?;
     let code = if found["ok"] == true { 0 } else { 1 };
     if output.status.code() != Some(code) {
-        return Err(format!("verify ends with {:?}: {}", output.status.code(), told()));
+        return Err(format!("verify ends with {:?}: {}", output.status.code(), message()));
     }
     Ok(found)
 }
@@ -114,11 +114,11 @@ fn reconcile(run: &Ended, service: &str, letters: &BTreeMap<u64, Letter>, place:
     if Some(number("expected")?) != requested || number("present")? + finding("missing")? != number("expected")? {
         return Err(format!("not every row of {requested:?} is present or missing"));
     }
-    let told = place["missing"]["first"].as_array().into_iter().flatten();
+    let message = place["missing"]["first"].as_array().into_iter().flatten();
     let missing: BTreeMap<u64, &str> =
-        told.filter_map(|row| Some((row["row"].as_u64()?, row["id"].as_str()?))).collect();
+        message.filter_map(|row| Some((row["row"].as_u64()?, row["id"].as_str()?))).collect();
     if missing.len() as u64 != finding("missing")? {
-        return Err("not every missing row is told".to_owned());
+        return Err("not every missing row is listed".to_owned());
     }
     for (row, id) in &missing {
         match letters.get(row) {

@@ -100,7 +100,7 @@ fn a_mark_is_found_in_every_form_that_it_has() {
 /// A key whose text, and whose bytes, nobody could take for something else.
 const MARK: &str = "TUFSS0VEU0VDUkVUTUFSS0VEU0VDUkVUTUFSS0VEU0VDUkVUTUFSS0VEU0VDUkVU";
 
-/// A command with everything logged and every backtrace told.
+/// A command with everything logged and every backtrace shown.
 fn talkative(stage: &Stage, arguments: &[&str]) -> Command {
     let mut command = support::txgen(stage.path());
     command.args(arguments).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "1").env("RUST_LIB_BACKTRACE", "1");
@@ -115,9 +115,9 @@ fn complaints(marks: &Marks, what: &str, code: i32, output: &Output) -> Vec<Stri
     let shown = streams.iter().filter_map(|(name, bytes)| marks.check(&format!("{name} of {what}"), bytes).err());
     let mut complaints: Vec<String> = shown.collect();
     if output.status.code() != Some(code) {
-        let (told, end) = (&output.stderr, output.stderr.len().saturating_sub(2_000));
-        let told = String::from_utf8_lossy(&told[end..]);
-        complaints.push(format!("{what} ends with {:?}, not {code}: …{told}", output.status.code()));
+        let (message, end) = (&output.stderr, output.stderr.len().saturating_sub(2_000));
+        let message = String::from_utf8_lossy(&message[end..]);
+        complaints.push(format!("{what} ends with {:?}, not {code}: …{message}", output.status.code()));
     }
     complaints
 }
@@ -232,11 +232,11 @@ fn scraped(stage: &Stage, marks: &Marks) -> Result<(), String> {
     command.args(["--output", "json", "--data"]).arg(support::shipped_data());
     let mut run = stage.start(&mut command);
     run.wait_for_output("\"type\":\"start\"");
-    let told = stage.path().join("stderr");
-    let announced = |_: &Running| std::fs::read_to_string(&told).unwrap().contains("/metrics");
+    let message = stage.path().join("stderr");
+    let announced = |_: &Running| std::fs::read_to_string(&message).unwrap().contains("/metrics");
     run.wait_until(announced, "where the metrics are");
-    let told = std::fs::read_to_string(&told).unwrap();
-    let address = told.split("http://").find(|part| part.contains("/metrics")).unwrap().split('/').next().unwrap();
+    let message = std::fs::read_to_string(&message).unwrap();
+    let address = message.split("http://").find(|part| part.contains("/metrics")).unwrap().split('/').next().unwrap();
     let mut connection = TcpStream::connect(address).unwrap();
     connection.write_all(b"GET /metrics HTTP/1.1\r\nHost: txgen\r\nConnection: close\r\n\r\n").unwrap();
     let mut metrics = Vec::new();

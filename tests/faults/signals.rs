@@ -15,7 +15,7 @@ use crate::support::signal;
 const ENDLESS: [&str; 6] = ["--loop", "--seconds-to-run", "60", "--rate", "200", "--output=json"];
 
 #[test]
-fn a_run_that_is_told_to_stop_accounts_for_everything() {
+fn a_run_that_is_reported_to_stop_accounts_for_everything() {
     all(vec![
         ("SIGINT", work(|| stopped_once("INT"))),
         ("SIGTERM", work(|| stopped_once("TERM"))),
@@ -52,7 +52,7 @@ fn stopped_once(name: &str) -> Result<(), String> {
     let (stored, _) = emulator.end();
     expect(130, &ended)?;
     if ended.summary["stop_reason"] != "interrupted" || !ended.stderr.contains("Press Ctrl-C again") {
-        return Err(format!("not told: {}{}", ended.stderr, ended.summary));
+        return Err(format!("not shown: {}{}", ended.stderr, ended.summary));
     }
     for service in ["event_hubs", "cosmos_db"] {
         if ended.count(service, "failed") != 0 {
@@ -71,8 +71,11 @@ fn stopped_while_silent(times: usize) -> Result<(), String> {
     let mut run = sending(&stage, &["--drain-timeout", &format!("{drain}s")]);
     signal(run.process.id(), "INT");
     if times == 2 {
-        let told = stage.path().join("stderr");
-        run.wait_until(|_| std::fs::read_to_string(&told).unwrap().contains("Stopping"), "the first Ctrl-C was heard");
+        let message = stage.path().join("stderr");
+        run.wait_until(
+            |_| std::fs::read_to_string(&message).unwrap().contains("Stopping"),
+            "the first Ctrl-C was heard",
+        );
         signal(run.process.id(), "INT");
     }
     let ended = run.end_within(Duration::from_secs(if times == 1 { drain } else { 0 }) + GRACE)?;

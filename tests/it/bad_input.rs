@@ -9,7 +9,7 @@ use crate::support::stderr;
 const KEY: &str = "c2VjcmV0c2VjcmV0";
 
 /// What `txgen run` says on standard error, and its exit code.
-fn told(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+fn message(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = support::txgen(directory);
     command.arg("run").args(arguments).envs(environment.iter().copied());
     if !arguments.contains(&"--data") {
@@ -17,7 +17,7 @@ fn told(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (
     }
     let output = command.output().unwrap();
     let said = stderr(&output);
-    assert!(!said.contains(KEY), "a secret is told: {said}");
+    assert!(!said.contains(KEY), "a secret is shown: {said}");
     (output.status.code(), said.trim_end().to_owned())
 }
 
@@ -35,7 +35,7 @@ const COSMOS: &[&str] = &["--only-cosmos"];
 const HUBS: &[&str] = &["--only-event-hubs"];
 
 #[test]
-fn a_wrong_appsettings_json_is_told_with_key_value_line_and_remedy() {
+fn a_wrong_appsettings_json_is_reported_with_key_value_line_and_remedy() {
     let cases: &[(&str, &[&str], &str)] = &[
         (
             r#"{"SECONDS_TO_RUN": "ten"}"#,
@@ -141,13 +141,13 @@ fn a_wrong_appsettings_json_is_told_with_key_value_line_and_remedy() {
     let wrong = cases.iter().filter_map(|(settings, arguments, expected)| {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("appsettings.json"), settings).unwrap();
-        compare(settings, 2, expected, told(directory.path(), arguments, &[]))
+        compare(settings, 2, expected, message(directory.path(), arguments, &[]))
     });
     check(wrong.collect());
 }
 
 #[test]
-fn wrong_flags_and_environment_variables_are_told_with_what_is_allowed() {
+fn wrong_flags_and_environment_variables_are_reported_with_what_is_allowed() {
     const HELP: &str = "\n\nFor more information, try '--help'.";
     let flags: &[(&[&str], &str)] = &[
         (
@@ -196,18 +196,18 @@ fn wrong_flags_and_environment_variables_are_told_with_what_is_allowed() {
             &arguments.join(" "),
             2,
             &expected,
-            told(directory.path(), &[&["--emulator"], *arguments].concat(), &[]),
+            message(directory.path(), &[&["--emulator"], *arguments].concat(), &[]),
         )
     });
     let of_environment = environment.iter().filter_map(|(name, value, arguments, expected)| {
-        compare(name, 2, expected, told(directory.path(), arguments, &[(name, value)]))
+        compare(name, 2, expected, message(directory.path(), arguments, &[(name, value)]))
     });
     check(of_flags.chain(of_environment).collect());
 }
 
 #[test]
-fn a_wrong_file_of_transactions_is_told_with_what_it_is_and_what_to_do() {
-    // The file, what is in it, the exit code, further flags, and what is told.
+fn a_wrong_file_of_transactions_is_reported_with_what_it_is_and_what_to_do() {
+    // The file, what is in it, the exit code, further flags, and the message.
     type Case<'a> = (&'a str, &'a [u8], i32, &'a [&'a str], &'a str);
     const HEADER: &str = "transactionID,accountID,ipCountryCode";
     let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(HEADER.bytes().flat_map(|byte| [byte, 0])).collect();
@@ -287,14 +287,14 @@ fn a_wrong_file_of_transactions_is_told_with_what_it_is_and_what_to_do() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(name), content).unwrap();
         let arguments = [&["--emulator", "--data", name], *arguments].concat();
-        compare(name, *code, expected, told(directory.path(), &arguments, &[]))
+        compare(name, *code, expected, message(directory.path(), &arguments, &[]))
     });
     check(wrong.collect());
 }
 
 #[cfg(unix)]
 #[test]
-fn a_file_that_is_not_there_or_no_file_is_told_by_its_flag() {
+fn a_file_that_is_not_there_or_no_file_is_reported_by_its_flag() {
     let cases: &[(&[&str], &str)] = &[
         (
             &["--data", "nowhere.csv"],
@@ -314,7 +314,7 @@ fn a_file_that_is_not_there_or_no_file_is_told_by_its_flag() {
     let directory = tempfile::tempdir().unwrap();
     let wrong = cases.iter().filter_map(|(arguments, expected)| {
         let arguments = [&["--emulator"], *arguments].concat();
-        compare(&arguments.join(" "), 2, expected, told(directory.path(), &arguments, &[]))
+        compare(&arguments.join(" "), 2, expected, message(directory.path(), &arguments, &[]))
     });
     check(wrong.collect());
 }

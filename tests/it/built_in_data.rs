@@ -11,8 +11,8 @@ fn without_a_data_file_a_run_sends_the_shipped_transactions_and_says_so() {
     let arguments = ["run", "--emulator", "--limit", "200", "--summary-file", "here.json"];
     let output = txgen(directory.path(), &arguments);
     assert_success(&output);
-    let told = stdout(&output);
-    assert!(told.contains("built-in: 20,000 transactions made from seed 42"), "{told}");
+    let message = stdout(&output);
+    assert!(message.contains("built-in: 20,000 transactions made from seed 42"), "{message}");
     let shipped = shipped_data();
     let arguments =
         ["run", "--emulator", "--limit", "200", "--summary-file", "shipped.json", "--data", shipped.to_str().unwrap()];

@@ -119,7 +119,7 @@ async fn what_a_run_has_made_is_described() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_value_is_told_with_its_source() {
+async fn each_value_is_reported_with_its_source() {
     let services = Services::start().await;
     let mut command = services.check(&["--output", "json", "--ttl", "30d", "--rate", "500"]);
     command.env("COSMOS_DB_DATABASE", "FromEnvironment");
@@ -136,7 +136,7 @@ async fn each_value_is_told_with_its_source() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_that_is_wrong_at_the_services_is_told_at_once() {
+async fn all_that_is_wrong_at_the_services_is_reported_at_once() {
     let services = Services::start().await;
     let mut command = services.check(&["--output", "json"]);
     command
@@ -155,7 +155,7 @@ async fn all_that_is_wrong_at_the_services_is_told_at_once() {
         assert!(hub["key"].as_str().unwrap().starts_with(key), "{hub}");
         assert!(hub["problem"].as_str().unwrap().contains(part), "{hub}");
     }
-    assert_eq!(findings["event_hubs"][2]["in_order"], true, "one that is in order is told so beside the others");
+    assert_eq!(findings["event_hubs"][2]["in_order"], true, "one that is in order is listed beside the others");
     assert!(findings["cosmos_db"]["problem"].as_str().unwrap().contains("COSMOS_DB_AUTH_KEY"));
 }
 

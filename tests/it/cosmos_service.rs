@@ -207,7 +207,7 @@ async fn a_service_that_is_gone_is_a_connection_failure_at_the_end_of_the_budget
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_told_with_the_remedy_and_without_the_key() {
+async fn a_wrong_key_is_reported_with_the_remedy_and_without_the_key() {
     let emulator = emulator().await;
     let settings = settings_at(emulator.endpoint(), Secret::new("d3Jvbmc="));
     assert_eq!(
@@ -221,7 +221,7 @@ async fn a_wrong_key_is_told_with_the_remedy_and_without_the_key() {
 }
 
 #[tokio::test]
-async fn a_port_where_nothing_listens_is_told_as_such() {
+async fn a_port_where_nothing_listens_is_reported_as_such() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let refusal = refusal(&settings_at(url_of(closed), Secret::new("a2V5"))).await;
     assert!(refusal.starts_with(&format!("Cosmos DB: http://{closed}/: cannot be reached (")), "{refusal}");
@@ -238,7 +238,7 @@ async fn a_host_that_never_answers_is_given_up_in_time() {
 }
 
 #[tokio::test]
-async fn a_server_of_another_kind_is_told_as_such() {
+async fn a_server_of_another_kind_is_reported_as_such() {
     let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = other.local_addr().unwrap();
     tokio::spawn(async move {

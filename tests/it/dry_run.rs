@@ -102,7 +102,7 @@ async fn what_it_shows_is_what_a_run_under_the_same_id_sends() {
 }
 
 #[test]
-fn rows_that_cannot_be_read_are_told_and_passed_over() {
+fn rows_that_cannot_be_read_are_reported_and_passed_over() {
     let directory = tempfile::tempdir().unwrap();
     let shipped = std::fs::read_to_string(support::shipped_data()).unwrap();
     let mut lines: Vec<&str> = shipped.lines().take(4).collect();

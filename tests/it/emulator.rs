@@ -109,7 +109,7 @@ fn what_does_not_fit_into_its_memory_is_refused_and_counted_and_it_goes_on() {
 }
 
 #[test]
-fn a_port_that_is_in_use_is_told_with_its_flag() {
+fn a_port_that_is_in_use_is_reported_with_its_flag() {
     let directory = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -117,8 +117,11 @@ fn a_port_that_is_in_use_is_told_with_its_flag() {
         let output =
             support::txgen(directory.path()).args(["emulator", other, "0", flag, port.as_str()]).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
-        let told = stderr(&output);
-        assert!(told.contains(&format!("{flag}: port {port} of 127.0.0.1 is in use by another program")), "{told}");
+        let message = stderr(&output);
+        assert!(
+            message.contains(&format!("{flag}: port {port} of 127.0.0.1 is in use by another program")),
+            "{message}"
+        );
     }
 }
 
@@ -130,12 +133,12 @@ fn an_address_that_others_can_reach_is_warned_of() {
 }
 
 #[test]
-fn an_unknown_fault_is_told_with_those_that_there_are() {
+fn an_unknown_fault_is_reported_with_those_that_there_are() {
     let directory = tempfile::tempdir().unwrap();
     let output = emulator::command(directory.path(), &["--fault", "explode:1%"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let told = stderr(&output);
+    let message = stderr(&output);
     for part in ["--fault", "`explode:1%` is not a fault", "none of close, drop, delay", "429:5x"] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(message.contains(part), "{part}: {message}");
     }
 }

@@ -87,7 +87,7 @@ fn data_of_another_kind_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_summary_file_that_cannot_be_written_is_told_before_anything_is_sent() {
+fn a_summary_file_that_cannot_be_written_is_reported_before_anything_is_sent() {
     let directory = tempfile::tempdir().unwrap();
     let error =
         failing(&mut run_shipped(directory.path(), &["--emulator", "--summary-file", "no/such/summary.json"]), 2);

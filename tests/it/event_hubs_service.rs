@@ -585,7 +585,7 @@ async fn a_token_that_is_refused_once_on_the_way_back_fails_nothing() {
 }
 
 #[tokio::test]
-async fn a_renewal_that_stays_refused_is_told_by_the_transactions_that_it_fails() {
+async fn a_renewal_that_stays_refused_is_reported_by_the_transactions_that_it_fails() {
     let emulator = emulator(EventHubsEmulatorOptions::default()).await;
     let tokens = Arc::new(Tokens { life: 2, at_most: 1, asked: AtomicUsize::new(0) });
     let service = entra(&emulator, &tokens).await;

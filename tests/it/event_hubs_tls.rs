@@ -1,6 +1,6 @@
 //! Event Hubs over TLS: the way to Azure, with a certificate authority made here.
 //!
-//! The publisher trusts what the operating system trusts, and nothing else can be told to it. On Linux that is read from
+//! The publisher trusts what the operating system trusts, and nothing else can be set. On Linux that is read from
 //! a file that SSL_CERT_FILE names; so the tests run themselves once more, as another process with that variable.
 #![cfg(target_os = "linux")]
 

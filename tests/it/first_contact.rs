@@ -88,7 +88,7 @@ async fn what_an_account_answers_at_connecting_is_read_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_off_is_told_by_how_much_and_in_which_direction() {
+async fn a_clock_that_is_off_is_reported_by_how_much_and_in_which_direction() {
     for (hours_ahead, direction) in [(1, "slow"), (-2, "fast")] {
         let service = OffsetDateTime::from(SystemTime::now()) + Duration::hours(hours_ahead);
         let date = Some(azure_core::time::to_rfc7231(&service));
@@ -146,7 +146,7 @@ async fn an_account_that_refuses_writes_in_mid_run_has_stored_nothing_and_says_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_with_too_many_shared_databases_is_told_which_ones_to_take() {
+async fn an_account_with_too_many_shared_databases_is_reported_which_ones_to_take() {
     let message = "Shared offer Database create is forbidden as count of shared offer database has exceeded 5.";
     let answer = Answer::new(400, 1020, message);
     let (code, said, _) =

@@ -88,8 +88,8 @@ fn a_mistyped_subcommand_is_answered_with_the_one_that_was_meant() {
     ] {
         let output = of(arguments);
         assert_eq!((output.status.code(), &*stdout(&output)), (Some(2), ""), "{arguments:?}");
-        let told = stderr(&output);
-        assert!(told.contains(&format!("a similar subcommand exists: '{meant}'")), "{arguments:?}: {told}");
+        let message = stderr(&output);
+        assert!(message.contains(&format!("a similar subcommand exists: '{meant}'")), "{arguments:?}: {message}");
     }
     assert!(!stderr(&of(&["start"])).contains("similar"));
 }
@@ -229,7 +229,7 @@ fn a_directory_that_cannot_be_written_to_is_named() {
 }
 
 #[test]
-fn a_log_that_cannot_be_understood_is_told() {
+fn a_log_that_cannot_be_understood_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let output = txgen(directory.path()).args(["run"]).env("RUST_LOG", "txgen=loud").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -267,7 +267,7 @@ fn a_log_in_json_is_json_to_the_last_line() {
     let message =
         |part: &str| lines.iter().any(|line| line["message"].as_str().is_some_and(|text| text.contains(part)));
     assert!(message("connected to Cosmos DB"), "what is logged");
-    assert!(message("rejected"), "what is told");
+    assert!(message("rejected"), "what is reported");
     let refused = txgen(directory.path()).args(["--log-format", "json", "run"]).output().unwrap();
     let line: Value = serde_json::from_str(stderr(&refused).trim()).unwrap();
     assert_eq!(line["level"], "ERROR");

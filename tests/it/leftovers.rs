@@ -82,15 +82,15 @@ fn lines_before_the_header_are_passed_over() {
     {
         let profile = checked(format!("{before}{}\r\nT1;A1;us\r\n", HEADER.replace(',', ";")));
         assert_eq!((&profile["rows"], &profile["separator"]), (&1.into(), &";".into()), "{before}");
-        let told = if lines == 1 { "line 1 of the data comes".to_owned() } else { format!("lines 1 to {lines} of") };
-        assert!(remarks(&profile)[0].starts_with(&told), "{profile}");
+        let message = if lines == 1 { "line 1 of the data comes".to_owned() } else { format!("lines 1 to {lines} of") };
+        assert!(remarks(&profile)[0].starts_with(&message), "{profile}");
     }
 }
 
 #[test]
 fn dates_and_numbers_of_other_countries_are_named_before_the_run() {
     let header = format!("{HEADER},transactionDateTime,transactionAmountUSD\n");
-    for (cells, told) in [
+    for (cells, message) in [
         (
             "13/04/2013 06:55:00,1",
             "transactionDateTime: `13/04/2013 06:55:00` in line 3 of the data has the day first, but dates with slashes \
@@ -119,8 +119,8 @@ fn dates_and_numbers_of_other_countries_are_named_before_the_run() {
         ),
     ] {
         let content = format!("{header}T1,A1,us,03/04/2013 06:55:00,1\nT2,A2,us,{cells}\n");
-        assert_eq!(foreseen(&content), [told]);
-        assert_eq!(remarks(&checked(&content)), [told]);
+        assert_eq!(foreseen(&content), [message]);
+        assert_eq!(remarks(&checked(&content)), [message]);
     }
 }
 
@@ -128,23 +128,26 @@ fn dates_and_numbers_of_other_countries_are_named_before_the_run() {
 fn what_cannot_be_seen_in_data_is_named_by_its_code_point_and_line() {
     let profile = checked(format!("\u{200b}{HEADER}\nT1,A1,us\u{200b}\nT2,A\u{a0}2,us\n"));
     assert_eq!(profile["rows"], 2);
-    let told = remarks(&profile);
-    assert_eq!(told.len(), 3, "{told:?}");
-    assert!(told[0].contains("U+200B (zero-width space) in its name; it is read without"), "{told:?}");
-    assert!(told[1].starts_with("ipCountryCode in line 2 of the data holds U+200B (zero-width space)"), "{told:?}");
-    assert!(told[2].starts_with("accountID in line 3 of the data holds U+00A0 (non-breaking space)"), "{told:?}");
+    let message = remarks(&profile);
+    assert_eq!(message.len(), 3, "{message:?}");
+    assert!(message[0].contains("U+200B (zero-width space) in its name; it is read without"), "{message:?}");
+    assert!(
+        message[1].starts_with("ipCountryCode in line 2 of the data holds U+200B (zero-width space)"),
+        "{message:?}"
+    );
+    assert!(message[2].starts_with("accountID in line 3 of the data holds U+00A0 (non-breaking space)"), "{message:?}");
 }
 
 #[test]
-fn windows_1252_is_told_by_its_first_byte() {
+fn windows_1252_is_reported_by_its_first_byte() {
     let profile = checked([HEADER.as_bytes(), b"\nT1,A1,us\nT2,caf\xe9,fr\n"].concat());
     let byte = "byte 0xE9, which is é in Windows-1252";
     assert_eq!(profile["first_rejected"][0]["reason"], format!("field 2 is not UTF-8 text ({byte})"));
-    let told = format!(
+    let message = format!(
         "rows of the data are not UTF-8 text, first in line 3, field 2: {byte}; they are rejected; save the \
                         file as CSV UTF-8"
     );
-    assert_eq!(remarks(&profile), [told]);
+    assert_eq!(remarks(&profile), [message]);
 }
 
 #[test]
@@ -185,7 +188,7 @@ fn refused(settings: impl AsRef<[u8]>) -> String {
 fn what_a_chat_leaves_in_settings_is_named_by_its_code_point_and_place() {
     let hub =
         "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=Sender;SharedAccessKey=c2VjcmV0;UseDevelopmentEmulator=true";
-    for (value, told) in [
+    for (value, message) in [
         (format!("\u{201c}{hub}\u{201d}"), "holds U+201C (curly quotation mark) as character 1; write \" in its place"),
         (format!("\u{200b}{hub}"), "holds U+200B (zero-width space) as character 1, which cannot be seen; delete it"),
         (
@@ -193,9 +196,9 @@ fn what_a_chat_leaves_in_settings_is_named_by_its_code_point_and_place() {
             "holds U+200B (zero-width space) as character 106, which cannot be seen; delete it",
         ),
     ] {
-        let told = format!("EVENT_HUB_1_CONNECTION_STRING (./appsettings.json line 1): {told}");
+        let message = format!("EVENT_HUB_1_CONNECTION_STRING (./appsettings.json line 1): {message}");
         let said = refused(format!("{{\"EVENT_HUB_1_CONNECTION_STRING\": \"{value}\"}}"));
-        assert!(said.contains(&told), "{said}");
+        assert!(said.contains(&message), "{said}");
         assert!(!said.contains("c2VjcmV0"), "{said}");
     }
     let said = refused("{\"COSMOS_DB_AUTH_KEY\": \"c2VjcmV0\u{2060}c2VjcmV0\"}");
@@ -209,7 +212,7 @@ fn what_a_chat_leaves_in_settings_is_named_by_its_code_point_and_place() {
 
 #[test]
 fn names_that_get_lost_in_an_address_are_wrong_values() {
-    for (name, told) in [
+    for (name, message) in [
         ("Wood\\tgrove", "holds U+0009 (tab) as character 5, which cannot be seen; delete it"),
         ("Wood\\ngrove", "holds U+000A (line feed) as character 5, which cannot be seen; delete it"),
         (".", "`.` is a path in an address, and no name that Cosmos DB can be asked for"),
@@ -218,7 +221,7 @@ fn names_that_get_lost_in_an_address_are_wrong_values() {
     ] {
         for key in ["COSMOS_DB_DATABASE", "COSMOS_DB_CONTAINER"] {
             let said = refused(format!("{{\"{key}\": \"{name}\"}}"));
-            assert!(said.contains(&format!("{key} (./appsettings.json line 1): ")) && said.contains(told), "{said}");
+            assert!(said.contains(&format!("{key} (./appsettings.json line 1): ")) && said.contains(message), "{said}");
         }
     }
 }
@@ -239,19 +242,19 @@ fn settings_in_utf_16_without_a_mark_and_one_level_down_are_read() {
 }
 
 #[test]
-fn a_mistyped_variable_is_told_where_the_setting_is_missing() {
+fn a_mistyped_variable_is_reported_where_the_setting_is_missing() {
     let directory = tempfile::tempdir().unwrap();
     for name in ["COSMOS_DB_ENDPIONT", "cosmos_db_endpoint"] {
         let mut command = support::txgen(directory.path());
         let output = command.args(["check", "--only-cosmos"]).env(name, "http://127.0.0.1:1/").output().unwrap();
         assert_eq!(output.status.code(), Some(2));
-        let told = format!("environment variable `{name}` is not a setting; did you mean COSMOS_DB_ENDPOINT?");
-        assert!(stderr(&output).contains(&told), "{}", stderr(&output));
+        let message = format!("environment variable `{name}` is not a setting; did you mean COSMOS_DB_ENDPOINT?");
+        assert!(stderr(&output).contains(&message), "{}", stderr(&output));
     }
 }
 
 #[test]
-fn a_hub_that_is_set_and_left_out_and_one_on_this_machine_with_tls_are_told() {
+fn a_hub_that_is_set_and_left_out_and_one_on_this_machine_with_tls_are_reported() {
     let directory = tempfile::tempdir().unwrap();
     let hub = "Endpoint=sb://localhost:1;SharedAccessKeyName=Sender;SharedAccessKey=c2VjcmV0";
     let check = |skip: &str| {

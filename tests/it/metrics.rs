@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::support::{shipped_data, stderr, txgen};
 
-/// A run that goes on until it is told to stop, and where its metrics are.
+/// A run that goes on until it is asked to stop, and where its metrics are.
 struct Running {
     child: Child,
     address: String,
@@ -126,7 +126,7 @@ fn an_address_that_others_reach_is_warned_of() {
 }
 
 #[test]
-fn an_address_that_cannot_be_listened_on_is_told_before_anything_is_sent() {
+fn an_address_that_cannot_be_listened_on_is_reported_before_anything_is_sent() {
     let directory = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -47,7 +47,7 @@ fn fails_and_says(directory: &Path, arguments: &[&str], stdout: File, why: &str)
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_told_by_every_command_and_the_totals_are_not_lost() {
+fn a_full_disk_is_reported_by_every_command_and_the_totals_are_not_lost() {
     let directory = tempfile::tempdir().unwrap();
     for arguments in commands(directory.path()) {
         let full = File::options().write(true).open("/dev/full").unwrap();
@@ -57,7 +57,7 @@ fn a_full_disk_is_told_by_every_command_and_the_totals_are_not_lost() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_output_that_is_open_for_reading_alone_is_told() {
+fn an_output_that_is_open_for_reading_alone_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     for arguments in commands(directory.path()) {
         fails_and_says(directory.path(), &arguments, File::open("/dev/null").unwrap(), "Bad file descriptor");
@@ -65,7 +65,7 @@ fn an_output_that_is_open_for_reading_alone_is_told() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_told_nothing() {
+fn a_reader_that_has_seen_enough_is_reported_nothing() {
     let directory = tempfile::tempdir().unwrap();
     for arguments in commands(directory.path()).into_iter().filter(|arguments| arguments[0] != "emulator") {
         let (reader, writer) = std::io::pipe().unwrap();
@@ -85,16 +85,16 @@ fn a_terminal_that_goes_away_ends_a_run_as_a_request_to_terminate_does() {
         let mut child =
             command.current_dir(directory.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut stdout = child.stdout.take().unwrap();
-        // The opening is told once the run has begun.
+        // The opening is printed once the run has begun.
         stdout.read_exact(&mut [0; 20]).unwrap();
         signal(child.id(), "HUP");
         (child, stdout)
     };
     let (mut child, mut stdout) = slow(&mut support::txgen(directory.path()));
-    let mut told = String::new();
-    stdout.read_to_string(&mut told).unwrap();
+    let mut message = String::new();
+    stdout.read_to_string(&mut message).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(told.lines().last().unwrap().contains("\"stop_reason\":\"interrupted\""), "{told}");
+    assert!(message.lines().last().unwrap().contains("\"stop_reason\":\"interrupted\""), "{message}");
 
     // Under nohup it goes on.
     let binary = env!("CARGO_BIN_EXE_txgen");

@@ -180,8 +180,8 @@ fn a_duplicate_from_before_the_kill_is_excused_by_the_journal() {
     let faults = ["event_hubs:half:@40-55", "cosmos_db:429:@200-999"];
     let killed = Killed::after_retrying_for("1s", &faults, |letters| {
         let journal = fs::read_to_string(letters.join("journal")).unwrap_or_default();
-        let told = journal.lines().filter_map(|line| line.strip_prefix("ambiguous event_hubs "));
-        told.flat_map(|rows| rows.split(' ')).map(rows_in).sum::<u64>() >= 2
+        let message = journal.lines().filter_map(|line| line.strip_prefix("ambiguous event_hubs "));
+        message.flat_map(|rows| rows.split(' ')).map(rows_in).sum::<u64>() >= 2
     });
     // Before its dead letters are completed nobody knows of them, and duplicates are not held against the run.
     let (code, found) = verify(killed.path(), &["letters/run.json"]);
@@ -203,7 +203,7 @@ fn data_that_has_changed_since_is_refused_and_nothing_is_sent_or_written() {
     let before = SERVICES.map(|(service, _)| killed.read(&format!("{service}.csv")));
     let last = original.rfind("FALSE").unwrap();
     let same_size = format!("{}TRUEE{}", &original[..last], &original[last + 5..]);
-    for (changed, told) in [
+    for (changed, message) in [
         (same_size, "which has changed since: it has as many bytes, but other content"),
         (format!("{original}\n"), "which has changed since: it had "),
     ] {
@@ -211,7 +211,7 @@ fn data_that_has_changed_since_is_refused_and_nothing_is_sent_or_written() {
         for (service, _) in SERVICES {
             let refused = killed.replay(service);
             assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
-            assert!(stderr(&refused).contains(told), "{}", stderr(&refused));
+            assert!(stderr(&refused).contains(message), "{}", stderr(&refused));
             assert!(stderr(&refused).contains("data.csv") && stderr(&refused).contains("put the file back as it was"));
         }
     }

@@ -63,13 +63,13 @@ fn a_run_is_drawn_as_one_page_at_its_end_and_just_the_same_later() {
     let directory = directory.path();
     let summary = summary(directory, "summary.json", &["--limit", "1500", "--report", "run.html"]);
     let page = page(directory, "run.html");
-    for told in [
+    for message in [
         summary["run_id"].as_str().unwrap(),
         summary["data"]["sha256"].as_str().unwrap(),
         "1,500",
         "COSMOS_DB_THROUGHPUT",
     ] {
-        assert!(page.contains(told), "{told} is missing");
+        assert!(page.contains(message), "{message} is missing");
     }
     for figure in [
         "writes",
@@ -106,8 +106,9 @@ fn the_verdicts_of_the_thresholds_are_on_the_page_of_a_run_that_has_some() {
     assert!(page == self::page(directory, "later.html"), "the pages differ");
     let section = page.split("id=\"thresholds\"").nth(1).unwrap().split("</section>").next().unwrap();
     assert!(page.contains("1 of 2 thresholds crossed."), "{section}");
-    for told in ["failed&gt;0", "event_hubs.failed", "cosmos_db.failed", "requested&gt;10", "<td>50</td>", "crossed"] {
-        assert!(section.contains(told), "no {told} in {section}");
+    for message in ["failed&gt;0", "event_hubs.failed", "cosmos_db.failed", "requested&gt;10", "<td>50</td>", "crossed"]
+    {
+        assert!(section.contains(message), "no {message} in {section}");
     }
 }
 
@@ -211,7 +212,7 @@ fn a_file_that_is_no_summary_is_named_and_nothing_is_written() {
     let directory = directory.path();
     std::fs::write(directory.join("text.json"), "hello").unwrap();
     std::fs::write(directory.join("other.json"), r#"{"type":"start"}"#).unwrap();
-    for (file, told) in [
+    for (file, message) in [
         ("missing.json", "cannot read `missing.json`"),
         ("text.json", "`text.json` is no summary"),
         ("other.json", "`other.json` is no summary"),
@@ -219,7 +220,7 @@ fn a_file_that_is_no_summary_is_named_and_nothing_is_written() {
         for arguments in [&[file, "-o", "page.html"][..], &["compare", file, file, "-o", "page.html"]] {
             let output = report(directory, arguments);
             assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-            assert!(stderr(&output).contains(told), "{}", stderr(&output));
+            assert!(stderr(&output).contains(message), "{}", stderr(&output));
         }
     }
     assert!(!directory.join("page.html").exists());
@@ -237,13 +238,18 @@ fn a_report_never_overwrites_what_it_reads_and_a_bad_path_fails_before_the_run()
     }
     assert_eq!(read_json(&directory.join("a.json")), before);
 
-    for (arguments, told) in [
+    for (arguments, message) in [
         (&["--report", "no/such/run.html"][..], "--report: cannot write to `no/such/run.html`"),
         (&["--report", "both", "--summary-file", "both"], "both name `both`"),
     ] {
         let output = run(directory, arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-        assert!(stderr(&output).contains(told) && stdout(&output).is_empty(), "{}{}", stdout(&output), stderr(&output));
+        assert!(
+            stderr(&output).contains(message) && stdout(&output).is_empty(),
+            "{}{}",
+            stdout(&output),
+            stderr(&output)
+        );
     }
 }
 

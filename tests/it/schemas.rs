@@ -1,6 +1,6 @@
 //! The JSON documents that txgen writes, held against their schemas in docs/schemas/: real output of the built binary.
 //!
-//! The schemas are strict: a field that is added, lost or renamed is told here, and then the schema has to follow.
+//! The schemas are strict: a field that is added, lost or renamed is found here, and then the schema has to follow.
 
 use crate::support;
 use std::collections::BTreeSet;

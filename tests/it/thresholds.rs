@@ -23,7 +23,7 @@ fn summary(directory: &Path) -> Value {
 }
 
 #[test]
-fn thresholds_that_are_kept_leave_the_exit_code_alone_and_are_told() {
+fn thresholds_that_are_kept_leave_the_exit_code_alone_and_are_reported() {
     let directory = tempfile::tempdir().unwrap();
     let thresholds =
         ["--fail-on", "failed>0", "--fail-on", "cosmos_db.response_time_ms.p95 > 60000", "--fail-on", "requested<40"];

@@ -75,7 +75,7 @@ fn after_faults_and_a_kill_the_dead_letters_make_the_run_whole() {
     }
     let letters = std::fs::read_to_string(folder.join("event_hubs.csv")).unwrap();
     let rejected: Vec<&str> = letters.lines().filter(|line| line.contains("com.microsoft:argument-error")).collect();
-    assert_eq!(rejected.len(), 40, "each is told once: {letters}");
+    assert_eq!(rejected.len(), 40, "each is reported once: {letters}");
     let surely = rejected.iter().filter(|letter| !letter.contains("may have been stored")).count() as u64;
     let missing = counts(&found["services"]["event_hubs"][0], &["missing"])[0];
     assert!((1..=missing).contains(&surely), "what is rejected for good is not there: {surely}, {missing}");
@@ -109,9 +109,9 @@ fn what_fails_becomes_a_dead_letter_and_is_stored_by_its_replay() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let failed = read_json(&directory.path().join("summary.json"))["services"]["cosmos_db"]["failed"].as_u64().unwrap();
     assert!((1..=40).contains(&failed));
-    let told =
+    let message =
         format!("{failed} dead letters of Cosmos DB; to send them again: txgen run --data letters/cosmos_db.csv");
-    assert!(stdout(&output).contains(&told), "{}", stdout(&output));
+    assert!(stdout(&output).contains(&message), "{}", stdout(&output));
 
     let letters = std::fs::read_to_string(directory.path().join("letters/cosmos_db.csv")).unwrap();
     assert!(letters.lines().next().unwrap().ends_with(",transactionDateTime,txgen_id,txgen_row,txgen_reason"));
@@ -210,14 +210,14 @@ fn data_that_starts_again_is_verified_to_its_last_row() {
 }
 
 #[test]
-fn what_cannot_be_verified_is_told_with_the_remedy() {
+fn what_cannot_be_verified_is_reported_with_the_remedy() {
     let directory = tempfile::tempdir().unwrap();
     let refused = |arguments: &[&str], code: i32, parts: &[&str]| {
         let output = txgen(directory.path(), &[&["verify", "--summary"], arguments].concat());
-        let told = stderr(&output);
-        assert_eq!(output.status.code(), Some(code), "{told}");
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{message}");
         for part in parts {
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(message.contains(part), "{part}: {message}");
         }
     };
     assert_success(&run(directory.path(), &["--emulator", "--limit", "5", "--summary-file", "gone.json"]));

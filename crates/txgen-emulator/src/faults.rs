@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rule_is_told_why() {
+    fn what_is_no_rule_is_reported_why() {
         for (rule, why) in [
             ("close", "how often"),
             ("closed:1%", "none of close, drop"),

@@ -1,4 +1,4 @@
-//! Where fuzzers get in: each function takes bytes that nobody has checked through code of ours that meets such bytes,
+//! Where fuzzers get in: each function takes unchecked bytes through the code that meets such bytes,
 //! and panics when a promise is broken. Built for fuzzers (`cfg(fuzzing)`, see `fuzz/README.md`), and for the test that
 //! takes the kept corpora through again.
 

@@ -172,7 +172,7 @@ impl EmulatorArgs {
         self.https || self.kafka_port.is_some() || !self.event_hubs_tls_port.is_empty()
     }
 
-    /// The certificate that both services have, when there is to be one.
+    /// The certificate that both services have, if one is wanted.
     ///
     /// # Errors
     /// When it cannot be made.

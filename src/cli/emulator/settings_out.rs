@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use crate::private_file;
 
-/// How such a file begins, which tells it from one that a person has written: plain JSON, whose first key is a remark. The
+/// How such a file begins, which distinguishes it from one that a person has written: plain JSON, whose first key is a remark. The
 /// second beginning is that of earlier versions.
 const MARKS: [&str; 2] = ["{\n  \"//\": \"Written by `txgen emulator`", "// Written by `txgen emulator`"];
 const REMARK: &str = "Written by `txgen emulator`: the next one writes it anew. The keys open local emulators alone.";
@@ -44,7 +44,7 @@ impl Settings {
 pub(super) struct SettingsOut(PathBuf);
 
 impl SettingsOut {
-    /// Looks whether the file may be written: one with somebody's Azure settings must not be lost.
+    /// Whether the file may be written: one with Azure settings must not be lost.
     ///
     /// # Errors
     /// When it is there and was not written by an emulator, or cannot be written.
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_told_of_at_once() {
+    fn a_folder_that_is_not_there_is_reported_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let Err(error) = SettingsOut::new(folder.path().join("none/appsettings.json")) else { panic!("refused") };
         assert!(error.to_string().contains("--settings-out: cannot write"), "{error}");

@@ -7,13 +7,13 @@ use anyhow::anyhow;
 use crate::cli::standard_output::finished;
 use crate::cli::{CliError, FAILED};
 use crate::observers::standard_output::{Colours, write};
-use crate::observers::{OutputFormat, tell};
+use crate::observers::{OutputFormat, notice};
 use crate::report::dry_run;
 use crate::run::{Rehearsal, RunOptions, rehearse};
 use crate::source::RowError;
 
-/// Rejected rows that are told one by one.
-const REJECTED_TOLD: u64 = 20;
+/// Rejected rows that are listed one by one.
+const REJECTED_LISTED: u64 = 20;
 
 /// Shows the first `count` transactions.
 pub(super) async fn execute(options: &RunOptions, count: u64, format: OutputFormat) -> Result<ExitCode, CliError> {
@@ -48,8 +48,8 @@ fn show(rehearsal: Rehearsal, count: u64, json: bool) -> Result<ExitCode, CliErr
             }
             Err(RowError::Rejected(row)) => {
                 rejected += 1;
-                if rejected <= REJECTED_TOLD {
-                    tell(&format!("Data: line {} rejected: {}", row.line, row.reason));
+                if rejected <= REJECTED_LISTED {
+                    notice(&format!("Data: line {} rejected: {}", row.line, row.reason));
                 }
             }
             Err(RowError::Fatal(error)) => return Err(CliError::failed(error)),
@@ -58,8 +58,8 @@ fn show(rehearsal: Rehearsal, count: u64, json: bool) -> Result<ExitCode, CliErr
             break;
         }
     }
-    if rejected > REJECTED_TOLD {
-        tell(&format!("Data: {} more rows rejected", rejected - REJECTED_TOLD));
+    if rejected > REJECTED_LISTED {
+        notice(&format!("Data: {} more rows rejected", rejected - REJECTED_LISTED));
     }
     Ok(if shown == 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::{CliError, FAILED, INTERRUPTED, signals};
-use crate::observers::{RunView, tell};
+use crate::observers::{RunView, notice};
 use crate::run::{self, RunError, Stop, Verdict};
 pub(super) use args::RunArgs;
 
@@ -20,7 +20,8 @@ pub(super) async fn execute(args: RunArgs) -> Result<ExitCode, CliError> {
         return dry_run::execute(&options, count, format).await;
     }
     let stop = Stop::default();
-    let signals = signals::listen(stop.clone(), tell).context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
+    let signals =
+        signals::listen(stop.clone(), notice).context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
     let ended = run::execute(options, RunView::new(view, stop.clone()), stop).await;
     signals.abort();
     match ended {

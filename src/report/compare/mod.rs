@@ -28,7 +28,7 @@ pub struct Comparison {
     pub a: Side,
     /// The second run.
     pub b: Side,
-    /// How noise was told from what is more.
+    /// How noise was distinguished from a difference.
     pub method: Method,
     /// Settings that differ, and whatever else was not the same: data, version, targets.
     pub changes: Vec<Change>,
@@ -52,7 +52,7 @@ pub struct Side {
     pub wall_seconds: f64,
 }
 
-/// How noise was told from what is more.
+/// How noise was distinguished from a difference.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Method {
     /// Its name.
@@ -61,7 +61,7 @@ pub struct Method {
     pub sample: String,
     /// Differences that chance alone brings about less often than this are more than noise.
     pub level: f64,
-    /// What it cannot tell.
+    /// What it cannot decide.
     pub limits: &'static str,
 }
 
@@ -113,7 +113,7 @@ pub struct Figure {
     pub better: Better,
     /// The spread by which it is judged; `null` for figures of the whole run, which have none.
     pub spread: Option<Spread>,
-    /// Whether the difference is more than noise; `null` where that cannot be told.
+    /// Whether the difference is more than noise; `null` where that cannot be known.
     pub more_than_noise: Option<bool>,
 }
 

@@ -35,7 +35,7 @@ impl Spread {
         Self { a, b, p }
     }
 
-    /// Whether the difference is more than noise; `None` where that cannot be told.
+    /// Whether the difference is more than noise; `None` where that cannot be known.
     pub(super) fn is_more_than_noise(&self) -> Option<bool> {
         self.p.map(|p| p < LEVEL)
     }

@@ -109,7 +109,7 @@ pub(in crate::report) fn difference(figure: &Figure) -> String {
     }
 }
 
-/// Whether the difference is more than noise, in words; empty where nothing differs or nothing can tell.
+/// Whether the difference is more than noise, in words; empty where nothing differs or it cannot be known.
 pub(in crate::report) fn verdict(figure: &Figure) -> String {
     if figure.difference.is_none_or(|difference| difference == 0.0) {
         return String::new();
@@ -122,7 +122,7 @@ pub(in crate::report) fn verdict(figure: &Figure) -> String {
     match (&figure.spread, figure.more_than_noise) {
         (Some(Spread { p: Some(p), .. }), Some(true)) => format!("{better}more than noise ({})", probability(*p)),
         (Some(Spread { p: Some(p), .. }), Some(false)) => format!("noise ({})", probability(*p)),
-        (Some(Spread { a, b, .. }), None) => format!("cannot tell: {} and {} batches are too few", a.len(), b.len()),
+        (Some(Spread { a, b, .. }), None) => format!("unknown: {} and {} batches are too few", a.len(), b.len()),
         _ => String::new(),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Positions are percentages of the chart, so nothing is laid out again when the page is narrower: the paths lie in a
 //! square that is stretched, their strokes are not, and text is never scaled. Every chart carries a text alternative and
-//! its figures as a table, and tells its figures under the pointer by SVG's own titles, without any script.
+//! its figures as a table, and shows its figures under the pointer by SVG's own titles, without any script.
 
 use maud::{Markup, html};
 
@@ -30,7 +30,7 @@ pub(super) struct Chart {
     pub(super) marks: Vec<Mark>,
     /// A level that is drawn across, with its words.
     pub(super) limit: Option<(f64, String)>,
-    /// What is told under the pointer, side by side from left to right.
+    /// What is shown under the pointer, side by side from left to right.
     pub(super) bands: Vec<Band>,
     /// The figures.
     pub(super) table: Table,
@@ -46,7 +46,7 @@ pub(super) struct Mark {
     pub(super) path: String,
 }
 
-/// How something is drawn; never told apart by colour alone within one service.
+/// How something is drawn; never distinguished by colour alone within one service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
     /// A line.
@@ -80,7 +80,7 @@ pub(super) struct Key {
     pub(super) words: String,
 }
 
-/// A stretch of the x axis and what is told there.
+/// A stretch of the x axis and what is shown there.
 pub(super) struct Band {
     pub(super) start: f64,
     pub(super) end: f64,

@@ -29,7 +29,7 @@ pub(super) fn body(comparison: &Comparison) -> Markup {
             }
         }
         section id="method" {
-            h2 { "How noise is told" }
+            h2 { "How noise is recognised" }
             p {
                 (comparison.method.test) " (" a href="https://doi.org/10.1214/aoms/1177730491" { "Mann and Whitney 1947" }
                 "), applied to " (comparison.method.sample) ". A difference is more than noise where chance alone would bring it about in less than "
@@ -60,7 +60,7 @@ fn headline(comparison: &Comparison) -> Markup {
     let judged = comparison.figures.iter().filter(|figure| figure.more_than_noise.is_some()).count();
     html! {
         @if judged == 0 {
-            p.badge.caution { "The runs are too short to tell differences from noise." }
+            p.badge.caution { "The runs are too short to distinguish differences from noise." }
         } @else if better + worse + other == 0 {
             p.badge.good { "No difference is more than noise (" (judged) " figures)." }
         } @else {

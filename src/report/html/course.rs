@@ -11,7 +11,7 @@ use super::words::{figure, figure_tick, latency, latency_tick, moment, span};
 use crate::service::ServiceName;
 use crate::stats::{Percentiles, Point, ServicePoint, Summary, Target};
 
-/// What a stretch of time told of one service.
+/// One service's figures over a stretch of time.
 type Of<T> = fn(&Point, &ServicePoint) -> T;
 
 /// One measure over time, for the services that have it.
@@ -166,7 +166,7 @@ impl<'a> Course<'a> {
         (self.axis.at(point.elapsed_seconds - point.seconds), self.axis.at(point.elapsed_seconds))
     }
 
-    /// What is told under the pointer: the words for each point, after its time.
+    /// What is shown under the pointer: the words for each point, after its time.
     fn bands(&self, words: impl Fn(usize) -> String) -> Vec<Band> {
         let points = self.points.iter().enumerate();
         points
@@ -191,7 +191,7 @@ impl<'a> Course<'a> {
         let most = figures.iter().flat_map(|(_, values)| values).copied().fold(0.0, f64::max);
         let limit = limit.map(f64::from);
         let axis = Linear::to(most.max(limit.unwrap_or_default()), 4.0);
-        let tell = |i: usize| {
+        let words = |i: usize| {
             let words: Vec<String> = figures
                 .iter()
                 .map(|(service, values)| format!("{service} {} {}", figure(values[i]), measure.unit))
@@ -225,7 +225,7 @@ impl<'a> Course<'a> {
             y: axis.ticks(figure_tick),
             marks: marks.collect(),
             limit: limit.map(|limit| (axis.at(limit), format!("{} RU/s provisioned", figure(limit)))),
-            bands: self.bands(tell),
+            bands: self.bands(words),
             table: self.table(services.iter().map(|service| format!("{service}, {}", measure.unit)), |i| {
                 figures.iter().map(|(_, values)| figure(values[i])).collect()
             }),

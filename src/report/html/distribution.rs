@@ -10,7 +10,7 @@ use super::words::{grouped, latency, latency_tick, share};
 use crate::service::ServiceName;
 use crate::stats::{Latencies, ServiceSummary, Summary};
 
-/// How finely a decade of latencies is told apart.
+/// How finely a decade of latencies is divided.
 const BINS_PER_DECADE: f64 = 16.0;
 /// How finely the percentiles are drawn, for each factor of ten in what is left above them.
 const POINTS_PER_NINE: u32 = 24;
@@ -59,7 +59,7 @@ fn frequencies(name: ServiceName, service: &ServiceSummary) -> Chart {
             .map(|(i, share)| Step { start: edge(i), end: edge(i + 1), value: Some(y.at(*share)) })
             .collect()
     };
-    let told: Vec<usize> = (0..count).filter(|i| service_time[*i] > 0.0 || response_time[*i] > 0.0).collect();
+    let filled: Vec<usize> = (0..count).filter(|i| service_time[*i] > 0.0 || response_time[*i] > 0.0).collect();
     let between = |i: usize| format!("{} to {}", latency(bound(i)), latency(bound(i + 1)));
     Chart {
         id: format!("{}-frequencies", name.key()),
@@ -80,7 +80,7 @@ fn frequencies(name: ServiceName, service: &ServiceSummary) -> Chart {
             Mark { service: name, look: Look::Dashed, path: path::steps(&steps(&response_time)) },
         ],
         limit: None,
-        bands: told
+        bands: filled
             .iter()
             .map(|&i| Band {
                 start: edge(i),
@@ -95,7 +95,7 @@ fn frequencies(name: ServiceName, service: &ServiceSummary) -> Chart {
             .collect(),
         table: Table {
             columns: ["latency", "service time", "response time"].map(str::to_owned).to_vec(),
-            rows: told.iter().map(|&i| vec![between(i), share(service_time[i]), share(response_time[i])]).collect(),
+            rows: filled.iter().map(|&i| vec![between(i), share(service_time[i]), share(response_time[i])]).collect(),
         },
     }
 }
@@ -105,7 +105,7 @@ fn by_percentile(name: ServiceName, service: &ServiceSummary) -> Chart {
     let axis = axis(service);
     let [service_time, response_time] = [&service.histograms.service_time, &service.histograms.response_time];
     let count = service_time.count();
-    // The share that all but one transaction are is the last one that tells something.
+    // The share that all but one transaction are is the last one that says anything.
     let end = (count as f64).log10().clamp(1.0, 5.0);
     let at = |share: f64| ((-(1.0 - share).log10()) / end).min(1.0);
     let points: Vec<f64> = (0..=POINTS_PER_NINE * 5)
@@ -121,12 +121,12 @@ fn by_percentile(name: ServiceName, service: &ServiceSummary) -> Chart {
         .iter()
         .filter(|share| at(**share) < 0.97 || end >= 4.9)
         .map(|share| Tick { at: at(*share), label: number(*share) });
-    let tell = |share: f64| {
+    let cells = |share: f64| {
         let (service_time, response_time) = (quantile(service_time, share), quantile(response_time, share));
         [service_time.min(service.service_time_ms.max), response_time.min(service.response_time_ms.max)].map(latency)
     };
     let bands = points.windows(2).map(|pair| {
-        let [service_time, response_time] = tell(pair[1]);
+        let [service_time, response_time] = cells(pair[1]);
         Band {
             start: at(pair[0]),
             end: at(pair[1]),
@@ -137,7 +137,7 @@ fn by_percentile(name: ServiceName, service: &ServiceSummary) -> Chart {
         }
     });
     let rows = SHARES.iter().filter(|share| at(**share) < 1.0).map(|&share| {
-        let [service_time, response_time] = tell(share);
+        let [service_time, response_time] = cells(share);
         vec![percentile(share), service_time, response_time]
     });
     let longest =

@@ -82,7 +82,7 @@ pub(super) fn settings(summary: &Summary) -> Markup {
     };
     html! {
         @if summary.settings.is_empty() {
-            p.note { "The summary tells of no settings." }
+            p.note { "The summary holds no settings." }
         } @else {
             div.panel.settings { (table.unfolded()) }
         }

@@ -27,7 +27,7 @@ pub(super) fn keys(summary: &Summary) -> Markup {
                 None => @if summary.services.contains_key(&ServiceName::CosmosDb) {
                     div.panel {
                         h3 { "Physical partitions" }
-                        p.note { "How much throughput is provisioned was not told, so there is no model of the physical partitions." }
+                        p.note { "The summary does not say how much throughput is provisioned, so there is no model of the physical partitions." }
                     }
                 },
             }
@@ -155,7 +155,7 @@ fn by_partition(placement: &Placement, spent: f64) -> Markup {
             })
             .collect(),
     };
-    // Dozens of bars tell no more than the hottest ones.
+    // Dozens of bars show no more than the hottest ones.
     let mut shown: Vec<usize> = (0..placement.partitions.len()).collect();
     shown.sort_by(|a, b| placement.partitions[*b].share.total_cmp(&placement.partitions[*a].share).then(a.cmp(b)));
     shown.truncate(BARS);

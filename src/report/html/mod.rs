@@ -129,7 +129,7 @@ fn glossary() -> Markup {
         footer {
             strong { "Words" }
             dl { @for (word, meaning) in WORDS { dt { (word) } dd { (meaning) } } }
-            p { "Made by txgen " (env!("CARGO_PKG_VERSION")) ". This page loads nothing and runs no script. A pointer on a chart tells its figures." }
+            p { "Made by txgen " (env!("CARGO_PKG_VERSION")) ". This page loads nothing and runs no script. Point at a chart to see its figures." }
         }
     }
 }

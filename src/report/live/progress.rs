@@ -9,7 +9,7 @@ use crate::stats::ServiceSnapshot;
 
 /// The widest bar; a longer one shows no more.
 const WIDEST_BAR: usize = 30;
-/// A bar of fewer cells tells nothing.
+/// A bar of fewer cells shows nothing.
 const NARROWEST_BAR: usize = 5;
 /// Cells that stay free at a line's end: some terminals wrap as soon as the last one is taken.
 const FREE: usize = 2;

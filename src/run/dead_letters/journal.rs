@@ -1,8 +1,8 @@
-//! Which transactions have come to an end, as far as a file can tell after a kill -9.
+//! Which transactions have come to an end, as far as a file can show after a kill -9.
 //!
 //! The journal is a text that only grows: a line `requested N` says how far the run has got, a line such as
 //! `cosmos_db 1-800 805` which rows are settled at a service, and a line such as `ambiguous event_hubs 7` of which rows an
-//! answer was lost. Rows that became dead letters are not among the settled ones: their file tells of them, and should it
+//! answer was lost. Rows that became dead letters are not among the settled ones: their file records them, and should it
 //! have lost its end, they are not forgotten. A line that breaks off at the end of the file was never finished, and says
 //! nothing.
 
@@ -53,13 +53,13 @@ impl Journal {
             self.requested = self.requested.max(row);
             return;
         }
-        let mut told = &mut self.settled;
+        let mut kept = &mut self.settled;
         if subject == AMBIGUOUS {
-            told = &mut self.ambiguous;
+            kept = &mut self.ambiguous;
             subject = words.next().unwrap_or_default();
         }
         if let Some(service) = ServiceName::ALL.into_iter().find(|service| service.key() == subject) {
-            let rows = told.entry(service).or_default();
+            let rows = kept.entry(service).or_default();
             words.filter_map(range).for_each(|(first, last)| rows.insert(first..=last));
         }
     }

@@ -57,7 +57,7 @@ pub struct RunRecord {
     /// Whether the data starts again at its end.
     #[serde(rename = "loop")]
     pub repeat: bool,
-    /// What the run was told to do, and where that was said. No secrets get in here.
+    /// The settings of the run, and where each came from. No secrets get in here.
     pub settings: Vec<Setting>,
     /// By service: `event_hubs`, `cosmos_db`.
     pub services: BTreeMap<ServiceName, ServiceRecord>,

@@ -1,8 +1,8 @@
 //! The dead letters of a run that was killed, completed from its data and its journal.
 //!
-//! A killed run has told of each transaction that had come to its end, up to the last second. All others, those that were
+//! A killed run has recorded each transaction that had come to its end, up to the last second. All others, those that were
 //! on their way and those that had not had their turn, become dead letters now. Some of them may have been stored: their
-//! ids make that harmless on Cosmos DB, and let `txgen verify` tell a duplicate on Event Hubs for what it is.
+//! ids make that harmless on Cosmos DB, and let `txgen verify` recognise a duplicate on Event Hubs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -86,12 +86,12 @@ fn open_data(record: &RunRecord, run: RunId) -> Result<Source, DeadLetterError> 
         )));
     }
     if record.data.sha256.is_some() {
-        // What cannot be read is told when it is opened.
+        // What cannot be read is reported when it is opened.
         let found = fingerprint(path, || true).sha256;
         if found.is_some() && found != record.data.sha256 {
             return Err(DeadLetterError::new(format!(
                 "{why}, which has changed since: it has as many bytes, but other content (its SHA-256 is not the one that \
-                 `run.json` tells); put the file back as it was"
+                 `run.json` says so); put the file back as it was"
             )));
         }
     }

@@ -1,7 +1,7 @@
 //! Writes dead letters, and the journal, while the run goes on.
 //!
 //! The run only queue what happened; a thread of its own writes it down, twice a second, so that a slow disk never holds
-//! the run up. A row is settled in the journal when it is stored; a row that became a dead letter is told of by its letter
+//! the run up. A row is settled in the journal when it is stored; a row that became a dead letter is recorded by its letter
 //! alone.
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ pub struct Written {
 pub struct DeadLetterWriter {
     queue: Arc<Queue>,
     thread: JoinHandle<Written>,
-    /// Reads the data to its end, beside the run, to tell later whether it is still the same.
+    /// Reads the data to its end, beside the run, to know later whether it is still the same.
     hashing: Option<JoinHandle<()>>,
 }
 
@@ -277,7 +277,7 @@ impl Writer {
         self.written
     }
 
-    /// Waits until there is enough to write, or it is time; takes it, and tells whether it is the last.
+    /// Waits until there is enough to write, or it is time; takes it, and returns whether it is the last.
     fn take(&mut self) -> bool {
         let unwritten = self.queue.unwritten();
         let idle = |unwritten: &mut Unwritten| !unwritten.finished && unwritten.fresh < MANY;

@@ -1,4 +1,4 @@
-//! Azure's client, told what txgen does itself and what it can do without.
+//! Azure's client, set up to leave out what txgen does itself and what it can do without.
 //!
 //! Told not to: repeat throttled, failed and timed-out writes (txgen does, and counts them), read the created document
 //! back, track session tokens (nothing is read), hedge, and re-encode our JSON as binary (it is passed through, and
@@ -97,7 +97,7 @@ fn for_documents() -> OperationOptions {
     options
 }
 
-/// For the few requests before the run, which nobody counts: Azure's client may repeat them a little.
+/// For the few requests before the run, which are not counted: Azure's client may repeat them a little.
 pub(super) fn for_metadata() -> OperationOptions {
     let mut options = for_documents();
     options.throttling_retry_options = Some(throttling(9, Duration::from_secs(10)));

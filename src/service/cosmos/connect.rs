@@ -1,6 +1,6 @@
 //! Connecting: reach the account, find or make the database and the container, see what they are like.
 //!
-//! Finding is read, create, tolerate that somebody else was quicker, read again. It is over within 15 s, one way or the
+//! Finding is read, create, tolerate that another process was quicker, read again. It is over within 15 s, one way or the
 //! other; only where something is created may that take longer, as it does in Azure.
 
 use std::future::Future;
@@ -129,7 +129,7 @@ impl<'a> Connecting<'a> {
             Ok(container) => Ok(container),
             Err(error) if error.is_status(404) => {
                 let CosmosDbSettings { database, container, .. } = self.settings;
-                Err(self.told(&format!(
+                Err(self.failure(&format!(
                     "there is no container {container} in a database {database}, so nothing to read back"
                 )))
             }
@@ -153,7 +153,7 @@ impl<'a> Connecting<'a> {
     /// What database and container are like, of which neither was created just now.
     async fn provision(&self, database: &DatabaseClient, container: &ContainerClient) -> Result<Provision, String> {
         let properties = self.properties(container).await?;
-        let warnings = provision::examine(&properties).map_err(|reason| self.told(&reason))?;
+        let warnings = provision::examine(&properties).map_err(|reason| self.failure(&reason))?;
         let throughput = self.throughput(database, Some(container)).await?;
         let physical_partitions = self.within(container.read_feed_ranges(None)).await.ok().map(|ranges| ranges.len());
         let transport = self.transport(container).await;
@@ -171,7 +171,7 @@ impl<'a> Connecting<'a> {
     async fn client(&self) -> Result<CosmosClient, String> {
         match tokio::time::timeout_at(self.deadline, client::build(self.settings)).await {
             Ok(Ok(client)) => Ok(client),
-            Ok(Err(BuildError::Credential(error))) => Err(self.told(&error.to_string())),
+            Ok(Err(BuildError::Credential(error))) => Err(self.failure(&error.to_string())),
             Ok(Err(BuildError::Client(error))) => Err(self.refused(Step::Connect, StepError::Cosmos(error)).await),
             Err(_) => Err(self.refused(Step::Connect, StepError::TooLate).await),
         }
@@ -278,7 +278,7 @@ impl<'a> Connecting<'a> {
         }
     }
 
-    /// Reads a document that is not there (1 RU), which opens the first connection and tells how requests travel. What
+    /// Reads a document that is not there (1 RU), which opens the first connection and shows how requests travel. What
     /// comes of it is of no account: a credential may be allowed to write without being allowed to read.
     async fn transport(&self, container: &ContainerClient) -> Option<Transport> {
         let id = uuid::Uuid::new_v4().to_string();
@@ -303,7 +303,7 @@ impl<'a> Connecting<'a> {
         self.limit = CREATE_TIMEOUT;
     }
 
-    fn told(&self, reason: &str) -> String {
+    fn failure(&self, reason: &str) -> String {
         format!("{}: {reason}", self.settings.endpoint)
     }
 

@@ -1,6 +1,6 @@
 //! Cosmos DB through Azure's own client: one create per transaction, throttling waited out, losses repeated.
 //!
-//! Azure's client would repeat requests by itself, for minutes and without a word; here it is told not to
+//! Azure's client would repeat requests by itself, for minutes and silently; here it is set not to
 //! (`client`), so that every attempt is counted as it happens.
 
 mod answer;
@@ -42,7 +42,7 @@ impl CosmosDb {
         &self.provision
     }
 
-    /// Azure's client for the container, with txgen's settings: for whoever compares txgen with a bare loop.
+    /// Azure's client for the container, with txgen's settings, for comparing txgen with a bare loop.
     #[must_use]
     pub fn container(&self) -> &ContainerClient {
         &self.container

@@ -16,12 +16,12 @@ pub struct Provision {
     pub created_container: bool,
     /// What the container may spend.
     pub throughput: Throughput,
-    /// Over how many physical partitions the throughput is spread evenly; `None` if that could not be told. A partition
+    /// Over how many physical partitions the throughput is spread evenly; `None` if that is not known. A partition
     /// that is asked for more than its share is throttled, however idle the others are.
     pub physical_partitions: Option<usize>,
     /// When documents expire that say nothing of it themselves.
     pub default_ttl: DefaultTtl,
-    /// How requests travel; `None` if that could not be told.
+    /// How requests travel; `None` if that is not known.
     pub transport: Option<Transport>,
     /// What is probably not meant so, one line each.
     pub warnings: Vec<String>,

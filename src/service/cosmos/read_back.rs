@@ -129,7 +129,7 @@ impl Reader {
                 Place::Everywhere => FeedScope::full_container(),
             };
             let query = Query::from("SELECT * FROM c WHERE STARTSWITH(c.id, @prefix)");
-            let query = query.with_parameter("@prefix", id_prefix).map_err(|error| self.told(&error.to_string()))?;
+            let query = query.with_parameter("@prefix", id_prefix).map_err(|error| self.failure(&error.to_string()))?;
             let begun =
                 timeout(PAGE_TIMEOUT, self.container.query_items::<Document>(query, scope, Some(options))).await;
             let mut pages = match begun {
@@ -184,13 +184,13 @@ impl Reader {
             }
         };
         if is_final || *tries >= MOST_TRIES {
-            return Err(self.told(&message));
+            return Err(self.failure(&message));
         }
         sleep(Duration::from_millis(100) * 2_u32.pow(*tries)).await;
         Ok(())
     }
 
-    fn told(&self, reason: &str) -> ConnectError {
+    fn failure(&self, reason: &str) -> ConnectError {
         let message = format!("{}: documents cannot be read back: {reason}", self.endpoint);
         ConnectError { service: ServiceName::CosmosDb, message }
     }

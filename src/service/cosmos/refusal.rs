@@ -142,7 +142,7 @@ fn answered(step: Step, error: &RequestError, settings: &CosmosDbSettings) -> St
     }
 }
 
-/// The address that the account sees this machine under, where its answer tells: "Request originated from IP 203.0.113.7
+/// The address that the account sees this machine under, where its answer says so: "Request originated from IP 203.0.113.7
 /// through public internet".
 fn blocked_address(detail: &str) -> Option<IpAddr> {
     detail.split(|c: char| c.is_whitespace() || c == ',').find_map(|word| word.trim_end_matches('.').parse().ok())

@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    fn told(error: AttemptError) -> String {
+    fn message(error: AttemptError) -> String {
         let text = refusal(&hub(), &settings(EventHubClient::Pipelined), &error);
         assert!(!text.contains("hush") && !text.contains('\n'), "{text}");
         text
@@ -168,19 +168,19 @@ mod tests {
 
     #[test]
     fn a_refused_key_names_the_policy_and_the_keys_of_the_connection_string() {
-        let text = told(verdicts::of_status(401, Some("InvalidSignature:\nThe token has an invalid signature.")));
+        let text = message(verdicts::of_status(401, Some("InvalidSignature:\nThe token has an invalid signature.")));
         insta::assert_snapshot!(text, @"event hub `transactions` at ns.servicebus.windows.net refuses the policy `Sender`: InvalidSignature: The token has an invalid signature. (401); check SharedAccessKeyName and SharedAccessKey in the connection string, and that the policy has the Send right");
     }
 
     #[test]
     fn a_missing_hub_that_nobody_named_says_where_the_name_comes_from() {
-        let text = told(verdicts::of_condition("amqp:not-found", Some("The messaging entity could not be found.")));
+        let text = message(verdicts::of_condition("amqp:not-found", Some("The messaging entity could not be found.")));
         assert!(text.contains("EntityPath=…") && text.contains("which has none"), "{text}");
     }
 
     #[test]
     fn an_unreachable_host_offers_the_other_port() {
-        let text = told(AttemptError::not_sent(FailureKind::Connection, "cannot reach ns:5671: refused"));
+        let text = message(AttemptError::not_sent(FailureKind::Connection, "cannot reach ns:5671: refused"));
         assert!(text.contains("port 5671") && text.contains("--event-hub-transport websocket"), "{text}");
     }
 

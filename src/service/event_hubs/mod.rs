@@ -79,7 +79,7 @@ pub struct HubInfo {
     pub namespace: String,
     /// The hub.
     pub hub: String,
-    /// How many partitions it has, if the service tells.
+    /// How many partitions it has, if the service says so.
     pub partitions: Option<u32>,
     /// Which client sends.
     pub client: EventHubClient,
@@ -120,7 +120,7 @@ impl HubInfo {
 pub enum Authentication {
     /// With the key of the policy of this name.
     SharedAccessKey(String),
-    /// With a token that somebody else signed.
+    /// With a token that was signed elsewhere.
     SharedAccessSignature,
     /// With Microsoft Entra ID.
     EntraId,

@@ -40,7 +40,7 @@ pub(super) struct Sdk {
     opener: Opener,
     /// As many as there are clients, open or yet to be opened.
     leases: Semaphore,
-    /// Open clients that nobody uses.
+    /// Open clients that are not in use.
     idle: Mutex<Vec<ProducerClient>>,
     timeouts: Timeouts,
     policy: RetryPolicy,

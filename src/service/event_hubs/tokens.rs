@@ -1,4 +1,4 @@
-//! Tokens: where they come from, and when they are to be renewed.
+//! Tokens: where they come from, and when they are renewed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -83,7 +83,7 @@ impl TokenSource {
     }
 }
 
-/// What a refused token means, where the source tells more than the answer: one that txgen signed just now, for a time to
+/// What a refused token means, where the source says more than the answer: one that txgen signed just now, for a time to
 /// come, has only expired where this machine's clock is off.
 impl TokenSource {
     pub(super) fn explain(&self, error: AttemptError) -> AttemptError {
@@ -118,7 +118,7 @@ impl Token {
         i64::try_from(unix_seconds(self.expires)).unwrap_or(i64::MAX).saturating_mul(1_000)
     }
 
-    /// How long to wait before the token is to be renewed; `None` when it cannot be.
+    /// How long to wait before the token is renewed; `None` when it cannot be.
     pub(super) fn renew_in(&self, rng: &mut impl Rng) -> Option<Duration> {
         let life = self.expires.duration_since(SystemTime::now()).unwrap_or_default();
         self.renewable.then(|| renewal_after(life, rng))
@@ -130,7 +130,7 @@ fn unix_seconds(time: SystemTime) -> u64 {
 }
 
 fn renewal_after(life: Duration, rng: &mut impl Rng) -> Duration {
-    // A credential may hand out a token that is about to expire: asking for it in a tight loop helps nobody.
+    // A credential may hand out a token that is about to expire: asking for it in a tight loop does not help.
     life.mul_f64(rng.random_range(RENEWAL)).max(Duration::from_millis(500))
 }
 

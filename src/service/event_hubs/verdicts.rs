@@ -126,7 +126,7 @@ fn look_up(table: &[Row], code: &str) -> Option<(Verdict, FailureKind)> {
     table.iter().find(|row| row.code == code).map(|row| (row.verdict, row.kind))
 }
 
-/// What a refusal is by its description, where that tells more than its code.
+/// What a refusal is by its description, where that says more than its code.
 fn look_closer((verdict, kind): (Verdict, FailureKind), description: &str) -> (Verdict, FailureKind) {
     let may_be_told_apart = matches!(kind, Unauthorized | BadRequest);
     let description = description.to_ascii_lowercase();

@@ -283,7 +283,7 @@ fn an_absent_default_file_is_named_where_keys_are_missing() {
 }
 
 #[test]
-fn all_bad_values_are_told_at_once_with_key_source_value_and_what_is_allowed() {
+fn all_bad_values_are_reported_at_once_with_key_source_value_and_what_is_allowed() {
     let json = r#"{
         "EVENT_HUB_1_CONNECTION_STRING": "Endpoint=sb://ns/;SharedAccessKey=c2VjcmV0",
         "COSMOS_DB_ENDPOINT": "acct.documents.azure.com",

@@ -274,14 +274,14 @@ fn settings_in_which_shards_differ_name_them() {
         let lead = if index == 1 { "5s" } else { "0s" };
         part.summary.settings = vec![setting("SECONDS_TO_LEAD", lead), setting("SECONDS_TO_RUN", "600s")];
     }
-    let told: Vec<String> = merge(&parts, false)
+    let message: Vec<String> = merge(&parts, false)
         .unwrap()
         .settings
         .into_iter()
         .map(|setting| format!("{} {} {}", setting.key, setting.value, setting.source))
         .collect();
     assert_eq!(
-        told,
+        message,
         [
             "SECONDS_TO_LEAD 0s environment (shard 0/3, 2/3)",
             "SECONDS_TO_LEAD 5s environment (shard 1/3)",

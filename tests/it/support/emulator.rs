@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long an emulator may take to do as it is told.
+/// How long an emulator may take to do what it is asked for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running `txgen emulator` on free ports, which has written an appsettings.json into its directory.

@@ -1,4 +1,4 @@
-//! Services that answer what they are told: Cosmos DB over HTTP, and the `$cbs` node of Event Hubs.
+//! Services that give set answers: Cosmos DB over HTTP, and the `$cbs` node of Event Hubs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Event Hubs connection strings: one text that says which event hub, and how to reach and to enter it.
 //!
 //! Format: <https://learn.microsoft.com/azure/event-hubs/event-hubs-get-connection-string>. The portal shows many texts
-//! that look alike, so what is wrong with one is told by its part, and never by its value: any part may hold the key.
+//! that look alike, so an error names the part that is wrong, and never by its value: any part may hold the key.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -48,7 +48,7 @@ pub enum HubCredential {
         /// Its key.
         key: Secret,
     },
-    /// A token that somebody else signed; it cannot be renewed.
+    /// A token that was signed elsewhere; it cannot be renewed.
     SharedAccessSignature(Secret),
     /// Microsoft Entra ID.
     EntraId,
@@ -226,7 +226,7 @@ fn read(text: &str) -> Result<ConnectionString, String> {
     })
 }
 
-/// Texts that are pasted into the wrong place, told by what they begin with.
+/// Texts that are pasted into the wrong place, recognised by what they begin with.
 fn text_of_another_kind(text: &str) -> Option<String> {
     let lower = text.trim().to_ascii_lowercase();
     let has = |name: &str| lower.split(';').any(|part| part.trim().starts_with(name));

@@ -137,7 +137,7 @@ impl Answer {
 }
 
 impl Failure {
-    /// The answer that tells of this failure.
+    /// The answer with this failure.
     pub(super) fn answer(&self, activity_id: &str) -> Answer {
         let message = format!("{}\r\nActivityId: {activity_id}", self.message);
         let mut body = serde_json::json!({ "code": self.code(), "message": message });

@@ -405,7 +405,7 @@ impl Container {
     pub(super) fn to_json(&self) -> Value {
         let properties = read(&self.properties);
         let mut object = properties.definition.sent.clone();
-        // The service does not tell the first version, and clients take what is not told for it.
+        // The service leaves the first version out, and clients take a missing version for it.
         if properties.definition.key.version() == 1
             && let Some(Value::Object(key)) = object.get_mut("partitionKey")
         {

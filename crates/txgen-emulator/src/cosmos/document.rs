@@ -3,7 +3,7 @@
 //! A body is read once, from end to end, to see that it is JSON and to pick out the few properties that the service
 //! itself needs. No tree is built of it: what is stored, and later handed out, are the bytes that came, with the system
 //! properties (`_rid`, `_self`, `_etag`, `_ts`, `_attachments`) written behind them. Bodies in the binary encoding, which
-//! Azure's client for Rust sends unless told otherwise, become text first; answers are always text.
+//! Azure's client for Rust sends by default, become text first; answers are always text.
 
 use std::borrow::Cow;
 use std::fmt;

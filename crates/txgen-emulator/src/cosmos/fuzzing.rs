@@ -1,6 +1,6 @@
 //! What a fuzzer takes through the account: requests of any kind, and queries.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a fuzzer is told")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is what a fuzzer looks for")]
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ const EVERYTHING: std::ops::Range<super::partition_key::Epk> =
 ///
 /// # Panics
 /// When pages of few results do not add up to what one page gives, when they do not end, or when the query that a plan
-/// tells clients to send is refused.
+/// makes clients send is refused.
 pub fn queries(data: &[u8]) {
     let (text, parameters) = cut(data, b"\0").unwrap_or((data, b"[]"));
     let Ok(text) = std::str::from_utf8(text) else { return };

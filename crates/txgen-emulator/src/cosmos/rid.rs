@@ -31,7 +31,7 @@ pub(super) fn offer(number: u32) -> String {
 fn container_bytes(database: u32, number: u32) -> [u8; 8] {
     let mut bytes = [0; 8];
     bytes[..4].copy_from_slice(&database.to_be_bytes());
-    // The highest bit tells a container from other children of a database.
+    // The highest bit distinguishes a container from other children of a database.
     bytes[4..].copy_from_slice(&(number | 1 << 31).to_be_bytes());
     bytes
 }

@@ -4,7 +4,7 @@
 //! or that agree on it in TLS.
 //!
 //! Nothing that a client does or fails to do may take the server down or fill its memory: connections are counted,
-//! headers and bodies have a largest size, large bodies share a budget, and whoever neither sends nor reads is given up.
+//! headers and bodies have a largest size, large bodies share a budget, and a peer that neither sends nor reads is given up.
 
 use std::convert::Infallible;
 use std::io;
@@ -51,9 +51,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(130);
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take to read some bytes of its answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The largest body: the largest document and some slack, so that just too large a document is told so by its size.
+/// The largest body: the largest document and some slack, so that the error for a document that is just too large names its size.
 const MAX_BODY_BYTES: usize = routes::MAX_DOCUMENT_BYTES + 64 * 1024;
-/// How much of a body that nobody wants is read nevertheless, so that its sender gets to read the answer.
+/// How much of an unwanted body is read nevertheless, so that its sender gets to read the answer.
 const MAX_DRAINED_BYTES: usize = 4 * MAX_BODY_BYTES;
 /// Bytes of all bodies that are being received; more are refused. Counted in units, so that the count is small.
 const BODY_BUDGET: usize = 256 * 1024 * 1024 / BODY_UNIT;
@@ -408,7 +408,7 @@ fn failure_of(strike: Strike) -> Failure {
         Fault::Gone => Failure::owner_not_found(),
         Fault::Timeout => Failure::new(StatusCode::REQUEST_TIMEOUT, "The request timed out on purpose."),
         Fault::ExpiredToken => Failure::new(StatusCode::FORBIDDEN, "The authorization token has expired on purpose."),
-        // What is told by the connection alone never gets to be read.
+        // What only the connection shows is never read.
         _ => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "The service is unavailable on purpose."),
     }
 }

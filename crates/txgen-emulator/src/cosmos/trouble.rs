@@ -26,7 +26,7 @@ impl Hangup {
         self.ended.cancel();
     }
 
-    /// Waits until somebody has ended the connection.
+    /// Waits until the connection has been ended.
     pub(super) async fn ended(&self) {
         self.ended.cancelled().await;
     }

@@ -13,7 +13,7 @@ use super::selector::position;
 use super::store::{Hub, Position, Refused};
 use super::wire::performative::{AmqpError, Attach};
 
-/// A receiver that asks for this is told with each event how far the partition has got.
+/// A receiver that asks for this learns with each event how far the partition has got.
 pub(super) const RUNTIME_METRICS: &str = "com.microsoft:enable-receiver-runtime-metric";
 
 /// A link that was let in.
@@ -28,7 +28,7 @@ pub(super) enum Admitted {
 /// Decides over a link.
 ///
 /// # Errors
-/// The error with which the link is to be detached.
+/// The error with which the link is detached.
 pub(super) fn admit(core: &mut Core, attach: &Attach<'_>) -> Result<Admitted, AmqpError> {
     let terminus = if attach.peer_receives { attach.source } else { attach.target };
     let address = terminus.and_then(|terminus| terminus.address).unwrap_or_default();

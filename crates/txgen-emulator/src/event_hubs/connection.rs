@@ -162,7 +162,7 @@ impl Connection {
         }
     }
 
-    /// When [`Self::tick`] is to be called again at the latest.
+    /// When [`Self::tick`] has to be called again at the latest.
     pub(super) fn deadline(&self) -> Instant {
         let phase = match self.phase {
             Phase::Opened => self.last_heard + self.core.namespace.options.idle_time_out,
@@ -237,7 +237,7 @@ impl Connection {
         Ok(8)
     }
 
-    /// A peer that speaks something else is told what is spoken here (section 2.2).
+    /// A peer that speaks something else gets the protocol that is spoken here (section 2.2).
     fn turn_away(&mut self) {
         self.core.out.extend_from_slice(&SASL_HEADER);
         self.phase = Phase::Closed;
@@ -362,7 +362,7 @@ impl Connection {
         self.phase = Phase::Closed;
     }
 
-    /// Closes with an error, as far as the peer can be told.
+    /// Closes with an error, as far as the peer can still read it.
     fn fail(&mut self, error: &AmqpError) {
         tracing::debug!(condition = error.condition, description = error.description, "connection closed");
         self.sessions.clear();

@@ -34,7 +34,7 @@ pub(super) struct Core {
     pub(super) links: usize,
     /// Bytes of replies that wait for credit, over all links.
     pub(super) waiting_reply_bytes: usize,
-    /// Set when a frame could not be sent: the connection is to be closed.
+    /// Set when a frame could not be sent: the connection gets closed.
     pub(super) failure: Option<AmqpError>,
     /// Set when the connection is to end without a word.
     pub(super) hang_up: Option<HangUp>,
@@ -49,7 +49,7 @@ pub(super) enum HangUp {
     AfterOutput,
 }
 
-/// A peer broke the protocol: what is to be ended because of it.
+/// A peer broke the protocol: what ends because of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Violation {
     /// Its session.

@@ -1,6 +1,6 @@
 //! What a fuzzer takes through connections: any bytes, or any frames.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a fuzzer is told")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is what a fuzzer looks for")]
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -12,7 +12,7 @@ use txgen_azure::event_hubs::shared_access::Token;
 const MAX_GRANTS: usize = 512;
 /// The longest path that a grant is kept for, in bytes: that of the longest address.
 const MAX_PATH_LENGTH: usize = 1024;
-/// Entra ID tokens that do not tell their end are good for so many seconds.
+/// Entra ID tokens that do not say when they end are good for so many seconds.
 const DEFAULT_LIFETIME: u64 = 3600;
 
 /// What a link is for.
@@ -161,7 +161,7 @@ fn check_signature(policies: &[Policy], token: &str, path: String, now: u64) -> 
     Ok(Grant { path, rights: Rights::of(policy), expiry: token.expiry })
 }
 
-/// The `exp` claim of a JSON Web Token; the signature is nobody's to check here.
+/// The `exp` claim of a JSON Web Token; the signature is not checked here.
 fn expiry_of_jwt(token: &str) -> Option<u64> {
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     serde_json::from_slice::<serde_json::Value>(&claims).ok()?.get("exp")?.as_u64()

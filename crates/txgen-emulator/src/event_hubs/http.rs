@@ -82,17 +82,17 @@ async fn post(request: Request<Incoming>, namespace: &Namespace) -> Response<Ful
     let body = match timeout(PATIENCE, Limited::new(body, MAX_MESSAGE_SIZE).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            return told(StatusCode::PAYLOAD_TOO_LARGE, format!("More than {MAX_MESSAGE_SIZE} bytes are not taken."));
+            return text(StatusCode::PAYLOAD_TOO_LARGE, format!("More than {MAX_MESSAGE_SIZE} bytes are not taken."));
         }
-        Ok(Err(_)) => return told(StatusCode::BAD_REQUEST, "The body did not come."),
-        Err(_) => return told(StatusCode::REQUEST_TIMEOUT, "The body did not come in time."),
+        Ok(Err(_)) => return text(StatusCode::BAD_REQUEST, "The body did not come."),
+        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "The body did not come in time."),
     };
     match http_send::send(namespace, &parts.uri, &parts.headers, &body, Now::read()) {
         Ok(()) => {
             sleep(namespace.options.latency).await;
-            told(StatusCode::CREATED, "")
+            text(StatusCode::CREATED, "")
         }
-        Err(Refused(status, what)) => told(status, what),
+        Err(Refused(status, what)) => text(status, what),
     }
 }
 
@@ -100,7 +100,7 @@ fn answer<B>(mut request: Request<B>, upgrade: &Mutex<Option<OnUpgrade>>) -> Res
     let is_websocket = request.uri().path().trim_end_matches('/').eq_ignore_ascii_case(WEBSOCKET);
     if request.method() != Method::GET || !is_websocket {
         let what = "Events are posted to /HUB/messages, and AMQP over WebSockets is at /$servicebus/websocket.";
-        return told(StatusCode::NOT_FOUND, what);
+        return text(StatusCode::NOT_FOUND, what);
     }
     let headers = request.headers();
     let names = |name: &hyper::header::HeaderName, wanted: &str| {
@@ -110,11 +110,11 @@ fn answer<B>(mut request: Request<B>, upgrade: &Mutex<Option<OnUpgrade>>) -> Res
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|_| names(&UPGRADE, "websocket")).cloned();
     let subprotocol = SUBPROTOCOLS.into_iter().find(|subprotocol| names(&SEC_WEBSOCKET_PROTOCOL, subprotocol));
     let (Some(key), Some(subprotocol)) = (key, subprotocol) else {
-        return told(StatusCode::BAD_REQUEST, "A WebSocket with the subprotocol amqp or AMQPWSB10 is spoken here.");
+        return text(StatusCode::BAD_REQUEST, "A WebSocket with the subprotocol amqp or AMQPWSB10 is spoken here.");
     };
-    let mut response = told(StatusCode::SWITCHING_PROTOCOLS, "");
+    let mut response = text(StatusCode::SWITCHING_PROTOCOLS, "");
     let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) else {
-        return told(StatusCode::BAD_REQUEST, "The Sec-WebSocket-Key is not one.");
+        return text(StatusCode::BAD_REQUEST, "The Sec-WebSocket-Key is not one.");
     };
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -125,7 +125,7 @@ fn answer<B>(mut request: Request<B>, upgrade: &Mutex<Option<OnUpgrade>>) -> Res
     response
 }
 
-fn told(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     response

@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_not_send_and_what_is_not_there_are_told() {
+    fn who_may_not_send_and_what_is_not_there_are_reported() {
         let (namespace, now) = namespace();
         assert_eq!(post(&namespace, now, 2, "/transactions/messages", &[], "x"), 401);
         assert_eq!(post(&namespace, now, 1, "/other/messages", &[], "x"), 401);

@@ -95,7 +95,7 @@ pub(super) enum Received<'a> {
     Nothing,
     /// A whole delivery.
     Delivery(Delivery<'a>),
-    /// The link is to be detached.
+    /// The link has to be detached.
     Refused(AmqpError),
 }
 

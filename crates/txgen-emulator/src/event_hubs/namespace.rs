@@ -57,7 +57,7 @@ pub(super) struct Namespace {
     throttle: Option<Mutex<Throttle>>,
     /// Trouble that was asked for.
     pub(super) faults: FaultPlan,
-    /// How many of the next tokens are to be refused, because a fault said so.
+    /// How many of the next tokens a fault refuses.
     pub(super) tokens_to_refuse: AtomicU64,
     /// Bytes of memory that the events which are stored take.
     stored_bytes: AtomicU64,
@@ -93,7 +93,7 @@ impl Namespace {
         self.hubs.iter().find(|hub| hub.name.eq_ignore_ascii_case(name) && !hub.is_deleted())
     }
 
-    /// Whether the token that comes now is to be refused on purpose.
+    /// Whether a fault refuses the token that comes now.
     pub(super) fn refuses_token(&self) -> bool {
         let one_less = |left: u64| left.checked_sub(1);
         self.tokens_to_refuse.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
@@ -118,7 +118,7 @@ impl Namespace {
     /// the service would not.
     ///
     /// # Errors
-    /// The condition and description with which the delivery is to be rejected.
+    /// The condition and description with which the delivery is rejected.
     pub(super) fn store(
         &self,
         hub: &Hub,

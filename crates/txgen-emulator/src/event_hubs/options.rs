@@ -35,7 +35,7 @@ pub struct EventHubsEmulatorOptions {
     /// Who may enter, and what they may do.
     pub policies: Vec<Policy>,
     /// Take any bearer token (CBS token type `jwt`) for a Microsoft Entra ID token with every right, unless it has expired.
-    /// There is nobody to check one with on a developer's machine, and Azure's Rust client can do nothing but Entra ID.
+    /// There is nothing to check one against on a developer's machine, and Azure's Rust client can do nothing but Entra ID.
     pub accept_entra_tokens: bool,
     /// Deliveries that a sender may have unsettled on one link; Event Hubs grants about 300.
     pub credit: u32,

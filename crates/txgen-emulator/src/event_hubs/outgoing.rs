@@ -98,7 +98,7 @@ pub(super) struct Consumer {
 }
 
 impl Consumer {
-    /// A reader from the sequence number `next` on; with `metrics` each event tells how far the partition has got.
+    /// A reader from the sequence number `next` on; with `metrics` each event says how far the partition has got.
     pub(super) fn new(
         hub: Arc<Hub>,
         partition: u32,
@@ -161,7 +161,7 @@ pub(super) enum Progress {
     Idle,
     /// There may be more to send.
     More,
-    /// The link is to be detached.
+    /// The link has to be detached.
     Lost(AmqpError),
 }
 
@@ -234,7 +234,7 @@ impl Outgoing {
     }
 
     /// Whether the peer asked for the rest of its credit to be taken back and there is nothing left to send: then it is,
-    /// and the peer is to be told.
+    /// and the peer has to know.
     pub(super) fn drained(&mut self) -> bool {
         let at_end = match &self.outlet {
             Outlet::Consumer(consumer) => consumer.is_at_end(),

@@ -70,7 +70,7 @@ pub(super) async fn keep_house(namespace: Arc<Namespace>, stop: CancellationToke
     }
 }
 
-/// Accepts connections until the emulator stops; `cut` tells the token that ends new connections without a word.
+/// Accepts connections until the emulator stops; `cut` gives the token that cuts new connections.
 pub(super) async fn accept(listener: TcpListener, speaks: Speaks, shared: Shared, cut: impl Fn() -> CancellationToken) {
     let Shared { namespace, tls, tasks, stop } = shared;
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
@@ -198,7 +198,7 @@ async fn push<W: AsyncWrite + Unpin>(writer: &mut W, output: &[u8]) -> io::Resul
     }
 }
 
-/// AMQP. `input` has come already; `must_flush` tells whether what is written is kept back until it is flushed.
+/// AMQP. `input` has come already; `must_flush` says whether what is written is kept back until it is flushed.
 async fn serve<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     mut reader: R,
     mut writer: W,

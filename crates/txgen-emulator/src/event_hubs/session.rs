@@ -45,7 +45,7 @@ enum Link {
     Detaching,
 }
 
-/// A delivery whose outcome is known and is to be told at `due`.
+/// A delivery whose outcome is known and is sent at `due`.
 #[derive(Debug)]
 struct Awaiting {
     due: Instant,
@@ -301,7 +301,7 @@ impl Session {
     /// Detaches a link from the emulator's side.
     fn detach(&mut self, core: &mut Core, handle: u32, error: Option<&AmqpError>) {
         tracing::debug!(?error, "link detached");
-        // What is settled already is told first, whatever the latency: it is stored.
+        // What is settled already is sent first, whatever the latency: it is stored.
         self.settle(core, |_| true);
         if let Some(slot) = self.links.get_mut(handle as usize)
             && let Some(link) = slot.replace(Link::Detaching)
@@ -336,7 +336,7 @@ impl Session {
         }
     }
 
-    /// When the next outcome is to be told, or credit to be given that was withheld.
+    /// When the next outcome is due, or credit that was withheld.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let outcome = self.awaiting.front().map(|awaiting| awaiting.due);
         let credit = self.links.iter().filter_map(|link| match link {

@@ -99,12 +99,12 @@ pub(super) fn deliver(
     }
 }
 
-/// What links to a hub are told that has been deleted.
+/// The error of links to a hub that has been deleted.
 pub(super) fn deleted(core: &Core, path: &str) -> AmqpError {
     AmqpError::new("amqp:not-found", core.namespace.not_found(path))
 }
 
-/// What a sender is told of an event that is never taken, however often it comes: that an argument is wrong, which
+/// The error for an event that is never taken, however often it comes: that an argument is wrong, which
 /// Azure's clients do not retry either. Source: `AmqpError` and `ArgumentError` in Azure.Messaging.EventHubs, and
 /// <https://learn.microsoft.com/java/api/com.azure.core.amqp.exception.amqperrorcondition>.
 fn unacceptable() -> AmqpError {

@@ -63,11 +63,11 @@ fn ports_for_tls_and_kafka_are_the_services_unless_others_are_named() {
 }
 
 #[test]
-fn flags_that_contradict_each_other_are_told_of() {
-    let told = |flags: &[&str]| parse(flags).unwrap().check().unwrap_err().to_string();
-    assert!(told(&["--hub", "one", "ONE"]).contains("twice"));
-    assert!(told(&["--cosmos-port", "5672"]).contains("already"));
-    assert!(told(&["--kafka-port", "5671", "--event-hubs-tls-port"]).contains("--event-hubs-tls-port already"));
+fn flags_that_contradict_each_other_are_reported() {
+    let message = |flags: &[&str]| parse(flags).unwrap().check().unwrap_err().to_string();
+    assert!(message(&["--hub", "one", "ONE"]).contains("twice"));
+    assert!(message(&["--cosmos-port", "5672"]).contains("already"));
+    assert!(message(&["--kafka-port", "5671", "--event-hubs-tls-port"]).contains("--event-hubs-tls-port already"));
     assert!(parse(&["--cosmos-port", "0", "--event-hubs-port", "0"]).unwrap().check().is_ok());
 }
 

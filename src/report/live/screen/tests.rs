@@ -12,7 +12,7 @@ fn screen() -> Screen {
     let failure = Failure::new(FailureKind::TooLarge, "larger than 2 MB").with_status(413);
     moment.snapshot.services[1].latest_failures = vec![LatestFailure { at: Instant::now(), row: 7, failure }];
     let mut screen = Screen::new(sample::description(), moment);
-    screen.event(&Event::Rejected { line: 12, reason: "3 fields, where the header has 28".into(), last_told: false });
+    screen.event(&Event::Rejected { line: 12, reason: "3 fields, where the header has 28".into(), last_shown: false });
     screen
 }
 

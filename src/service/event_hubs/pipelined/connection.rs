@@ -132,7 +132,7 @@ impl Open {
         self.liveness.cut();
     }
 
-    /// How many partitions the hub has; `None` when the service does not tell.
+    /// How many partitions the hub has; `None` when the service does not say.
     ///
     /// # Errors
     /// When the reply shows that nothing can be sent: a link that was refused after it was attached, a hub that is not
@@ -330,7 +330,7 @@ impl Served<'_> {
     }
 }
 
-/// When the token is to be renewed.
+/// When the token has to be renewed.
 struct Renewal {
     at: Instant,
     due: bool,
@@ -346,7 +346,7 @@ impl Renewal {
     }
 
     /// Schedules the next one. A refused renewal is tried again: until the token expires nothing is lost, and after that
-    /// the service detaches the links, and opening the connection again tells why.
+    /// the service detaches the links, and opening the connection again shows why.
     fn after(&mut self, renewed: Result<Token, AttemptError>) {
         match renewed {
             Ok(token) => {

@@ -83,9 +83,9 @@ impl Drop for Slot {
 }
 
 /// Owns the link: sends what the queue brings until the link is gone, or `stop` is cancelled; then calls `leave`, upon
-/// which nobody enters the link any more.
+/// which nothing enters the link any more.
 ///
-/// When it returns, whatever was in the queue has been told that it did not leave, and whatever was unsettled resolves,
+/// When it returns, everything in the queue has been reported as not sent, and whatever was unsettled resolves,
 /// because the library's end of the link is dropped.
 pub(super) async fn own(
     mut sender: Sender,

@@ -67,7 +67,7 @@ enum Settled {
 }
 
 impl Pipelined {
-    /// Opens and authorises all connections at once, and reads how many partitions the hub has, if the service tells.
+    /// Opens and authorises all connections at once, and reads how many partitions the hub has, if the service says so.
     pub(super) async fn connect(
         hub: &ConnectionString,
         settings: &EventHubsSettings,

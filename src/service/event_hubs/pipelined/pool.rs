@@ -20,7 +20,7 @@ impl Pool {
         Self { links: RwLock::default(), latest_error: watch::Sender::new(None) }
     }
 
-    /// A place on the link with the least on it. Waits for a link when none is up; `waits` is told why, at every failed try.
+    /// A place on the link with the least on it. Waits for a link when none is up; `waits` is called with the reason at every failed try.
     ///
     /// # Errors
     /// When none is up because the service refuses txgen: waiting would not help.

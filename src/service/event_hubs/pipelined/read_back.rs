@@ -55,7 +55,7 @@ pub struct StoredEvent {
     pub body: Vec<u8>,
 }
 
-/// Where one partition is to be read from and to.
+/// From where and up to where one partition is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stretch {
     /// The last one read.
@@ -156,7 +156,7 @@ impl Reading {
                 Err(error) if error.is_cancelled() => Ok(()),
                 ended => ended.unwrap_or_else(|error| Err(AttemptError::lost(FailureKind::Internal, error))),
             };
-            // The first one tells most: those after it follow from it.
+            // The first one says most: those after it follow from it.
             error = error.or(ended.err());
         }
         let is_done = left.is_empty();
@@ -172,7 +172,7 @@ impl Reading {
     async fn find_partitions(&self, open: &mut Open) -> Result<BTreeMap<u32, Stretch>, AttemptError> {
         let hub = &self.target.hub;
         let count = open.partitions(hub).await?.ok_or_else(|| {
-            AttemptError::impossible(FailureKind::Unauthorized, "the hub does not tell how many partitions it has")
+            AttemptError::impossible(FailureKind::Unauthorized, "the hub does not say how many partitions it has")
         })?;
         let mut left = BTreeMap::new();
         for (partition, found) in (0..).zip(open.each_partition(hub, count).await?) {

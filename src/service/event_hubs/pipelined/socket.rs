@@ -37,7 +37,7 @@ pub(super) struct Liveness {
     opened: Instant,
     /// Milliseconds after `opened`.
     last_heard: AtomicU64,
-    /// The same socket once more: shutting it down wakes whoever waits on the other one.
+    /// The same socket once more: shutting it down wakes the task that waits on the other one.
     switch: std::net::TcpStream,
 }
 
@@ -91,7 +91,7 @@ impl Liveness {
         self.last_heard() > instant
     }
 
-    /// Ends the connection under whoever uses it. Cutting twice does no harm.
+    /// Ends the connection while it is in use. Cutting twice does no harm.
     pub(super) fn cut(&self) {
         // It fails where the peer was faster; then there is nothing left to cut.
         let _ = self.switch.shutdown(Shutdown::Both);

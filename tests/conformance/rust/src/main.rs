@@ -127,7 +127,7 @@ async fn events_come_back(emulator: Arc<Emulator>) -> Checked {
     equal(&from, &vec!["second".to_owned()], "what was read from the second on")
 }
 
-async fn properties_are_told(emulator: Arc<Emulator>) -> Checked {
+async fn properties_are_reported(emulator: Arc<Emulator>) -> Checked {
     let consumer = emulator.consumer().await?;
     let hub = consumer.get_eventhub_properties().await?;
     equal(&hub.name, &HUB.to_owned(), "the hub's name")?;
@@ -193,7 +193,7 @@ async fn a_listener_may_not_send(emulator: Arc<Emulator>) -> Checked {
 
 const CHECKS: [(&str, Check); 6] = [
     ("events sent one by one and in a batch come back in order", |e| Box::pin(events_come_back(e))),
-    ("hub and partitions tell of themselves", |e| Box::pin(properties_are_told(e))),
+    ("hub and partitions tell of themselves", |e| Box::pin(properties_are_reported(e))),
     ("a partition key stays on its partition", |e| Box::pin(a_key_stays_on_its_partition(e))),
     ("the buffered producer delivers everything", |e| Box::pin(the_buffered_producer_delivers(e))),
     ("a wrong key is refused", |e| Box::pin(a_wrong_key_is_refused(e))),

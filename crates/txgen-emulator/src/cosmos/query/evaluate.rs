@@ -155,7 +155,7 @@ pub(super) fn evaluate<'a>(expression: &'a Expression, env: Env<'a>) -> Found<'a
 }
 
 fn subquery<'a>(kind: Subquery, query: &Query, env: Env<'_>) -> Found<'a> {
-    // A subquery that fails has asked for too many rows or groups, which the budget tells.
+    // A subquery that fails has asked for too many rows or groups, which the budget shows.
     match kind {
         Subquery::Exists => Some(owned(run::exists(query, env))),
         Subquery::Array => Some(Cow::Owned(Value::Array(run::results(query, env)))),

@@ -103,7 +103,7 @@ pub(super) struct Computed {
 }
 
 impl Computed {
-    /// Reads the query of a computed property: `SELECT VALUE … FROM c`. `index` tells it from the container's others.
+    /// Reads the query of a computed property: `SELECT VALUE … FROM c`. `index` distinguishes it from the container's others.
     pub(super) fn read(name: &str, query: &str, index: usize) -> Result<Self, Problem> {
         let query = parser::parse_after(query, &Parameters::new(), (index + 1) * 1000)?;
         let only_selects = query.filter.is_none() && query.order_by.is_empty() && query.limit.is_none();
@@ -151,13 +151,13 @@ pub(super) fn over_values(body: &[u8], values: &[Value]) -> Result<Vec<Value>, F
     Ok(totals.results())
 }
 
-/// How a query is to be run.
+/// How a query is run.
 pub(super) enum Plan<'q> {
     /// Document by document, as they are found.
     Stream,
     /// All in order.
     Sort,
-    /// All results have to be known before the first can be told.
+    /// All results have to be known before the first can be returned.
     Whole(Totals<'q>),
 }
 
@@ -192,7 +192,7 @@ impl Prepared {
         !self.needs.is_nothing()
     }
 
-    /// How many results are left out at the start, and how many there are to be at most.
+    /// How many results are left out at the start, and the most there may be.
     pub(super) fn window(&self) -> (u64, Option<u64>) {
         (self.query.offset.unwrap_or(0), self.query.top.or(self.query.limit))
     }

@@ -1,4 +1,4 @@
-//! Query plans: what tells a client how to put together the results of several partitions.
+//! Query plans: how a client puts together the results of several partitions.
 //!
 //! The clients send the query that the plan names to each partition and merge: streams one after the other, sorted
 //! ones by the `orderByItems` of each result, groups by their `groupByItems`, aggregates by adding up the `item` of each.
@@ -152,7 +152,7 @@ fn aggregates(query: &Query, can_merge_fields: bool) -> Result<Value, Problem> {
                 kinds.insert(name.clone(), kind);
             }
             let aliases: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).collect();
-            // Clients that cannot merge fields without GROUP BY refuse what this tells them.
+            // Clients that cannot merge fields without GROUP BY refuse this.
             let lone: Vec<_> =
                 kinds.values().filter(|kind| by.is_empty() && !can_merge_fields && !kind.is_null()).collect();
             Ok(json!({
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_that_cannot_merge_fields_are_told_of_their_aggregates() {
+    fn clients_that_cannot_merge_fields_are_reported_their_aggregates() {
         let query = parse("SELECT COUNT(1) FROM c", &Default::default()).unwrap();
         let aggregates = |features| {
             for_client(&query, &(String::new(), "FF".to_owned()), features).unwrap()["queryInfo"]["aggregates"].take()
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_results_are_told_to_come_in_a_row_or_not() {
+    fn equal_results_are_reported_to_come_in_a_row_or_not() {
         assert_eq!(plan("SELECT DISTINCT c.x FROM c")["queryInfo"]["distinctType"], "Unordered");
         assert_eq!(plan("SELECT DISTINCT VALUE c.x FROM c ORDER BY c.x")["queryInfo"]["distinctType"], "Ordered");
         assert_eq!(plan("SELECT c.x FROM c")["queryInfo"]["distinctType"], "None");

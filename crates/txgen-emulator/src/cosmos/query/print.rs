@@ -1,4 +1,4 @@
-//! Expressions as text again, for the queries that plans tell the clients to send.
+//! Expressions as text again, for the queries that plans make clients send.
 
 use std::fmt;
 

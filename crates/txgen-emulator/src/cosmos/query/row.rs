@@ -1,5 +1,5 @@
 //! One document as a query sees it: the few properties that the query looks at, read from the bytes, and the bytes
-//! themselves for where the whole document is to be handed out.
+//! themselves for where the whole document is returned.
 
 use std::collections::BTreeSet;
 use std::fmt;

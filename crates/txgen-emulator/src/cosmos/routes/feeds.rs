@@ -171,7 +171,7 @@ impl Page {
         self.count >= size || self.body.len() >= MAX_PAGE_BYTES
     }
 
-    /// Where the next item is to be written to.
+    /// Where the next item is written to.
     pub(super) fn next_item(&mut self) -> &mut Vec<u8> {
         if self.count > 0 {
             self.body.push(b',');

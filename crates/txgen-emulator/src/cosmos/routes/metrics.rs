@@ -1,4 +1,4 @@
-//! What a query tells of its work when it is asked to.
+//! The metrics of a query, when they are asked for.
 //!
 //! <https://learn.microsoft.com/azure/cosmos-db/nosql/query-metrics-performance>
 

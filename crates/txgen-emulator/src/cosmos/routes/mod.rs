@@ -31,7 +31,7 @@ pub(super) use documents::MAX_SIZE as MAX_DOCUMENT_BYTES;
 /// Checks the signature of a request. Nothing of its body is read before.
 pub(super) fn authorize(account: &Account, call: &Call) -> Result<(), Failure> {
     match account.gate.check(&call.headers, call.signed(), SystemTime::now()) {
-        // What is not supported is told so. What its signature has to cover is not known here, and nothing is done.
+        // What is not supported gets an error that says so. What its signature has to cover is not known here, and nothing is done.
         Err(Denied::Signature(_)) if call.resource() == Resource::Other => Ok(()),
         checked => Ok(checked?),
     }

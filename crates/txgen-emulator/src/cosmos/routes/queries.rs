@@ -30,7 +30,7 @@ const MOST_PER_PAGE: usize = 50_000;
 /// The longest continuation token, in bytes: it has to fit into a header.
 const MAX_TOKEN: usize = 8 * 1024;
 
-/// Answers a query, or tells its plan.
+/// Answers a query, or returns its plan.
 pub(super) async fn answer(
     account: &Account,
     container: &Container,
@@ -233,7 +233,7 @@ impl Run<'_> {
         let size = bookmark
             .take
             .map_or(self.page_size, |take| self.page_size.min(usize::try_from(take).unwrap_or(usize::MAX)));
-        // One more than is handed out tells whether there is another page.
+        // One more than is returned shows whether there is another page.
         let wanted = usize::try_from(bookmark.skip).unwrap_or(usize::MAX).saturating_add(size).saturating_add(1);
         let mut found: Vec<Candidate> = Vec::new();
         let scanned = self
@@ -280,7 +280,7 @@ impl Run<'_> {
         self.answer(page, scanned.documents, token)
     }
 
-    /// Hands out what can only be told when all documents were looked at. It is computed anew for each page; few such
+    /// Returns what is only known once all documents were looked at. It is computed anew for each page; few such
     /// queries have more results than fit on one.
     async fn whole(&self, bookmark: Bookmark, mut totals: Totals<'_>) -> Result<Answer, Failure> {
         let scanned = if self.query.has_no_source() {
@@ -300,7 +300,7 @@ impl Run<'_> {
             let Some(result) = rest.next() else { break };
             page.next_item().extend_from_slice(result.to_string().as_bytes());
         }
-        // A token that somebody made up may say anything.
+        // A made-up token may say anything.
         let given = bookmark.inner.saturating_add(page.count() as u64);
         let token = rest.peek().map(|_| Bookmark::at(None, given, 0, None).write()).transpose()?;
         self.answer(page, scanned.documents, token)

@@ -68,7 +68,7 @@ pub(super) struct Join {
     pub(super) id_first: bool,
 }
 
-/// A generation, as one of its members is told of it.
+/// A generation, as one of its members sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Joined {
     pub(super) generation: i32,
@@ -353,13 +353,13 @@ impl Group {
         Ok(())
     }
 
-    /// Whether offsets of this member, or of nobody in particular, are taken.
+    /// Whether offsets of this member, or of no member in particular, are taken.
     pub(super) fn may_commit(&mut self, id: &StrBytes, generation: i32, now: Instant) -> Result<(), ResponseError> {
         if generation < 0 && self.members.is_empty() {
             return Ok(());
         }
         match self.heartbeat(id, generation, now) {
-            // What was read before the others came may still be told.
+            // What was read before the others came may still be committed.
             Err(ResponseError::RebalanceInProgress) => Ok(()),
             verdict => verdict,
         }

@@ -46,7 +46,7 @@ struct Producer {
     heard: Instant,
 }
 
-/// What is to be done with a batch.
+/// What happens with a batch.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Store,
@@ -217,8 +217,8 @@ fn batches(records: Bytes) -> Result<Vec<Batch>, (ResponseError, Option<&'static
             return Err((ResponseError::InvalidRecord, Some("Transactions are not supported.")));
         }
         if !matches!(info.compression, Compression::None | Compression::Gzip) {
-            let told = "Event Hubs takes gzip, and no other compression.";
-            return Err((ResponseError::UnsupportedCompressionType, Some(told)));
+            let message = "Event Hubs takes gzip, and no other compression.";
+            return Err((ResponseError::UnsupportedCompressionType, Some(message)));
         }
         let count = usize::try_from(info.record_count).unwrap_or(0);
         let decompress = |bytes: &mut Bytes, compression| -> Result<Bytes, _> {

@@ -2,7 +2,7 @@
 //!
 //! Source: <https://learn.microsoft.com/azure/event-hubs/event-hubs-exchange-events-different-protocols>. A value is the
 //! body, a key is the partition key, and headers are application properties: bytes from Kafka are binary on AMQP, and
-//! a property of AMQP's other types arrives in Kafka in AMQP's encoding, which tells its type.
+//! a property of AMQP's other types arrives in Kafka in AMQP's encoding, which carries its type.
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::protocol::StrBytes;

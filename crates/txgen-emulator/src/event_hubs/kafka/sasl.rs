@@ -18,7 +18,7 @@ pub(super) enum Mechanism {
 }
 
 impl Mechanism {
-    /// Their names, as the handshake tells them.
+    /// Their names, as the handshake lists them.
     pub(super) const NAMES: [&'static str; 2] = ["PLAIN", "OAUTHBEARER"];
 
     /// The one of this name.

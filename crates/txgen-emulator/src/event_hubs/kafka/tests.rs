@@ -154,7 +154,7 @@ async fn an_idempotent_producers_batch_that_comes_again_is_stored_once() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_not_allowed_or_beyond_the_end_is_told() {
+async fn what_is_not_there_not_allowed_or_beyond_the_end_is_reported() {
     let broker = broker(EventHubsEmulatorOptions::default());
     let sender = session(&broker, &Policy { send: true, ..Policy::with_random_key("Sender") });
     let one = || batch(&["a"], Compression::None, None);
@@ -181,7 +181,7 @@ async fn beyond_the_throughput_the_answer_is_held_back_until_the_patience_is_ove
 }
 
 #[test]
-fn topics_are_the_hubs_and_unknown_ones_are_told() {
+fn topics_are_the_hubs_and_unknown_ones_are_reported() {
     let broker = broker(EventHubsEmulatorOptions::default());
     let session = session(&broker, &everything());
     let all = session.metadata(&MetadataRequest::default().with_topics(None), 5);
@@ -194,7 +194,7 @@ fn topics_are_the_hubs_and_unknown_ones_are_told() {
 }
 
 #[tokio::test]
-async fn offsets_are_found_by_time_and_committed_ones_are_told_again() {
+async fn offsets_are_found_by_time_and_committed_ones_are_reported_again() {
     let broker = broker(EventHubsEmulatorOptions::default());
     let session = session(&broker, &everything());
     produced(&session, produce(0, batch(&["a", "b"], Compression::None, None))).await;
@@ -217,6 +217,6 @@ async fn offsets_are_found_by_time_and_committed_ones_are_told_again() {
         broker.groups.commit(request, &broker.namespace).topics[0].partitions[0].error_code
     };
     assert_eq!([0, 10].map(commit), [0, ResponseError::UnknownTopicOrPartition.code()]);
-    let told = broker.groups.offsets(OffsetFetchRequest::default().with_group_id(group()).with_topics(None));
-    assert_eq!((told.topics.len(), told.topics[0].partitions[0].committed_offset), (1, 2));
+    let committed = broker.groups.offsets(OffsetFetchRequest::default().with_group_id(group()).with_topics(None));
+    assert_eq!((committed.topics.len(), committed.topics[0].partitions[0].committed_offset), (1, 2));
 }

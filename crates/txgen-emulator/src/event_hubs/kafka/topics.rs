@@ -36,7 +36,7 @@ pub(super) fn api_versions(request: &Request) -> Result<BytesMut, Broken> {
     });
     let response = ApiVersionsResponse::default().with_api_keys(apis.collect());
     if request.is_too_new {
-        // A client that is told so in the oldest version asks again in one that both know.
+        // A client that gets this answer in the oldest version asks again in one that both know.
         let response = response.with_error_code(ResponseError::UnsupportedVersion.code());
         return request.answer_as(0, &response);
     }
@@ -70,13 +70,13 @@ impl Session<'_> {
                 .iter()
                 .map(|topic| match topic.name.as_ref().map(|name| (name, self.broker.namespace.hub(name))) {
                     // Under the name that was asked for: clients compare names with regard to case.
-                    Some((name, Some(hub))) => told(name.clone(), hub),
+                    Some((name, Some(hub))) => described(name.clone(), hub),
                     _ => MetadataResponseTopic::default()
                         .with_name(Some(topic.name.clone().unwrap_or_default()))
                         .with_error_code(ResponseError::UnknownTopicOrPartition.code()),
                 })
                 .collect(),
-            _ => hubs.map(|hub| told(StrBytes::from_string(hub.name.clone()).into(), hub)).collect(),
+            _ => hubs.map(|hub| described(StrBytes::from_string(hub.name.clone()).into(), hub)).collect(),
         };
         let broker = MetadataResponseBroker::default()
             .with_node_id(BROKER)
@@ -146,7 +146,7 @@ fn offset_at(partition: &Partition, time: i64) -> (i64, i64) {
     }
 }
 
-fn told(name: TopicName, hub: &Hub) -> MetadataResponseTopic {
+fn described(name: TopicName, hub: &Hub) -> MetadataResponseTopic {
     let partitions = (0..hub.partition_count()).map(|id| {
         MetadataResponsePartition::default()
             .with_partition_index(i32::try_from(id).unwrap_or(i32::MAX))

@@ -13,7 +13,7 @@ pub(super) const MAX_FRAME: usize = 8 * 1024 * 1024;
 /// The largest request of a client that has not said who it is, in bytes.
 pub(super) const MAX_FRAME_OF_STRANGERS: usize = 64 * 1024;
 
-/// What a client sent is not a request that is taken here: the connection is to be closed.
+/// What a client sent is not a request that is taken here: the connection gets closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Broken(pub(super) String);
 

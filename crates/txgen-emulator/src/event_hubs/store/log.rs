@@ -144,7 +144,7 @@ impl Log {
         });
         self.last_offset = segment.first_offset + start as i64;
         self.next_sequence_number += 1;
-        // An event of no bytes at all still moves the offset on, so that offsets tell events apart.
+        // An event of no bytes at all still moves the offset on, so that offsets distinguish events.
         let taken = size.max(1);
         segment.bytes.resize(start + taken, 0);
         self.next_offset += taken as i64;

@@ -27,7 +27,7 @@ pub(super) struct Hub {
     pub(super) rejected: AtomicU64,
     /// Deliveries that were refused because of the throughput limit; these are not in `rejected`.
     pub(super) throttled: AtomicU64,
-    /// Deleted by a fault: nobody finds it any more, while its events can still be counted.
+    /// Deleted by a fault: it is not found any more, while its events can still be counted.
     deleted: AtomicBool,
 }
 
@@ -46,7 +46,7 @@ impl Hub {
         }
     }
 
-    /// Makes it one that nobody finds any more.
+    /// Makes it one that is not found any more.
     pub(super) fn delete(&self) {
         self.deleted.store(true, Ordering::Relaxed);
     }

@@ -222,7 +222,7 @@ impl Partition {
         }
     }
 
-    /// What management and runtime metrics tell: the first and the last sequence number, offset and time.
+    /// What management and runtime metrics report: the first and the last sequence number, offset and time.
     pub(in super::super) fn properties(&self, now_ms: i64) -> (i64, RuntimeMetrics) {
         let log = lock(&self.log);
         let metrics = RuntimeMetrics {

@@ -253,7 +253,7 @@ pub(in super::super) struct Delivery<'a> {
     pub(in super::super) message: &'a [u8],
 }
 
-/// What a receiver with runtime metrics is told about its partition along with each event.
+/// What a receiver with runtime metrics gets about its partition along with each event.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct RuntimeMetrics {
     pub(in super::super) last_sequence_number: i64,

@@ -1,6 +1,6 @@
-//! Reading AMQP's types (section 1.6) from bytes that nobody has checked.
+//! Reading AMQP's types (section 1.6) from unchecked bytes.
 //!
-//! A compound value is taken as the slice that its size names and is looked into only when somebody iterates over it,
+//! A compound value is taken as the slice that its size names and is looked into only when it is iterated over,
 //! so that reading needs no recursion and no allocation whatever the bytes say.
 
 use super::Malformed;
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The high half of a constructor tells the width of what follows (section 1.2).
+    /// The high half of a constructor gives the width of what follows (section 1.2).
     fn skip_value_of(&mut self, constructor: u8) -> Result<(), Malformed> {
         let width = match constructor >> 4 {
             0x4 => 0,

@@ -81,7 +81,7 @@ async fn an_upsert_creates_or_replaces() {
 }
 
 #[tokio::test]
-async fn what_a_document_cannot_be_is_told() {
+async fn what_a_document_cannot_be_is_reported() {
     let (emulator, mut client) = emulator().await;
     let mut create = async |key: &str, body: &str| {
         let headers = [("x-ms-documentdb-partitionkey", key)];

@@ -93,7 +93,7 @@ async fn a_container_is_kept_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn what_a_container_cannot_be_is_told() {
+async fn what_a_container_cannot_be_is_reported() {
     let (_emulator, mut client) = emulator().await;
     for (definition, word) in [
         (r#"{"partitionKey":{"paths":["/a"]}}"#, "name"),

@@ -29,7 +29,7 @@ async fn create_until_throttled(client: &mut Client, emulator: &CosmosEmulator, 
 }
 
 #[tokio::test]
-async fn who_asks_for_too_much_is_told_when_to_come_back() {
+async fn who_asks_for_too_much_is_reported_when_to_come_back() {
     let (emulator, mut client) = emulator(400).await;
     let (_, throttled) = create_until_throttled(&mut client, &emulator, "us").await;
     assert_eq!((throttled.substatus(), throttled.json()["code"].as_str()), ("3200", Some("429")));

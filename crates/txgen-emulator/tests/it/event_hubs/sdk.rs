@@ -78,7 +78,7 @@ async fn bodies(
     let receiver = consumer.open_receiver_on_partition(partition.to_owned(), options).await.unwrap();
     let events = receiver.stream_events().take(count).try_collect::<Vec<_>>();
     let events = timeout(PATIENCE, events).await.unwrap().unwrap();
-    // The client keeps the link of a partition until it is told not to.
+    // The client keeps the link of a partition until it is asked not to.
     receiver.close().await.unwrap();
     events.iter().map(|event| event.event_data().body().unwrap().to_vec()).collect()
 }

@@ -27,7 +27,7 @@ impl PartialEq for Builtin {
     }
 }
 
-/// As many arguments as anybody wants.
+/// Any number of arguments.
 const ANY: usize = 1000;
 
 const fn function(
