@@ -85,7 +85,7 @@ function look() {
     return troubles;
 }
 
-/** What keeps those from reading it who cannot see well, or not at all: WCAG 2.1 AA as far as a program can tell. */
+/** What keeps those from reading it who cannot see well, or not at all: WCAG 2.1 AA as far as a program can check. */
 async function barriers(page) {
     await page.evaluate(axe);
     const { violations } = await page.evaluate(() =>

@@ -5,7 +5,7 @@
     manifests.py run-container-apps TXGEN TEMPLATE
     manifests.py check-compose COMPOSE SCHEMA     the services against Compose's schema, and the files that they mount
     manifests.py write-rules DASHBOARD FILE       the dashboard's queries as rules, for promtool to check
-    manifests.py run-compose TXGEN COMPOSE        emulator and run, until metrics tell of transactions
+    manifests.py run-compose TXGEN COMPOSE        emulator and run, until the metrics count transactions
 """
 
 import json
@@ -259,7 +259,7 @@ def run_compose(txgen, path):
             url = next(match[0] for line in run.stderr if (match := re.search(r"http://\S+/metrics", line)))
             deadline = time.monotonic() + 60
             while not re.search(r'^txgen_transactions_total{.*outcome="succeeded".*} [1-9]', scrape(url), re.MULTILINE):
-                assert time.monotonic() < deadline, "the metrics tell of no transaction"
+                assert time.monotonic() < deadline, "the metrics count no transaction"
                 time.sleep(0.1)
         finally:
             run.terminate()

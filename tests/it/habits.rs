@@ -63,6 +63,27 @@ fn alone_it_says_in_eight_lines_what_it_is_and_what_to_try() {
 }
 
 #[test]
+fn a_run_against_the_local_services_ends_with_what_to_look_at_next() {
+    let last_lines = |arguments: &[&str]| {
+        let run = [&["run", "--emulator"], arguments].concat();
+        let printed = stdout(&of(&run));
+        printed.lines().skip_while(|line| *line != "Next:").map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        last_lines(&["--limit", "20"]),
+        [
+            "Next:",
+            "  txgen run --emulator --tui               the same, full-screen",
+            "  txgen run --emulator --report run.html   the same, as a page with charts",
+        ]
+    );
+    // 40 documents take more RU than there are in two seconds.
+    let throttled = last_lines(&["--limit", "40", "--throughput", "400"]);
+    assert!(throttled.last().unwrap().ends_with("why attempts were throttled"), "{throttled:?}");
+    assert!(last_lines(&["--limit", "20", "--quiet"]).is_empty());
+}
+
+#[test]
 fn the_short_help_is_shorter_than_the_long_one() {
     let (short, long) = (stdout(&of(&["run", "-h"])), stdout(&of(&["run", "--help"])));
     assert!(short.lines().count() < long.lines().count());

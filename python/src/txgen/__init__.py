@@ -76,7 +76,7 @@ def emulator(
     """
     command = [find_txgen(), "emulator", "--output", "json", "--event-hubs-port", "0", "--cosmos-port", "0"]
     command += ["--hub", *hubs, *args]
-    # A file cannot fill up and block the process, as a pipe that nobody reads does.
+    # A file cannot fill up and block the process, as an unread pipe does.
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
         try:

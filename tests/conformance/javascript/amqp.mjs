@@ -13,7 +13,7 @@ const { connection_strings: strings, port } = emulator().event_hubs;
 const policy = (name) =>
   Object.fromEntries(strings[name].split(";").filter(Boolean).map((part) => part.split(/=(.*)/s).slice(0, 2)));
 
-/** Connects, with the name and key of a policy (SASL PLAIN) unless told otherwise, while `run` goes on. */
+/** Connects, with the name and key of a policy (SASL PLAIN) by default, while `run` goes on. */
 async function connected(run, options = {}, name = "RootManageSharedAccessKey") {
   const { SharedAccessKeyName: username, SharedAccessKey: password } = policy(name);
   const container = rhea.create_container();

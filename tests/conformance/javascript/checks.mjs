@@ -1,4 +1,4 @@
-// Runs checks and tells of each on a line of its own; what the scripts of this folder share. See ../python/checks.py.
+// Runs checks and prints a line for each; what the scripts of this folder share. See ../python/checks.py.
 
 import { inspect } from "node:util";
 
@@ -78,7 +78,7 @@ function oneLine(error) {
   return error instanceof Failed ? text : `${error?.name ?? "Error"} ${error?.code ?? ""}: ${text}`;
 }
 
-/** Runs every check in order, or those whose name holds the first argument; the exit code tells whether all held. */
+/** Runs every check in order, or those whose name holds the first argument; the exit code says whether all held. */
 export async function main(suite) {
   const only = process.argv[2];
   let failed = 0;

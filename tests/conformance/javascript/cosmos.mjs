@@ -14,7 +14,7 @@ export const { endpoint } = emulator().cosmos_db;
 /** What makes a client wait out throttling for as long as it takes. For checks that are about something else. */
 export const PATIENT = { maxRetryAttemptCount: 100, maxWaitTimeInSeconds: 60 };
 
-/** A client that tells of its first failure instead of trying again, unless told otherwise. */
+/** A client that raises its first failure instead of trying again, by default. */
 export function account({ of = "main", key, ca, retryOptions = { maxRetryAttemptCount: 0 } } = {}) {
   const at = emulator(of).cosmos_db;
   return new CosmosClient({

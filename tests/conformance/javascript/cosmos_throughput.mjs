@@ -70,14 +70,14 @@ check("what exceeds the throughput is answered 429, and says how long to wait", 
       equal(failures.length, 30, "the number of creates that were throttled");
       for (const error of failures) {
         equal([error.code, error.substatus], [429, 3200], "status and substatus");
-        that(error.retryAfterInMs > 0, `how long to wait should be told: ${error.retryAfterInMs}`);
+        that(error.retryAfterInMs > 0, `the answer should say how long to wait: ${error.retryAfterInMs}`);
       }
     },
     { throughput: 400 },
   ),
 );
 
-check("a client that waits as it is told gets through", () =>
+check("a client that waits as long as it is asked to gets through", () =>
   within("patient", async (container) => equal(await burst(container, 100), [], "the failures"), {
     throughput: 400,
     retryOptions: PATIENT,
@@ -114,7 +114,7 @@ check("beyond the memory limit documents are refused with 507, until some are de
         await container.items.create(large(`${count}`)).then(() => (count += 1), (refusal) => (error = refusal));
       }
       equal(error?.code, 507, "the status");
-      that(/memory/.test(error.message), `the error should tell why: ${error.message}`);
+      that(/memory/.test(error.message), `the error should say why: ${error.message}`);
       that(count >= 10 && count < 20, `of 4 MB, ${count} times 200,000 bytes were taken`);
       await container.item("0", "us").delete();
       await container.items.create(large("again"));

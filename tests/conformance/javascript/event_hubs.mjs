@@ -323,7 +323,7 @@ check("readers of two consumer groups both get everything", async () => {
   }
 });
 
-check("events tell how far their partition has got, when asked", async () => {
+check("events say how far their partition has got, when asked", async () => {
   const startPosition = await endOf("8");
   await send(["one", "two", "three"], { partitionId: "8" });
   const events = await receive(3, { partition: "8", startPosition, trackLastEnqueuedEventProperties: true });
@@ -473,7 +473,7 @@ check("beyond the memory limit events are refused, and what is there can be read
   const text = connection("RootManageSharedAccessKey", { of: "full_javascript" });
   const { accepted, errors } = await flood(text, [{ body: Buffer.alloc(200_000) }], (accepted, errors) => errors.length > 0);
   equal(errors[0].code, "QuotaExceededError", "the error");
-  that(/memory/.test(errors[0].message), `the error should tell why: ${errors[0].message}`);
+  that(/memory/.test(errors[0].message), `the error should say why: ${errors[0].message}`);
   that(accepted >= 10 && accepted < 20, `of 4 MB, ${accepted} times 200,000 bytes were taken`);
   equal((await receive(accepted, { text, partition: "0" })).length, accepted, "the number of events that are there");
 });

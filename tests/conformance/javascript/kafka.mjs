@@ -52,8 +52,8 @@ check("messages are read as they were sent, with TLS and without, compressed and
   const sent = [];
   for (const options of [{}, { tls: true }, { compression: CompressionTypes.GZIP }]) {
     const value = `value ${JSON.stringify(options)}`;
-    const [told] = await send(topic, [{ key: "us", value, headers: { h: "x" }, partition: 1 }], options);
-    equal([told.partition, told.errorCode, told.baseOffset], [1, 0, String(sent.length)], "what the endpoint says");
+    const [acknowledged] = await send(topic, [{ key: "us", value, headers: { h: "x" }, partition: 1 }], options);
+    equal([acknowledged.partition, acknowledged.errorCode, acknowledged.baseOffset], [1, 0, String(sent.length)], "what the endpoint says");
     sent.push(value);
   }
   const member = await reading(topic, "reader", { tls: true });

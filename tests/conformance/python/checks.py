@@ -1,4 +1,4 @@
-"""Runs checks and tells of each on a line of its own; what the scripts of this folder share.
+"""Runs checks and prints a line for each; what the scripts of this folder share.
 
 A script declares its checks in order, then hands over:
 
@@ -92,7 +92,7 @@ def _one_line(error):
 
 
 async def _verdict(suite, name, needs, function):
-    """Runs one check, tells of it, and gives whether it held."""
+    """Runs one check, prints its line, and returns whether it held."""
     if needs and f"TXGEN_{needs.upper()}" not in os.environ:
         print(f"FAIL {suite}: {name}: there is no emulator «{needs}»", flush=True)
         return False
@@ -122,7 +122,7 @@ async def _run(suite, only, at_once):
 def main(suite, at_once=1):
     """Runs the checks in order, so many side by side, or those whose name holds the first argument.
 
-    The exit code tells whether all held.
+    The exit code says whether all held.
     """
     held = asyncio.run(_run(suite, sys.argv[1] if len(sys.argv) > 1 else None, at_once))
     sys.exit(0 if held else SOME_FAILED)

@@ -25,7 +25,7 @@ PATIENT = {"retry_throttle_total": 100, "retry_throttle_backoff_max": 60}
 
 
 def account(of="main", key=None, **options):
-    """A client that tells of its first failure instead of trying again, unless told otherwise.
+    """A client that raises its first failure instead of trying again, by default.
 
     0 would mean the client's default of 9 retries when throttled; -1 means none.
     """

@@ -51,7 +51,7 @@ async def _():
     ]:
         status, body = await rest("get", "dbs", headers)
         that(status in allowed, f"{headers} was answered {status}: {body!r:.200}")
-        that(status == 200 or {"code", "message"} <= set(body), f"the body should tell why: {body!r:.200}")
+        that(status == 200 or {"code", "message"} <= set(body), f"the body should say why: {body!r:.200}")
 
 
 @check("what is no request of Cosmos DB is answered with a client's error")
@@ -67,7 +67,7 @@ async def _():
     at = emulator("secure")["cosmos_db"]
     that(at["endpoint"].startswith("https://"), f"the endpoint is {at['endpoint']}")
 
-    # On this machine the client looks at certificates only when it is told of an authority, and then the asynchronous one
+    # On this machine the client looks at certificates only when it is given an authority, and then the asynchronous one
     # insists on a certificate of its own.
     def write_and_read(authority):
         trust = SSLConfiguration()

@@ -22,7 +22,7 @@ ITEMS = [
 ]
 ids = lambda keep: sorted(item["id"] for item in ITEMS if keep(item))
 
-# Each query with what it gives; where the order is not told, both sides are sorted.
+# Each query with what it gives; where the order is not defined, both sides are sorted.
 FILTERS = {
     "c.ipCountryCode = 'us'": lambda c: c["ipCountryCode"] == "us",
     "c.n != 5": lambda c: c["n"] != 5,
@@ -132,7 +132,7 @@ async def _():
         equal(sum(sizes), 60, "the number of documents listed")
         that(max(sizes) <= 7, f"the pages hold {sizes}")
 
-        # The cost is told.
+        # The cost is reported.
         status = Status()
         await everything(container.query_items("SELECT * FROM c", partition_key="us", response_hook=status))
         that(status.charge > 2, f"a query cost {status.charge} RU")

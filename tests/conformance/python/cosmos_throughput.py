@@ -76,7 +76,7 @@ async def _():
         equal(stored, 0, "the number of creates that were let through")
         for error in failures:
             equal((error.status_code, error.sub_status), (429, 3200), "status and substatus")
-            that(float(error.headers["x-ms-retry-after-ms"]) > 0, "how long to wait should be told")
+            that(float(error.headers["x-ms-retry-after-ms"]) > 0, "the answer should say how long to wait")
         await container.replace_throughput(10_000)
 
         async def count():
@@ -97,7 +97,7 @@ async def _():
         equal({error.status_code for error in failures} | {429}, {429}, "the statuses of those that failed")
 
 
-@check("a client that waits as it is told gets through")
+@check("a client that waits as long as it is asked to gets through")
 async def _():
     async with place("patient", throughput=400, client=PATIENT) as container:
         stored, failures = await burst(container, 100)
@@ -158,7 +158,7 @@ async def _():
                 stored.append(await container.create_item(doc(id=f"{i}", x="y" * 200_000)))
             except CosmosHttpResponseError as error:
                 equal(error.status_code, 507, "the status")
-                that("memory" in str(error), f"the error should tell why: {error}")
+                that("memory" in str(error), f"the error should say why: {error}")
                 break
         that(10 <= len(stored) < 20, f"of 4 MB, {len(stored)} times 200,000 bytes were taken")
         for document in stored:

@@ -57,7 +57,7 @@ async def _():
 async def _():
     hub = Hub()
     await hub.send(["secret"], partition_id="0")
-    # This client does not tell of a receiver that is refused: it opens another one, and another one. What can be seen is
+    # This client does not report a receiver that is refused: it opens another one, and another one. What can be seen is
     # that it gets nothing where a Listener, who comes later, does. The scripts in JavaScript see the refusal itself.
     async with hub.reader(text=hub.connection("Sender"), partition_id="0") as reader:
         equal(texts(await hub.receive(1, partition_id="0")), ["secret"], "what a Listener got")
@@ -170,6 +170,6 @@ async def _():
     hub = Hub("python", of="full_python")
     accepted, [error] = await flood(hub, lambda: [EventData(bytes(200_000))], lambda accepted, errors: errors)
     that("ResourceLimitExceeded" in str(error), f"the condition should be amqp:resource-limit-exceeded: {error}")
-    that("memory" in str(error), f"the error should tell why: {error}")
+    that("memory" in str(error), f"the error should say why: {error}")
     that(10 <= accepted < 20, f"of 4 MB, {accepted} times 200,000 bytes were taken")
     equal(len(await hub.receive(accepted, partition_id="0")), accepted, "the number of events that are there")

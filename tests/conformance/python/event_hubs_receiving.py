@@ -57,7 +57,7 @@ async def _():
     async with hub.reader(partition_id="5", starting_position="@latest") as reader:
         number = 0
 
-        # Nothing tells when the receiver has been attached, so events are sent until one comes.
+        # Nothing shows when the receiver has been attached, so events are sent until one comes.
         async def probe():
             nonlocal number
             number += 1
@@ -97,7 +97,7 @@ async def _():
         equal(texts(await hub.receive(1, group=group, partition_id="8")), ["for all"], f"what {group} got")
 
 
-@check("events tell how far their partition has got, when asked")
+@check("events say how far their partition has got, when asked")
 async def _():
     hub = Hub()
     await hub.send(["one", "two", "three"], partition_id="8")
@@ -112,7 +112,7 @@ async def _():
 
 def tells_of_the_epoch(error):
     that("amqp:link:stolen" in str(error), f"the condition should be amqp:link:stolen: {error}")
-    that("epoch" in str(error), f"the error should tell why: {error}")
+    that("epoch" in str(error), f"the error should say why: {error}")
 
 
 @check("a higher epoch takes the partition over")

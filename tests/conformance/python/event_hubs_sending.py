@@ -204,7 +204,7 @@ async def _():
     that(len(set.union(*homes.values())) > 4, "20 keys should be spread over the partitions")
 
 
-@check("a key's partition is the one that its hash tells")
+@check("a key's partition is the one of its hash")
 async def _():
     hub = Hub()
     keys = [f"key-{i}" for i in range(40)] + ["straße", "東京"]

@@ -44,12 +44,12 @@ class Hub:
         return self.connection(policy, SharedAccessKeyName=None, SharedAccessKey=None, SharedAccessSignature=token)
 
     def producer(self, text=None, **options):
-        """A client that sends, and tells of its first failure unless told otherwise."""
+        """A client that sends, and raises its first failure by default."""
         options = {"retry_total": 0, **options}
         return EventHubProducerClient.from_connection_string(text or self.connection("Sender"), **options)
 
     def consumer(self, text=None, group="$Default", **options):
-        """A client that receives, and tells of its first failure unless told otherwise."""
+        """A client that receives, and raises its first failure by default."""
         options = {"retry_total": 0, **options}
         return EventHubConsumerClient.from_connection_string(text or self.connection("Listener"), group, **options)
 

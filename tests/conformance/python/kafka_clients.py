@@ -62,12 +62,12 @@ class Confluent:
         producer = confluent_kafka.Producer(self.config | {"message.timeout.ms": PATIENCE * 1000} | options)
         sent, errors = [], []
 
-        def told(error, message):
+        def delivered(error, message):
             errors.append(error) if error else sent.append((message.partition(), message.offset()))
 
         for key, value, headers, partition in records:
             where = {} if partition is None else {"partition": partition}
-            producer.produce(topic, value=value, key=key, headers=headers, on_delivery=told, **where)
+            producer.produce(topic, value=value, key=key, headers=headers, on_delivery=delivered, **where)
         producer.flush(PATIENCE)
         if errors:
             raise Failed(str(errors[0]))
@@ -190,7 +190,7 @@ class Reading:
                 self.records += self.consumer.poll()
                 self.assigned = self.consumer.assigned()
             self.consumer.close()
-        except Exception as error:  # told by the check that looks
+        except Exception as error:  # reported by the check that looks
             self.error = error
 
     def close(self):
