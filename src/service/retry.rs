@@ -22,7 +22,7 @@ const LONGEST_SPAN: Duration = Duration::from_secs(10);
 /// others.
 const ATTEMPTS_IN_BUDGET: u32 = 6;
 /// What an attempt has in any case: an answer from another continent, on a bad day.
-const SHORTEST_ATTEMPT: Duration = Duration::from_secs(3);
+const SHORTEST_ATTEMPT: Duration = Duration::from_secs(5);
 /// No wait is longer than this part of the budget, so that nearly all of a budget is used before a transaction fails.
 const PART_OF_BUDGET: u32 = 12;
 /// Connections are not opened in a tighter loop than this in the end, however short the budget.
