@@ -1,5 +1,6 @@
 //! What both ends of a wire must agree on when they speak to Azure Event Hubs or Azure Cosmos DB: how a connection
-//! string is read, how a token is signed and checked, and which partition a key belongs to.
+//! string is read, how a token is signed and checked, which partition a key belongs to, and which secret of a key vault a
+//! reference means.
 //!
 //! txgen signs and sends by these rules; its local services check and store by them. Each rule is here once, with the
 //! page or the source that it comes from. The crate does no input or output.
@@ -18,6 +19,7 @@
 
 pub mod cosmos;
 pub mod event_hubs;
+pub mod key_vault;
 mod service_name;
 
 pub use service_name::ServiceName;

@@ -1,10 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+mod bearer;
 pub mod cosmos;
 pub mod event_hubs;
 pub mod faults;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod key_vault;
+mod patience;
+mod serving;
 pub mod tls;
 
 use std::fmt;

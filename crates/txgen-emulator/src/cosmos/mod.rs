@@ -19,7 +19,6 @@ mod failure;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod patch;
-mod patience;
 mod query;
 mod rid;
 mod routes;
@@ -39,10 +38,10 @@ use azure_core::credentials::Secret;
 use bytes::Bytes;
 use url::Url;
 
+use crate::serving::Serving;
 use crate::tls::Certificate;
 use auth::Gate;
 use catalog::{Account, Limits};
-use server::Server;
 
 use txgen_azure::cosmos::{key_definition, partition_key, partitions};
 
@@ -117,7 +116,7 @@ pub struct CosmosCounts {
 /// A running local Cosmos DB. Dropping it ends it.
 pub struct CosmosEmulator {
     account: Arc<Account>,
-    server: Server,
+    server: Serving,
     faults: Arc<FaultPlan>,
     endpoint: Url,
     key: Secret,
@@ -144,8 +143,8 @@ impl CosmosEmulator {
         };
         let acceptor = certificate.as_ref().map(|certificate| certificate.acceptor(&["h2", "http/1.1"]));
         let (shared, trouble) = (Arc::clone(&account), Arc::clone(&faults));
-        let server = Server::start(options.listen, shared, options.latency, trouble, acceptor).await?;
-        let mut reachable = server.address;
+        let server = server::start(options.listen, shared, options.latency, trouble, acceptor).await?;
+        let mut reachable = server.address();
         if reachable.ip().is_unspecified() {
             reachable.set_ip(Ipv4Addr::LOCALHOST.into());
         }

@@ -22,26 +22,24 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::debug;
 use uuid::Uuid;
 
 use super::call::{Call, Resource};
 use super::catalog::{Account, Counters};
 use super::failure::Failure;
-use super::patience::Patient;
 use super::routes;
 use super::trouble::{Hangup, Line, Outgoing};
 use crate::faults::{Fault, FaultPlan, Strike};
+use crate::patience::Patient;
+use crate::serving::Serving;
 
-/// Connections at most; more of them wait to be accepted.
-const MAX_CONNECTIONS: usize = 4096;
 /// Bytes of a request's line and headers at most.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// How long a connection may take to send its next headers. It covers the time between requests too, so it is longer
@@ -68,22 +66,12 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const MAX_STREAMS: u32 = 256;
 /// After so much silence an HTTP/2 connection is asked for a sign of life.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
-/// How long connections may take to finish when the server stops.
-const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a request waits that is never answered, unless its sender gives up before.
 const NEVER: Duration = Duration::from_secs(600);
 /// How often expired documents are looked for.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How many are removed while a container is locked.
 const EXPIRY_BATCH: usize = 500;
-
-/// A running server. Dropping it ends its connections without ceremony.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    kill: CancellationToken,
-}
 
 /// What all connections share.
 struct Shared {
@@ -94,40 +82,19 @@ struct Shared {
     bodies: Semaphore,
 }
 
-impl Server {
-    /// Listens and serves. `latency` is added to every answer about documents, and `faults` strike those alone.
-    pub(super) async fn start(
-        listen: SocketAddr,
-        account: Arc<Account>,
-        latency: Duration,
-        faults: Arc<FaultPlan>,
-        tls: Option<TlsAcceptor>,
-    ) -> io::Result<Self> {
-        let listener = TcpListener::bind(listen).await?;
-        let address = listener.local_addr()?;
-        let (tasks, stop, kill) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-        let shared = Arc::new(Shared { account, latency, faults, tls, bodies: Semaphore::new(BODY_BUDGET) });
-        tasks.spawn(expire(Arc::clone(&shared.account), stop.clone()));
-        tasks.spawn(accept(listener, shared, tasks.clone(), stop.clone(), kill.clone()));
-        Ok(Self { address, tasks, stop, kill })
-    }
-
-    /// Accepts no more, lets requests in flight finish for a short while, and ends.
-    pub(super) async fn stop(&self) {
-        self.stop.cancel();
-        self.tasks.close();
-        if timeout(STOP_TIMEOUT, self.tasks.wait()).await.is_err() {
-            self.kill.cancel();
-            self.tasks.wait().await;
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.cancel();
-        self.kill.cancel();
-    }
+/// Listens and serves. `latency` is added to every answer about documents, and `faults` strike those alone.
+pub(super) async fn start(
+    listen: SocketAddr,
+    account: Arc<Account>,
+    latency: Duration,
+    faults: Arc<FaultPlan>,
+    tls: Option<TlsAcceptor>,
+) -> io::Result<Serving> {
+    let shared = Arc::new(Shared { account, latency, faults, tls, bodies: Semaphore::new(BODY_BUDGET) });
+    let account = Arc::clone(&shared.account);
+    let serving = Serving::start(listen, move |stream, stop| converse(stream, Arc::clone(&shared), stop)).await?;
+    serving.beside(|stop| expire(account, stop));
+    Ok(serving)
 }
 
 /// Gives back the memory of expired documents, a bounded number at a time.
@@ -137,42 +104,7 @@ async fn expire(account: Arc<Account>, stop: CancellationToken) {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    kill: CancellationToken,
-) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let next = async || {
-        // Never closed, so there is always a place in the end.
-        let place = Arc::clone(&places).acquire_owned().await;
-        (listener.accept().await, place)
-    };
-    while let Some((accepted, place)) = stop.run_until_cancelled(next()).await {
-        match accepted {
-            Ok((stream, _)) => {
-                let (shared, stop, kill) = (Arc::clone(&shared), stop.clone(), kill.clone());
-                tasks.spawn(async move {
-                    let _place = place;
-                    kill.run_until_cancelled(converse(stream, shared, stop)).await;
-                });
-            }
-            Err(error) => {
-                // Out of file descriptors, most likely: some connections must end first.
-                debug!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-}
-
 async fn converse(stream: TcpStream, shared: Arc<Shared>, stop: CancellationToken) {
-    // Without it the kernel holds small answers back for up to 40 ms.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "cannot set TCP_NODELAY");
-    }
     let hangup = Hangup::default();
     let opened = timeout(HEADER_TIMEOUT, async {
         let Some(tls) = &shared.tls else {

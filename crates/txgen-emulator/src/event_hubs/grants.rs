@@ -1,11 +1,10 @@
 //! Who may do what on a connection: tokens come in, rights on paths with an end come out.
 
 use azure_core::credentials::Secret;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::address::path_of;
 use super::options::Policy;
+use crate::bearer::expiry_of_jwt;
 use txgen_azure::event_hubs::shared_access::Token;
 
 /// How many tokens a connection may hold.
@@ -161,12 +160,6 @@ fn check_signature(policies: &[Policy], token: &str, path: String, now: u64) -> 
     Ok(Grant { path, rights: Rights::of(policy), expiry: token.expiry })
 }
 
-/// The `exp` claim of a JSON Web Token; the signature is not checked here.
-fn expiry_of_jwt(token: &str) -> Option<u64> {
-    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    serde_json::from_slice::<serde_json::Value>(&claims).ok()?.get("exp")?.as_u64()
-}
-
 /// A policy entered by name and key (SASL PLAIN): its rights hold everywhere and do not end.
 pub(super) fn check_password(policies: &[Policy], name: &str, key: &Secret) -> Option<Grant> {
     let policy = policies.iter().find(|policy| policy.name == name)?;
@@ -219,6 +212,9 @@ impl Grants {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
     use txgen_azure::event_hubs::shared_access::sign;
 
