@@ -194,12 +194,19 @@ impl Container {
 fn sources(origins: &[Provenance]) -> String {
     let mut sources = BTreeSet::new();
     for provenance in origins {
-        sources.insert(match &provenance.origin {
+        let mut origin = &provenance.origin;
+        if let Origin::KeyVault { by, .. } = origin {
+            sources.insert((4, "Key Vault".to_owned()));
+            origin = by;
+        }
+        sources.insert(match origin {
             Origin::Flag(_) => (0, "flags".to_owned()),
             Origin::Emulator => (1, "--emulator".to_owned()),
             Origin::Environment => (2, "environment".to_owned()),
             Origin::File(place) => (3, place.path.display().to_string()),
-            Origin::Default => (4, "defaults".to_owned()),
+            // A reference to a vault stands in one of the above.
+            Origin::KeyVault { .. } => continue,
+            Origin::Default => (5, "defaults".to_owned()),
         });
     }
     let names: Vec<String> = sources.into_iter().map(|(_, name)| name).collect();
@@ -214,7 +221,8 @@ pub struct Setting {
     pub key: String,
     /// Its value, without secrets.
     pub value: String,
-    /// Where that came from: a flag, `environment`, a file with line, `default`.
+    /// Where that came from: a flag, `environment`, a file with line, `default`; with the secret of a key vault that it
+    /// refers to, if it does.
     pub source: String,
 }
 

@@ -19,6 +19,7 @@ use crate::report::check::{CosmosDbFinding, Findings, HubFinding};
 use crate::run::Stop;
 use crate::service::cosmos::{CosmosDb, Found};
 use crate::service::event_hubs::EventHubs;
+use crate::service::key_vault::KeyVault;
 use crate::settings::{CosmosDbSettings, EventHubsSettings, Key, Loaded, Provenance, RunFlags, load_with_environment};
 
 /// What `txgen check` takes.
@@ -35,7 +36,7 @@ use crate::settings::{CosmosDbSettings, EventHubsSettings, Key, Loaded, Provenan
         Exit codes:\n  \
         0      a run could begin\n  \
         2      the settings are wrong, or something is missing\n  \
-        3      a service could not be reached or refused txgen\n  \
+        3      a service or a key vault could not be reached or refused txgen\n  \
         130    interrupted"
 )]
 pub(super) struct CheckArgs {
@@ -65,15 +66,17 @@ pub(super) async fn execute(args: CheckArgs) -> Result<ExitCode, CliError> {
     let stop = Stop::default();
     let listener =
         signals::listen(stop.clone(), |_| {}).context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
-    let loaded = match load_with_environment(&args.flags, args.settings.clone(), None) {
+    let vaults = KeyVault::new(stop.token());
+    let loaded = match load_with_environment(&args.flags, args.settings.clone(), None, &vaults).await {
         Ok(loaded) => loaded,
+        Err(_) if stop.is_requested() => return Ok(ExitCode::from(INTERRUPTED)),
         Err(error) => {
             let findings = Findings { problems: error.problems.clone(), ..Findings::default() };
             // In text the error itself is all there is to say.
             if args.output == CheckFormat::Json {
                 show(&findings, args.output)?;
             }
-            return Err(CliError::usage(error));
+            return Err(CliError::settings(error));
         }
     };
     let findings = look(&loaded, stop.token()).await;

@@ -1,4 +1,4 @@
-//! `txgen emulator`: local Event Hubs and Cosmos DB, for txgen and for any Azure client, until Ctrl-C.
+//! `txgen emulator`: local Event Hubs, Cosmos DB and Key Vault, for txgen and for any Azure client, until Ctrl-C.
 
 mod args;
 mod settings_out;
@@ -16,11 +16,13 @@ use super::standard_output::finished;
 use super::{CliError, FAILED};
 use crate::observers::notice;
 use crate::observers::standard_output::{self, Colours};
+use crate::settings::Key;
 pub(super) use args::EmulatorArgs;
 use args::OutputFormat;
-use settings_out::SettingsOut;
+use settings_out::{Settings, SettingsOut};
 use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
 use txgen_emulator::event_hubs::{CannotListen, EventHubsEmulator, EventHubsEmulatorOptions};
+use txgen_emulator::key_vault::{KeyVaultEmulator, KeyVaultEmulatorOptions, LocalSecret};
 use words::{Ready, Summary};
 
 /// Serves until it is asked to end.
@@ -30,10 +32,11 @@ pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
     args.check().map_err(CliError::usage)?;
     // A file that cannot be written fails before anything is served.
     let settings_out = args.settings_out.clone().map(SettingsOut::new).transpose().map_err(CliError::usage)?;
-    let emulators = Pair::start(&args).await?;
+    let secrets = args.secrets().map_err(CliError::usage)?;
+    let emulators = Local::start(&args, secrets).await?;
     let ready = emulators.ready(&args)?;
     if let Some(file) = &settings_out {
-        file.write(&ready.settings()).map_err(CliError::usage)?;
+        file.write(&emulators.settings).map_err(CliError::usage)?;
     }
     if let (Some(path), Some(certificate)) = (args.certificate_out(), emulators.event_hubs.certificate()) {
         write_certificate(path, certificate).map_err(CliError::usage)?;
@@ -41,8 +44,9 @@ pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
     if !args.host.is_loopback() {
         notice(&format!(
             "Warning: {} is not a loopback address. Whoever reaches this machine can use both services: their keys are \
-             the same everywhere.",
-            args.host
+             the same everywhere.{}",
+            args.host,
+            if emulators.key_vault.is_some() { " The Key Vault shows its secrets to all of them." } else { "" }
         ));
     }
     let printed = print(args.output, &ready.show(args.output));
@@ -66,14 +70,17 @@ pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
     Ok(if is_read { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
-/// Both services, running.
-struct Pair {
+/// The services, running.
+struct Local {
     event_hubs: EventHubsEmulator,
     cosmos_db: CosmosEmulator,
+    key_vault: Option<KeyVaultEmulator>,
+    /// With which `txgen run` reaches them.
+    settings: Settings,
 }
 
-impl Pair {
-    async fn start(args: &EmulatorArgs) -> Result<Self, CliError> {
+impl Local {
+    async fn start(args: &EmulatorArgs, mut secrets: Vec<LocalSecret>) -> Result<Self, CliError> {
         let refused = |flag, address: SocketAddr| {
             move |error: io::Error| CliError::usage(anyhow!("{}", cannot_listen(flag, address, &error)))
         };
@@ -82,20 +89,35 @@ impl Pair {
         let event_hubs = EventHubsEmulator::start(event_hubs)
             .await
             .map_err(|CannotListen { address, error }| refused(args.flag_of(address), address)(error))?;
-        let cosmos_db = CosmosEmulatorOptions { certificate, ..args.cosmos_db() };
+        let cosmos_db = CosmosEmulatorOptions { certificate: certificate.clone(), ..args.cosmos_db() };
         let address = cosmos_db.listen;
         let cosmos_db = CosmosEmulator::start(cosmos_db).await.map_err(refused("--cosmos-port", address))?;
-        Ok(Self { event_hubs, cosmos_db })
+        let mut settings = settings(args, &event_hubs, &cosmos_db).ok_or_else(lacks_policy)?;
+        if args.settings_as_references {
+            secrets.extend(settings.secrets());
+        }
+        let key_vault = match args.key_vault(secrets) {
+            Some(options) => {
+                let address = options.listen;
+                let started = KeyVaultEmulator::start(KeyVaultEmulatorOptions { certificate, ..options }).await;
+                Some(started.map_err(refused("--key-vault-port", address))?)
+            }
+            None => None,
+        };
+        if let Some(vault) = key_vault.as_ref().filter(|_| args.settings_as_references) {
+            settings = settings.as_references(&vault.endpoint());
+        }
+        Ok(Self { event_hubs, cosmos_db, key_vault, settings })
     }
 
     fn ready(&self, args: &EmulatorArgs) -> Result<Ready, CliError> {
         let certificate = args.certificate_out().map(|path| path.display().to_string());
-        Ready::new(args, &self.event_hubs, &self.cosmos_db, certificate)
-            .ok_or_else(|| CliError::failed(anyhow!("the local Event Hubs lacks a policy that it was started with")))
+        Ready::new(args, &self.event_hubs, &self.cosmos_db, self.key_vault.as_ref(), certificate)
+            .ok_or_else(lacks_policy)
     }
 
     fn summary(&self) -> Summary {
-        Summary::new(&self.event_hubs, &self.cosmos_db)
+        Summary::new(&self.event_hubs, &self.cosmos_db, self.key_vault.as_ref())
     }
 
     fn end_faults(&self) {
@@ -105,8 +127,31 @@ impl Pair {
     }
 
     async fn stop(&self) {
-        tokio::join!(self.event_hubs.stop(), self.cosmos_db.stop());
+        let key_vault = async {
+            if let Some(vault) = &self.key_vault {
+                vault.stop().await;
+            }
+        };
+        tokio::join!(self.event_hubs.stop(), self.cosmos_db.stop(), key_vault);
     }
+}
+
+fn lacks_policy() -> CliError {
+    CliError::failed(anyhow!("the local Event Hubs lacks a policy that it was started with"))
+}
+
+/// The settings for `txgen run`; `None` when a policy is missing.
+fn settings(args: &EmulatorArgs, event_hubs: &EventHubsEmulator, cosmos_db: &CosmosEmulator) -> Option<Settings> {
+    let strings = |policy| {
+        let string = |hub: &String| Some(event_hubs.connection_string(policy, hub)?.secret().to_owned());
+        args.hubs.iter().take(Key::EVENT_HUBS.len()).map(string).collect::<Option<_>>()
+    };
+    Some(Settings {
+        connection_strings: strings("Sender")?,
+        listen_connection_strings: strings("Listener")?,
+        endpoint: cosmos_db.endpoint().to_string(),
+        key: cosmos_db.key().secret().to_owned(),
+    })
 }
 
 /// Why an address cannot be listened on, and what to do about it.

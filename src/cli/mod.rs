@@ -22,6 +22,7 @@ use std::time::Duration;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::report::STYLES;
+use crate::settings::SettingsError;
 
 /// How long threads that still read or resolve names may keep the process from ending.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
@@ -69,7 +70,7 @@ enum Command {
     Check(Box<check::CheckArgs>),
     /// Read a run back from both services and reconcile it with its data, row by row
     Verify(Box<verify::VerifyArgs>),
-    /// Serve local Event Hubs and Cosmos DB until Ctrl-C
+    /// Serve local Event Hubs, Cosmos DB and Key Vault until Ctrl-C
     Emulator(emulator::EmulatorArgs),
     /// Generate and profile CSV files of transactions
     #[command(subcommand)]
@@ -167,6 +168,11 @@ impl CliError {
     /// Wrong usage, settings or files.
     fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self { code: USAGE, error: error.into() }
+    }
+
+    /// Wrong settings, or a key vault that could not be reached or refused txgen.
+    fn settings(error: SettingsError) -> Self {
+        if error.is_refused { Self::not_connected(error) } else { Self::usage(error) }
     }
 
     /// A service could not be reached or refused txgen.

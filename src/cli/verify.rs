@@ -14,7 +14,8 @@ use super::{CliError, FAILED, INTERRUPTED};
 use crate::observers::notice;
 use crate::observers::standard_output::Colours;
 use crate::service::ServiceName;
-use crate::settings::{EventHubTransport, RunFlags, Settings, SettingsFile, listeners};
+use crate::service::key_vault::KeyVault;
+use crate::settings::{self, EventHubTransport, Incomplete, Listener, RunFlags, Settings, SettingsFile, Sources};
 use crate::verify::read::{Job, VerifyError, verify};
 use crate::verify::subject::{Part, Subject};
 
@@ -88,7 +89,10 @@ enum VerifyFormat {
 pub(super) async fn execute(args: VerifyArgs) -> Result<ExitCode, CliError> {
     let mut signals = Signals::new().context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
     let interrupted = CancellationToken::new();
-    let job = prepare(&args)?;
+    let job = tokio::select! {
+        job = prepare(&args, &interrupted) => job?,
+        () = signals.next() => return Ok(interrupted_with_notice()),
+    };
     let progress = Reading::start();
     let verified = tokio::select! {
         verified = verify(job, &progress, interrupted.clone()) => Some(verified?),
@@ -96,10 +100,7 @@ pub(super) async fn execute(args: VerifyArgs) -> Result<ExitCode, CliError> {
     };
     drop(progress);
     interrupted.cancel();
-    let Some(verification) = verified else {
-        notice("Interrupted: the run was not verified.");
-        return Ok(ExitCode::from(INTERRUPTED));
-    };
+    let Some(verification) = verified else { return Ok(interrupted_with_notice()) };
     let text = match args.output {
         VerifyFormat::Text => verification.to_text(),
         VerifyFormat::Json => verification.to_json(),
@@ -108,21 +109,23 @@ pub(super) async fn execute(args: VerifyArgs) -> Result<ExitCode, CliError> {
     Ok(if verification.ok { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
+fn interrupted_with_notice() -> ExitCode {
+    notice("Interrupted: the run was not verified.");
+    ExitCode::from(INTERRUPTED)
+}
+
 /// Everything that verifying takes, from the files that the command line names.
-fn prepare(args: &VerifyArgs) -> Result<Job, CliError> {
+async fn prepare(args: &VerifyArgs, cancel: &CancellationToken) -> Result<Job, CliError> {
     let subject = read_subject(&args.summaries)?;
     let services: Vec<ServiceName> = subject.services().into_iter().filter(|service| args.wants(*service)).collect();
     if services.is_empty() {
         return Err(CliError::usage(anyhow!("--only: the run did not write to that service")));
     }
     let file = SettingsFile::of_flag(args.settings.clone());
-    let settings = load_settings(&file, &services)?;
-    let listeners = if services.contains(&ServiceName::EventHubs) {
-        let env = |name: &str| std::env::var(name).ok();
-        listeners(&file, &env).map_err(CliError::usage)?
-    } else {
-        Vec::new()
-    };
+    let vaults = KeyVault::new(cancel.clone());
+    let (settings, listeners) = settings::read(&file, &vaults, |sources| read_settings(sources, &services))
+        .await
+        .map_err(CliError::settings)?;
     Ok(Job {
         subject,
         services,
@@ -166,12 +169,15 @@ fn read_subject(files: &[PathBuf]) -> Result<Subject, CliError> {
     Subject::new(parts).map_err(CliError::usage)
 }
 
-fn load_settings(file: &SettingsFile, services: &[ServiceName]) -> Result<Settings, CliError> {
+fn read_settings(sources: &Sources<'_>, services: &[ServiceName]) -> Result<(Settings, Vec<Listener>), Incomplete> {
     let flags = RunFlags {
         only_cosmos: !services.contains(&ServiceName::EventHubs),
         only_event_hubs: !services.contains(&ServiceName::CosmosDb),
         ..RunFlags::default()
     };
-    let env = |name: &str| std::env::var(name).ok();
-    Ok(crate::settings::load(&flags, file, &env, None).map_err(CliError::usage)?.settings)
+    let listeners = if flags.only_cosmos { Ok(Vec::new()) } else { sources.listeners() };
+    match sources.load(&flags, None) {
+        Ok(loaded) => Ok((loaded.settings, listeners?)),
+        Err(incomplete) => Err(incomplete.and(listeners.err())),
+    }
 }

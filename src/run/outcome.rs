@@ -1,5 +1,6 @@
 //! How a run ends for its caller.
 
+use crate::settings::SettingsError;
 use crate::stats::{StopReason, Summary};
 
 /// Why there is no run, or none to its end.
@@ -8,7 +9,7 @@ pub enum RunError {
     /// Wrong usage, settings or files.
     #[error(transparent)]
     Usage(anyhow::Error),
-    /// A service could not be reached or refused txgen.
+    /// A service, or a key vault, could not be reached or refused txgen.
     #[error(transparent)]
     NotConnected(anyhow::Error),
     /// The user stopped it before everything was connected.
@@ -22,6 +23,10 @@ pub enum RunError {
 impl RunError {
     pub(super) fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self::Usage(error.into())
+    }
+
+    pub(super) fn of_settings(error: SettingsError) -> Self {
+        if error.is_refused { Self::NotConnected(error.into()) } else { Self::Usage(error.into()) }
     }
 
     pub(super) fn failed(error: impl Into<anyhow::Error>) -> Self {

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::anyhow;
+use tokio_util::sync::CancellationToken;
 use txgen_emulator::Emulators;
 
 use super::dead_letters::{self, Folder, Recovered};
@@ -13,6 +14,7 @@ use super::{RunError, Stop, local};
 use crate::description::{Assignment, RunDescription, Services};
 use crate::identity::RunId;
 use crate::service::ServiceName;
+use crate::service::key_vault::KeyVault;
 use crate::settings::{Loaded, Preset, Settings, load_with_environment};
 use crate::source::{Source, SourceOptions};
 
@@ -36,7 +38,11 @@ pub struct Prepared {
 pub async fn prepare(options: RunOptions, observer: &impl Observer, stop: Stop) -> Result<Prepared, RunError> {
     let run_id = options.run_id()?;
     let emulators = if options.emulator { Some(local::start().await?) } else { None };
-    let loaded = load(&options, emulators.as_ref().map(local::preset))?;
+    let preset = emulators.as_ref().map(local::preset);
+    let loaded = match load(&options, preset, stop.token()).await {
+        Err(_) if stop.is_requested() => return Err(RunError::Interrupted),
+        loaded => loaded?,
+    };
     complete_dead_letters(&options.data, observer).await?;
     let source = open_source(&options, run_id, &loaded.settings).await?;
     let folder = options.dead_letters.as_deref().map(|folder| take_folder(folder, &options.data)).transpose()?;
@@ -52,7 +58,7 @@ pub struct Rehearsal {
     pub source: Source,
 }
 
-/// Prepares a dry run, which opens no connection.
+/// Prepares a dry run, which connects to neither service.
 ///
 /// # Errors
 /// What would keep a run from connecting.
@@ -61,7 +67,7 @@ pub async fn rehearse(options: &RunOptions) -> Result<Rehearsal, RunError> {
     const FREE_PORT: &str = "127.0.0.1, a free port (--emulator)";
 
     let run_id = options.run_id()?;
-    let loaded = load(options, options.emulator.then(local::dry_preset))?;
+    let loaded = load(options, options.emulator.then(local::dry_preset), CancellationToken::new()).await?;
     let source = open_source(options, run_id, &loaded.settings).await?;
     let services = Services::not_connected(&loaded.settings);
     let mut description = RunDescription::new(assignment(options, &source), &loaded, services);
@@ -76,9 +82,10 @@ pub async fn rehearse(options: &RunOptions) -> Result<Rehearsal, RunError> {
     Ok(Rehearsal { description, source })
 }
 
-fn load(options: &RunOptions, preset: Option<Preset>) -> Result<Loaded, RunError> {
-    let loaded = load_with_environment(&options.flags, options.settings.clone(), preset.as_ref());
-    let mut loaded = loaded.map_err(RunError::usage)?;
+async fn load(options: &RunOptions, preset: Option<Preset>, cancel: CancellationToken) -> Result<Loaded, RunError> {
+    let vaults = KeyVault::new(cancel);
+    let loaded = load_with_environment(&options.flags, options.settings.clone(), preset.as_ref(), &vaults).await;
+    let mut loaded = loaded.map_err(RunError::of_settings)?;
     options.criteria.check(&loaded.settings)?;
     options.note_flags(&mut loaded);
     // What is meant for the run as a whole becomes this process's part.

@@ -14,8 +14,10 @@
 //! else: set AZURE_TOKEN_CREDENTIALS=ManagedIdentityCredential there.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use azure_core::credentials::{Secret, TokenCredential};
+use async_trait::async_trait;
+use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_identity::{
     AzureCliCredential, AzureDeveloperCliCredential, ClientSecretCredential, DeveloperToolsCredential,
     ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
@@ -40,6 +42,23 @@ pub fn credential() -> Result<Arc<dyn TokenCredential>, EntraError> {
     tracing::debug!(credential = choice.name(), "Microsoft Entra ID");
     let name = choice.name();
     choice.build().map_err(|error| EntraError { message: format!("{name} cannot be used: {error}") })
+}
+
+/// A credential for emulators, which take any token: it spares a trainee without an account the sign-in, and no real token
+/// gets to them.
+#[derive(Debug)]
+pub(super) struct DevelopmentCredential;
+
+#[async_trait]
+impl TokenCredential for DevelopmentCredential {
+    async fn get_token(
+        &self,
+        _scopes: &[&str],
+        _options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let expires = SystemTime::now() + Duration::from_secs(24 * 3600);
+        Ok(AccessToken::new("development", expires.into()))
+    }
 }
 
 /// The credentials that txgen knows.

@@ -10,6 +10,7 @@ pub mod cosmos;
 pub mod entra;
 pub mod event_hubs;
 mod failure;
+pub mod key_vault;
 mod remedy;
 mod retry;
 

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use super::file::AppSettings;
 use super::flags::RunFlags;
-use super::load;
+use super::secrets::{Incomplete, Secrets};
+use super::sources::Sources;
 use txgen_azure::event_hubs::connection_string::ConnectionString;
 
 /// What stands between the file and the environment: a line of its own.
@@ -23,9 +24,11 @@ pub fn settings(data: &[u8]) {
     let variables: HashMap<&str, &str> = environment.lines().filter_map(|line| line.split_once('=')).collect();
     let Ok(file) = AppSettings::parse(Path::new("appsettings.json"), file.as_bytes()) else { return };
     let env = |name: &str| variables.get(name).map(|value| (*value).to_owned());
-    let message = match load::layered(&RunFlags::default(), file, &env, None) {
+    let sources = Sources { file: &file, env: &env, secrets: &Secrets::default() };
+    let message = match sources.load(&RunFlags::default(), None) {
         Ok(loaded) => format!("{loaded:?}"),
-        Err(error) => error.to_string(),
+        Err(Incomplete::Wrong(error)) => error.to_string(),
+        Err(Incomplete::Wants(wanted)) => format!("{wanted:?}"),
     };
     for value in variables.values() {
         assert_no_key(value, &text, &message);

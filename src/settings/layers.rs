@@ -5,9 +5,12 @@ use std::fmt;
 
 use azure_core::credentials::Secret;
 
-use super::file::{AppSettings, Place};
+use super::file::Place;
 use super::key::Key;
+use super::secrets::Incomplete;
+use super::sources::Sources;
 use super::value::Checked;
+use super::{SecretReference, SettingsError};
 use crate::characters::StrayCharacter;
 
 /// Services that stand in for those of the user's settings: the emulators of `--emulator`.
@@ -45,6 +48,13 @@ pub enum Origin {
     Environment,
     /// `appsettings.json`.
     File(Place),
+    /// A secret of a key vault.
+    KeyVault {
+        /// The secret, with its version.
+        secret: SecretReference,
+        /// Where the reference to it stands.
+        by: Box<Self>,
+    },
     /// `--emulator`.
     Emulator,
     /// Nowhere: it is the default.
@@ -57,6 +67,7 @@ impl fmt::Display for Origin {
             Self::Flag(flag) => f.write_str(flag),
             Self::Environment => f.write_str("environment"),
             Self::File(place) => place.fmt(f),
+            Self::KeyVault { secret, by } => write!(f, "{by}, which refers to {secret}"),
             Self::Emulator => f.write_str("--emulator"),
             Self::Default => f.write_str("default"),
         }
@@ -86,26 +97,53 @@ pub struct FlagValue {
 
 /// The sources of values, and what reading them brought to light.
 pub(super) struct Layers<'a> {
-    pub(super) file: AppSettings,
-    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) sources: &'a Sources<'a>,
     pub(super) preset: Option<&'a Preset>,
     pub(super) problems: Vec<String>,
+    /// Whether one of the problems is with a vault.
+    pub(super) is_refused: bool,
+    /// Secrets that have to be read first.
+    pub(super) wanted: Vec<SecretReference>,
     pub(super) warnings: Vec<String>,
     pub(super) notes: Vec<String>,
     pub(super) origins: Vec<Provenance>,
     pub(super) flags: Vec<FlagValue>,
 }
 
-impl Layers<'_> {
+impl<'a> Layers<'a> {
+    pub(super) fn new(sources: &'a Sources<'a>, preset: Option<&'a Preset>) -> Self {
+        Self {
+            sources,
+            preset,
+            problems: Vec::new(),
+            is_refused: false,
+            wanted: Vec::new(),
+            warnings: sources.file.warnings.clone(),
+            notes: Vec::new(),
+            origins: Vec::new(),
+            flags: Vec::new(),
+        }
+    }
+
+    /// What keeps the settings from being complete, if anything does.
+    pub(super) fn incomplete(&mut self) -> Option<Incomplete> {
+        if !self.problems.is_empty() {
+            let problems = std::mem::take(&mut self.problems);
+            return Some(Incomplete::Wrong(SettingsError { problems, is_refused: self.is_refused }));
+        }
+        (!self.wanted.is_empty()).then(|| Incomplete::Wants(std::mem::take(&mut self.wanted)))
+    }
+
     /// The text of a key below its flag, and where it came from; empty is not set.
     pub(super) fn text(&self, key: Key) -> Option<(String, Origin)> {
         if let Some(text) = self.preset.and_then(|preset| preset.get(key)) {
             return (!text.is_empty()).then(|| (text.to_owned(), Origin::Emulator));
         }
-        let from_env = (self.env)(key.name()).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let from_env =
+            (self.sources.env)(key.name()).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         from_env
             .map(|text| (text, Origin::Environment))
-            .or_else(|| self.file.get(key).map(|(text, place)| (text.to_owned(), Origin::File(place))))
+            .or_else(|| self.sources.file.get(key).map(|(text, place)| (text.to_owned(), Origin::File(place))))
     }
 
     /// The value of a key, if it is set anywhere. A bad value is reported, and then counts as not set.
@@ -120,6 +158,7 @@ impl Layers<'_> {
             (Some(value), Some(name)) => (value, Origin::Flag(name)),
             _ => {
                 let (text, origin) = self.text(key)?;
+                let (text, origin) = self.dereferenced(key, text, origin)?;
                 match odd(key, &text).map_or_else(|| parse(&text), Err) {
                     Ok(value) => (value, origin),
                     Err(problem) => {
@@ -132,6 +171,59 @@ impl Layers<'_> {
         };
         self.origins.push(Provenance { key, value: show(&value), origin });
         Some(value)
+    }
+
+    /// The text of the secret that a text refers to, and the text itself where it is no reference. What cannot be read is
+    /// reported, and what has not been read is wanted; either counts as not set.
+    fn dereferenced(&mut self, key: Key, text: String, origin: Origin) -> Option<(String, Origin)> {
+        if !SecretReference::is_meant_by(&text) {
+            return Some((text, origin));
+        }
+        let reference = match SecretReference::parse(&text) {
+            _ if !key.is_secret() => {
+                self.problems.push(format!(
+                    "{key} ({origin}): is a Key Vault reference, which only connection strings of event hubs and {} may \
+                     be; write the value itself",
+                    Key::CosmosDbAuthKey
+                ));
+                return None;
+            }
+            Ok(reference) => reference,
+            Err(invalid) => {
+                self.problems.push(format!("{key} ({origin}): is not a valid Key Vault reference: {invalid}"));
+                return None;
+            }
+        };
+        match self.sources.secrets.get(&reference) {
+            None => {
+                self.wanted.push(reference);
+                None
+            }
+            Some(Err(problem)) => {
+                self.problems.push(format!("{key} ({origin}): the secret {reference} {problem}"));
+                self.is_refused = true;
+                None
+            }
+            Some(Ok(fetched)) => {
+                if reference.is_on_this_machine() {
+                    self.notes.push(format!(
+                        "{key} comes from a key vault on this machine: its certificate is not verified, as emulators sign \
+                         their own, and it is shown a made-up token"
+                    ));
+                }
+                let origin = Origin::KeyVault { secret: fetched.identifier.clone(), by: Box::new(origin) };
+                let text = fetched.value.secret().trim().to_owned();
+                let problem = if text.is_empty() {
+                    "the secret is empty; set it in the vault"
+                } else if SecretReference::is_meant_by(&text) {
+                    "the secret is a reference itself; refer to the secret that it names"
+                } else {
+                    return Some((text, origin));
+                };
+                self.problems.push(format!("{key} ({origin}): {problem}"));
+                None
+            }
+        }
     }
 
     /// The value of a flag without a key, or its default.

@@ -1,9 +1,10 @@
 //! How to read the event hubs back: a run's connection strings may only send, as a rule.
 
-use super::file::AppSettings;
 use super::layers::Layers;
-use super::load::{SettingsError, connection_string};
-use super::{ConnectionString, Key, SettingsFile};
+use super::load::connection_string;
+use super::secrets::Incomplete;
+use super::sources::Sources;
+use super::{ConnectionString, Key};
 
 /// How to read one event hub.
 #[derive(Clone, Debug)]
@@ -14,52 +15,55 @@ pub struct Listener {
     pub key: Key,
 }
 
-/// For each event hub that a run writes to, in the order of the settings, how to read it. `env` reads one environment
-/// variable.
-///
-/// # Errors
-/// [`SettingsError`] with everything that is wrong with the connection strings.
-pub fn listeners(file: &SettingsFile, env: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Listener>, SettingsError> {
-    let file = AppSettings::read(file).map_err(|problems| SettingsError { problems })?;
-    let mut layers = Layers {
-        file,
-        env,
-        preset: None,
-        problems: Vec::new(),
-        warnings: Vec::new(),
-        notes: Vec::new(),
-        origins: Vec::new(),
-        flags: Vec::new(),
-    };
-    let mut listeners = Vec::new();
-    for (sender, key) in Key::EVENT_HUBS.into_iter().zip(Key::LISTENERS) {
-        let Some(sender) = layers.set(sender, None, connection_string, ConnectionString::to_string) else { continue };
-        let listener = layers.set(key, None, connection_string, ConnectionString::to_string);
-        let hub = match listener {
-            // The policy of a whole namespace has no EntityPath.
-            Some(hub) if hub.hub_is_default => ConnectionString { hub: sender.hub, ..hub },
-            Some(hub) if !hub.hub.eq_ignore_ascii_case(&sender.hub) => {
-                layers.problems.push(format!(
-                    "{key}: EntityPath is `{}`, but the run writes to `{}`; take the connection string of that hub",
-                    hub.hub, sender.hub
-                ));
+impl Sources<'_> {
+    /// For each event hub that a run writes to, in the order of the settings, how to read it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the connection strings, or else the secrets that have to be read first.
+    pub fn listeners(&self) -> Result<Vec<Listener>, Incomplete> {
+        let mut layers = Layers::new(self, None);
+        let mut listeners = Vec::new();
+        for (sender_key, key) in Key::EVENT_HUBS.into_iter().zip(Key::LISTENERS) {
+            let Some(sender) = layers.set(sender_key, None, connection_string, ConnectionString::to_string) else {
+                if layers.text(sender_key).is_some() {
+                    // Both may be secrets of a vault, which are read together.
+                    layers.set(key, None, connection_string, ConnectionString::to_string);
+                }
                 continue;
-            }
-            Some(hub) => hub,
-            None => sender,
-        };
-        listeners.push(Listener { hub, key });
+            };
+            let listener = layers.set(key, None, connection_string, ConnectionString::to_string);
+            let hub = match listener {
+                // The policy of a whole namespace has no EntityPath.
+                Some(hub) if hub.hub_is_default => ConnectionString { hub: sender.hub, ..hub },
+                Some(hub) if !hub.hub.eq_ignore_ascii_case(&sender.hub) => {
+                    layers.problems.push(format!(
+                        "{key}: EntityPath is `{}`, but the run writes to `{}`; take the connection string of that hub",
+                        hub.hub, sender.hub
+                    ));
+                    continue;
+                }
+                Some(hub) => hub,
+                None => sender,
+            };
+            listeners.push(Listener { hub, key });
+        }
+        match layers.incomplete() {
+            Some(incomplete) => Err(incomplete),
+            None => Ok(listeners),
+        }
     }
-    if layers.problems.is_empty() { Ok(listeners) } else { Err(SettingsError { problems: layers.problems }) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::file::AppSettings;
+    use crate::settings::secrets::Secrets;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Vec<Listener>, SettingsError> {
+    fn read(variables: &[(&str, &str)]) -> Result<Vec<Listener>, Incomplete> {
         let env = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        listeners(&SettingsFile::Optional("none.json".into()), &env)
+        let file = AppSettings::parse("none.json".as_ref(), b"{}").unwrap_or_else(|problems| panic!("{problems:?}"));
+        Sources { file: &file, env: &env, secrets: &Secrets::default() }.listeners()
     }
 
     const SENDER: &str = "Endpoint=sb://ns.example/;SharedAccessKeyName=Sender;SharedAccessKey=a2V5;EntityPath=one";
@@ -84,11 +88,11 @@ mod tests {
 
     #[test]
     fn the_listener_of_another_hub_is_a_mistake() {
-        let error = read(&[
+        let read = read(&[
             ("EVENT_HUB_1_CONNECTION_STRING", SENDER),
             ("EVENT_HUB_1_LISTEN_CONNECTION_STRING", &SENDER.replace("=one", "=two")),
-        ])
-        .unwrap_err();
+        ]);
+        let Err(Incomplete::Wrong(error)) = read else { panic!("{read:?}") };
         assert_eq!(
             error.to_string(),
             "EVENT_HUB_1_LISTEN_CONNECTION_STRING: EntityPath is `two`, but the run writes to `one`; take the connection string of that hub"

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::file::AppSettings;
 use super::layers::{FlagValue, Layers, Preset, Provenance};
+use super::secrets::Incomplete;
+use super::sources::Sources;
 use super::value::{self, Checked};
 use super::{
     ConnectionString, CosmosDbSettings, DEFAULT_RETRY_FOR, EventHubClient, EventHubTransport, EventHubsSettings, Key,
-    RunFlags, RunSettings, Settings, SettingsFile,
+    RunFlags, RunSettings, Settings,
 };
 use txgen_azure::event_hubs::connection_string::{DEFAULT_HUB, HubCredential};
 
@@ -60,62 +61,46 @@ fn in_documented_order(flags: &mut [FlagValue]) {
     flags.sort_by_key(|value| FLAGS.iter().position(|flag| *flag == value.flag));
 }
 
-/// All that is wrong with the settings: exit code 2.
+/// All that is wrong with the settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .problems.join("\n"))]
 pub struct SettingsError {
     /// One line each: the key, where its value came from, the value unless it is secret, what is allowed.
     pub problems: Vec<String>,
+    /// Whether it is a key vault that could not be reached or refused txgen.
+    pub is_refused: bool,
 }
 
-/// Layers flags, environment, file and defaults, and checks the whole.
-///
-/// `env` reads one environment variable. A `preset` stands in for the keys of the services, whatever the environment
-/// and the file say of those.
-///
-/// # Errors
-/// [`SettingsError`] with everything that is wrong or missing; only a file that cannot be read is reported alone.
-pub fn load(
-    flags: &RunFlags,
-    file: &SettingsFile,
-    env: &dyn Fn(&str) -> Option<String>,
-    preset: Option<&Preset>,
-) -> Result<Loaded, SettingsError> {
-    let file = AppSettings::read(file).map_err(|problems| SettingsError { problems })?;
-    layered(flags, file, env, preset)
+impl SettingsError {
+    pub(super) fn new(problems: Vec<String>) -> Self {
+        Self { problems, is_refused: false }
+    }
 }
 
-/// As [`load`], with the file read.
-pub(super) fn layered(
-    flags: &RunFlags,
-    mut file: AppSettings,
-    env: &dyn Fn(&str) -> Option<String>,
-    preset: Option<&Preset>,
-) -> Result<Loaded, SettingsError> {
-    let warnings = std::mem::take(&mut file.warnings);
-    let mut layers = Layers {
-        file,
-        env,
-        preset,
-        problems: Vec::new(),
-        warnings,
-        notes: Vec::new(),
-        origins: Vec::new(),
-        flags: Vec::new(),
-    };
-    let settings = layers.settings(flags);
-    let Layers { mut problems, warnings, notes, mut origins, mut flags, .. } = layers;
-    if !problems.is_empty() {
-        // What is missing may be there under a mistyped key.
-        problems.extend(warnings);
-        return Err(SettingsError { problems });
+impl Sources<'_> {
+    /// Layers flags, environment, file and defaults, and checks the whole. A `preset` stands in for the keys of the
+    /// services, whatever the environment and the file say of those.
+    ///
+    /// # Errors
+    /// Everything that is wrong or missing, or else the secrets that have to be read first.
+    pub fn load(&self, flags: &RunFlags, preset: Option<&Preset>) -> Result<Loaded, Incomplete> {
+        let mut layers = Layers::new(self, preset);
+        let settings = layers.settings(flags);
+        if let Some(mut incomplete) = layers.incomplete() {
+            if let Incomplete::Wrong(error) = &mut incomplete {
+                // What is missing may be there under a mistyped key.
+                error.problems.extend(layers.warnings);
+            }
+            return Err(incomplete);
+        }
+        let Layers { warnings, notes, mut origins, mut flags, .. } = layers;
+        origins.sort_by_key(|provenance| provenance.key);
+        in_documented_order(&mut flags);
+        for Provenance { key, value, origin } in &origins {
+            tracing::debug!(%key, value, source = %origin, "a setting");
+        }
+        Ok(Loaded { settings, warnings, notes, origins, flags })
     }
-    origins.sort_by_key(|provenance| provenance.key);
-    in_documented_order(&mut flags);
-    for Provenance { key, value, origin } in &origins {
-        tracing::debug!(%key, value, source = %origin, "a setting");
-    }
-    Ok(Loaded { settings, warnings, notes, origins, flags })
 }
 
 impl Layers<'_> {
@@ -161,8 +146,8 @@ impl Layers<'_> {
         let hub_is_missing = needs_hub && !is_set(hub_key);
         let endpoint_is_missing = needs_endpoint && !is_set(endpoint_key);
         let other_hub = Key::EVENT_HUBS.into_iter().find(|key| is_set(*key));
-        let path = self.file.path.display();
-        let place = if self.file.found {
+        let path = self.sources.file.path.display();
+        let place = if self.sources.file.found {
             format!("is neither in {path} nor in the environment")
         } else {
             format!("is not in the environment, and there is no {path}")
@@ -393,5 +378,7 @@ fn show_duration(duration: &Duration) -> String {
     }
 }
 
+#[cfg(test)]
+mod secret_tests;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,6 @@
 //! Past this module nothing asks where a value came from or whether it is good. Secrets are secrets by type, so that no
 //! log, error or debug text can show them.
 
-mod environment;
 mod file;
 mod flags;
 #[cfg(any(test, fuzzing))]
@@ -12,6 +11,8 @@ mod key;
 mod layers;
 mod listen;
 mod load;
+mod secrets;
+mod sources;
 mod value;
 
 use std::fmt;
@@ -21,14 +22,18 @@ use std::time::Duration;
 use azure_core::credentials::Secret;
 use url::Url;
 
-pub use environment::load_with_environment;
 pub use file::{Place, SettingsFile};
 pub use flags::RunFlags;
 pub use key::Key;
 pub use layers::{FlagValue, Origin, Preset, Provenance};
-pub use listen::{Listener, listeners};
-pub use load::{Loaded, SettingsError, load};
+pub use listen::Listener;
+pub use load::{Loaded, SettingsError};
+pub use secrets::{FetchedSecret, Incomplete, SecretStore};
+#[cfg(test)]
+pub(crate) use sources::load_file;
+pub use sources::{Sources, load_with_environment, read};
 pub use txgen_azure::event_hubs::{ConnectionString, HubCredential};
+pub use txgen_azure::key_vault::SecretReference;
 pub(crate) use value::{is_loopback, limit, rows};
 
 /// Everything a run needs to know, validated.

@@ -27,6 +27,7 @@ mod event_hubs_service;
 mod event_hubs_tls;
 mod first_contact;
 mod habits;
+mod key_vault;
 mod layers;
 mod leftovers;
 #[cfg(unix)]

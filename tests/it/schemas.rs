@@ -213,6 +213,15 @@ fn the_emulator_over_https() {
 }
 
 #[test]
+fn the_emulator_with_a_key_vault() {
+    let directory = tempfile::tempdir().unwrap();
+    let (emulator, ready) = Emulator::start(directory.path(), &["--secret", "hub=made-up"]);
+    assert_fits("emulator-ready", &ready);
+    assert!(ready["key_vault"]["url"].is_string());
+    assert_fits("emulator-summary", &emulator.end());
+}
+
+#[test]
 fn the_emulator_with_kafka_and_tls() {
     let directory = tempfile::tempdir().unwrap();
     let (_emulator, ready) = Emulator::start(directory.path(), &["--kafka-port", "0", "--event-hubs-tls-port", "0"]);

@@ -325,8 +325,8 @@ mod tests {
             ("SecretUri=https://woodgrove.vault.azure.net/secrets/", "SecretUri: NAME must be"),
             ("SecretUri=https://u:p@woodgrove.vault.azure.net/secrets/hub", "SecretUri must be https://"),
         ] {
-            let told = shown(inner).unwrap_err();
-            assert!(told.starts_with(problem), "{inner}: {told}");
+            let message = shown(inner).unwrap_err();
+            assert!(message.starts_with(problem), "{inner}: {message}");
         }
         for text in ["@Microsoft.KeyVault", "@Microsoft.KeyVault(SecretUri=x", "@microsoft.keyvault SecretUri=x)"] {
             assert!(SecretReference::is_meant_by(text));

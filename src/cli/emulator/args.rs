@@ -20,8 +20,9 @@ use txgen_azure::event_hubs::connection_string::DEFAULT_HUB;
 use txgen_emulator::cosmos::CosmosEmulatorOptions;
 use txgen_emulator::event_hubs::{EventHubsEmulatorOptions, Policy};
 use txgen_emulator::faults::FaultRule;
+use txgen_emulator::key_vault::{KeyVaultEmulatorOptions, LocalSecret};
 use txgen_emulator::tls::Certificate;
-use values::{bytes, host, hub_name};
+use values::{SecretArg, bytes, host, hub_name};
 
 /// What `txgen emulator` takes.
 #[derive(Args, Clone, Debug)]
@@ -30,7 +31,8 @@ use values::{bytes, host, hub_name};
     txgen emulator --settings-out appsettings.json    and then, in another terminal: txgen run\n  \
     txgen emulator --throughput-units 1               Event Hubs throttles as one unit does\n  \
     txgen emulator --fault 503:1% --fault drop:0.1%   faults on purpose\n  \
-    txgen emulator --fault event_hubs:never:100%      an Event Hubs that never answers")]
+    txgen emulator --fault event_hubs:never:100%      an Event Hubs that never answers\n  \
+    txgen emulator --secret hub-key=bWFkZSB1cA==      a Key Vault too, with one made-up secret")]
 pub(in crate::cli) struct EmulatorArgs {
     /// Listen on this address; one that is not loopback lets other machines in
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = host)]
@@ -103,9 +105,23 @@ pub(in crate::cli) struct EmulatorArgs {
     /// Speak HTTPS, with a certificate made at the start; Event Hubs then takes clients with TLS too
     #[arg(long, help_heading = "Cosmos DB")]
     pub(super) https: bool,
-    /// Write the certificate of --https, --event-hubs-tls-port and --kafka-port to this file, for clients to trust
+    /// Write the certificate of --https, --event-hubs-tls-port, --kafka-port and Key Vault to this file, for clients to trust
     #[arg(long, value_name = "FILE", default_value = "txgen-emulator.pem", help_heading = "Cosmos DB")]
     certificate_out: PathBuf,
+
+    /// Serve a Key Vault with this secret: NAME=VALUE, or NAME=@FILE for what is in a file
+    ///
+    /// For made-up secrets: what is on a command line can be seen by every user of the machine, and the vault shows its
+    /// secrets to everybody who reaches its port. A name that is given again is a newer version.
+    #[arg(long = "secret", value_name = "NAME=VALUE", num_args = 1.., value_parser = SecretArg::typed,
+        help_heading = "Key Vault")]
+    secrets: Vec<SecretArg>,
+    /// HTTPS port of Key Vault [default: a free one, where there are secrets]
+    #[arg(long, value_name = "PORT", help_heading = "Key Vault")]
+    pub(super) key_vault_port: Option<u16>,
+    /// Keep the secrets of --settings-out in the Key Vault, and write references to them
+    #[arg(long, requires = "settings_out", help_heading = "Key Vault")]
+    pub(super) settings_as_references: bool,
 }
 
 /// How things are shown.
@@ -149,6 +165,7 @@ impl EmulatorArgs {
         let mut taken = vec![("--event-hubs-port", self.event_hubs_port)];
         let more = self.event_hubs_tls_port.iter().map(|port| ("--event-hubs-tls-port", *port));
         let more = more.chain(self.kafka_port.map(|port| ("--kafka-port", port)));
+        let more = more.chain(self.key_vault_port.map(|port| ("--key-vault-port", port)));
         for (flag, port) in more.chain([("--cosmos-port", self.cosmos_port)]) {
             if let Some((other, _)) = taken.iter().find(|(_, other)| port != 0 && *other == port) {
                 bail!("{flag}: {port} is the port of {other} already; choose another one");
@@ -169,7 +186,30 @@ impl EmulatorArgs {
 
     /// Whether anything is to speak TLS.
     fn wants_certificate(&self) -> bool {
-        self.https || self.kafka_port.is_some() || !self.event_hubs_tls_port.is_empty()
+        self.https || self.kafka_port.is_some() || self.wants_key_vault() || !self.event_hubs_tls_port.is_empty()
+    }
+
+    /// Whether there is to be a Key Vault.
+    fn wants_key_vault(&self) -> bool {
+        !self.secrets.is_empty() || self.key_vault_port.is_some() || self.settings_as_references
+    }
+
+    /// The secrets that were given.
+    ///
+    /// # Errors
+    /// One that is none, or whose file cannot be read.
+    pub(super) fn secrets(&self) -> anyhow::Result<Vec<LocalSecret>> {
+        self.secrets.iter().map(SecretArg::read).collect()
+    }
+
+    /// The options of the Key Vault emulator, without its certificate; `None` where none is wanted. `secrets` are all
+    /// that it holds.
+    pub(super) fn key_vault(&self, secrets: Vec<LocalSecret>) -> Option<KeyVaultEmulatorOptions> {
+        self.wants_key_vault().then(|| KeyVaultEmulatorOptions {
+            listen: SocketAddr::new(self.host, self.key_vault_port.unwrap_or(0)),
+            secrets,
+            ..KeyVaultEmulatorOptions::default()
+        })
     }
 
     /// The certificate that both services have, if one is wanted.

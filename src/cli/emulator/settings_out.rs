@@ -5,8 +5,12 @@ use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use azure_core::credentials::Secret;
+use txgen_emulator::key_vault::LocalSecret;
+use url::Url;
 
 use crate::private_file;
+use crate::settings::Key;
 
 /// How such a file begins, which distinguishes it from one that a person has written: plain JSON, whose first key is a remark. The
 /// second beginning is that of earlier versions.
@@ -14,6 +18,7 @@ const MARKS: [&str; 2] = ["{\n  \"//\": \"Written by `txgen emulator`", "// Writ
 const REMARK: &str = "Written by `txgen emulator`: the next one writes it anew. The keys open local emulators alone.";
 
 /// What goes into the file.
+#[derive(Clone)]
 pub(super) struct Settings {
     /// Up to three connection strings that may send.
     pub(super) connection_strings: Vec<String>,
@@ -24,20 +29,46 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// The keys that hold secrets, with their values.
+    fn secret_keys(&self) -> Vec<(Key, &str)> {
+        let hubs = Key::EVENT_HUBS.into_iter().zip(&self.connection_strings);
+        let listeners = Key::LISTENERS.into_iter().zip(&self.listen_connection_strings);
+        let hubs = hubs.chain(listeners).map(|(key, value)| (key, value.as_str()));
+        hubs.chain([(Key::CosmosDbAuthKey, self.key.as_str())]).collect()
+    }
+
+    /// The secrets, as a vault is to keep them.
+    pub(super) fn secrets(&self) -> Vec<LocalSecret> {
+        let secret = |(key, value): (Key, &str)| LocalSecret::new(secret_name(key), Secret::new(value.to_owned()));
+        self.secret_keys().into_iter().map(secret).collect()
+    }
+
+    /// The same, with references to the secrets in this vault in their place.
+    pub(super) fn as_references(&self, vault: &Url) -> Self {
+        let reference = |key| format!("@Microsoft.KeyVault(SecretUri={vault}secrets/{})", secret_name(key));
+        let references = |keys: [Key; 3], count: usize| keys.into_iter().take(count).map(reference).collect();
+        Self {
+            connection_strings: references(Key::EVENT_HUBS, self.connection_strings.len()),
+            listen_connection_strings: references(Key::LISTENERS, self.listen_connection_strings.len()),
+            endpoint: self.endpoint.clone(),
+            key: reference(Key::CosmosDbAuthKey),
+        }
+    }
+
     fn to_json(&self) -> String {
         let mut pairs = vec![("//".to_owned(), REMARK)];
-        for (number, connection_string) in (1..=3).zip(&self.connection_strings) {
-            pairs.push((format!("EVENT_HUB_{number}_CONNECTION_STRING"), connection_string));
-        }
-        for (number, connection_string) in (1..=3).zip(&self.listen_connection_strings) {
-            pairs.push((format!("EVENT_HUB_{number}_LISTEN_CONNECTION_STRING"), connection_string));
-        }
-        pairs.push(("COSMOS_DB_ENDPOINT".to_owned(), &self.endpoint));
-        pairs.push(("COSMOS_DB_AUTH_KEY".to_owned(), &self.key));
+        pairs.extend(self.secret_keys().into_iter().map(|(key, value)| (key.to_string(), value)));
+        // The address goes before its key.
+        pairs.insert(pairs.len() - 1, (Key::CosmosDbEndpoint.to_string(), &self.endpoint));
         // A string is written as JSON without fail. In this order, which a map would not keep.
         let lines = pairs.iter().map(|(key, value)| format!("  \"{key}\": {}", serde_json::Value::from(*value)));
         format!("{{\n{}\n}}\n", lines.collect::<Vec<_>>().join(",\n"))
     }
+}
+
+/// What a secret of the settings is called in a vault, whose names have no underscores.
+fn secret_name(key: Key) -> String {
+    key.name().to_ascii_lowercase().replace('_', "-")
 }
 
 /// A file that may be written.
@@ -80,7 +111,7 @@ impl SettingsOut {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{RunFlags, SettingsFile};
+    use crate::settings::{SettingsFile, load_file};
 
     fn settings() -> Settings {
         let string = |hub| {
@@ -104,12 +135,27 @@ mod tests {
         let plain: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(plain["COSMOS_DB_AUTH_KEY"], "a2V5", "what any program reads");
         let file = SettingsFile::Required(path);
-        let loaded = crate::settings::load(&RunFlags::default(), &file, &|_: &str| None, None).unwrap();
+        let loaded = load_file(&file).unwrap();
         assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
         let hubs = loaded.settings.event_hubs.unwrap();
         let names: Vec<_> = hubs.hubs.iter().map(|hub| hub.hub.as_str()).collect();
         assert_eq!(names, ["one", "two", "three"]);
         assert_eq!(loaded.settings.cosmos_db.unwrap().endpoint.as_str(), "http://127.0.0.1:8081/");
+    }
+
+    #[test]
+    fn the_settings_may_refer_to_a_vault_that_keeps_their_secrets() {
+        let settings = settings();
+        let vault = Url::parse("https://127.0.0.1:8443/").unwrap();
+        let text = settings.as_references(&vault).to_json();
+        assert!(!text.contains("a2V5"), "{text}");
+        let pairs: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            pairs["EVENT_HUB_1_CONNECTION_STRING"],
+            "@Microsoft.KeyVault(SecretUri=https://127.0.0.1:8443/secrets/event-hub-1-connection-string)"
+        );
+        assert_eq!(pairs["COSMOS_DB_ENDPOINT"], "http://127.0.0.1:8081/");
+        assert_eq!(settings.secrets().len(), 3 + 3 + 1);
     }
 
     #[cfg(unix)]

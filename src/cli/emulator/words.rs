@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use serde_json::{Map, Value, json};
 
 use super::args::{EmulatorArgs, OutputFormat, POLICIES, PolicyName};
-use super::settings_out::Settings;
 use crate::service::ServiceName;
 use txgen_emulator::cosmos::{CosmosCounts, CosmosEmulator};
 use txgen_emulator::event_hubs::{EventHubsCounts, EventHubsEmulator};
 use txgen_emulator::faults::FaultRule;
+use txgen_emulator::key_vault::{KeyVaultCounts, KeyVaultEmulator};
 
 const NAME: anstyle::Style = anstyle::Style::new().bold();
 
@@ -23,23 +23,22 @@ pub(super) struct Ready {
     partitions: u32,
     /// Each policy with its connection string for the first hub.
     connection_strings: Vec<(PolicyName, String)>,
-    /// The Sender's connection strings, one for each hub.
-    senders: Vec<String>,
-    /// The Listener's.
-    listeners: Vec<String>,
     endpoint: String,
     key: String,
     https: bool,
+    /// The address of the Key Vault.
+    vault: Option<String>,
     certificate: Option<String>,
     settings_out: Option<String>,
 }
 
 impl Ready {
-    /// Gathers it from both services; `None` when a policy is missing.
+    /// Gathers it from the services; `None` when a policy is missing.
     pub(super) fn new(
         args: &EmulatorArgs,
         event_hubs: &EventHubsEmulator,
         cosmos_db: &CosmosEmulator,
+        key_vault: Option<&KeyVaultEmulator>,
         certificate: Option<String>,
     ) -> Option<Self> {
         let string =
@@ -56,24 +55,13 @@ impl Ready {
                 .into_iter()
                 .map(|policy| Some((policy, string(policy.name, first)?)))
                 .collect::<Option<_>>()?,
-            senders: args.hubs.iter().map(|hub| string("Sender", hub)).collect::<Option<_>>()?,
-            listeners: args.hubs.iter().map(|hub| string("Listener", hub)).collect::<Option<_>>()?,
             endpoint: cosmos_db.endpoint().to_string(),
             key: cosmos_db.key().secret().to_owned(),
             https: args.https,
+            vault: key_vault.map(|vault| vault.endpoint().to_string()),
             certificate,
             settings_out: args.settings_out.as_ref().map(|path| path.display().to_string()),
         })
-    }
-
-    /// The settings for `txgen run`.
-    pub(super) fn settings(&self) -> Settings {
-        Settings {
-            connection_strings: self.senders.clone(),
-            listen_connection_strings: self.listeners.clone(),
-            endpoint: self.endpoint.clone(),
-            key: self.key.clone(),
-        }
     }
 
     /// In this format, whole lines.
@@ -106,7 +94,8 @@ impl Ready {
                 cosmos_db["certificate"] = Value::from(path.as_str());
             }
         }
-        json!({ "type": "ready", "event_hubs": event_hubs, "cosmos_db": cosmos_db })
+        let key_vault = self.vault.as_ref().map(|url| json!({ "url": url, "certificate": self.certificate }));
+        json!({ "type": "ready", "event_hubs": event_hubs, "cosmos_db": cosmos_db, "key_vault": key_vault })
     }
 
     fn to_text(&self) -> String {
@@ -140,6 +129,9 @@ impl Ready {
             "\n{NAME}Cosmos DB{NAME:#}\n  Endpoint:\n    {}\n  Key:\n    {}\n",
             self.endpoint, self.key
         ));
+        if let Some(vault) = &self.vault {
+            text.push_str(&format!("\n{NAME}Key Vault{NAME:#}, for any Entra ID token\n  URL:\n    {vault}\n"));
+        }
         if let Some(path) = &self.certificate {
             text.push_str(&format!(
                 "\nThe certificate is made anew at each start and is in {path}. To trust it: SSL_CERT_FILE={path} for Rust,\n\
@@ -158,17 +150,27 @@ impl Ready {
 pub(super) struct Summary {
     event_hubs: EventHubsCounts,
     cosmos_db: CosmosCounts,
+    key_vault: Option<KeyVaultCounts>,
     /// Each fault that was asked for, at which service, and how often it struck.
     faults: Vec<(ServiceName, FaultRule, u64)>,
 }
 
 impl Summary {
     /// The counts of this moment.
-    pub(super) fn new(event_hubs: &EventHubsEmulator, cosmos_db: &CosmosEmulator) -> Self {
+    pub(super) fn new(
+        event_hubs: &EventHubsEmulator,
+        cosmos_db: &CosmosEmulator,
+        key_vault: Option<&KeyVaultEmulator>,
+    ) -> Self {
         let at = |service| move |(rule, count): (FaultRule, u64)| (service, rule, count);
         let event_hubs_faults = event_hubs.faults().into_iter().map(at(ServiceName::EventHubs));
         let faults = event_hubs_faults.chain(cosmos_db.faults().into_iter().map(at(ServiceName::CosmosDb)));
-        Self { event_hubs: event_hubs.counts(), cosmos_db: cosmos_db.counts(), faults: faults.collect() }
+        Self {
+            event_hubs: event_hubs.counts(),
+            cosmos_db: cosmos_db.counts(),
+            key_vault: key_vault.map(KeyVaultEmulator::counts),
+            faults: faults.collect(),
+        }
     }
 
     /// In this format, whole lines.
@@ -196,6 +198,9 @@ impl Summary {
             .map(|(service, rule, count)| json!({ "service": service.key(), "fault": rule.to_string(), "happened": count }))
             .collect();
         let cosmos_db = &self.cosmos_db;
+        let key_vault = self.key_vault.map(
+            |KeyVaultCounts { requests, secrets_read }| json!({ "requests": requests, "secrets_read": secrets_read }),
+        );
         json!({
             "type": "summary",
             "event_hubs": {
@@ -206,6 +211,7 @@ impl Summary {
                 "documents": cosmos_db.documents, "bytes": cosmos_db.bytes, "databases": cosmos_db.databases,
                 "containers": cosmos_db.containers,
             },
+            "key_vault": key_vault,
             "faults": faults,
         })
     }
@@ -226,6 +232,9 @@ impl Summary {
             "Cosmos DB: answered {} requests, {} of them 429; created {} documents and held {} at the end\n",
             cosmos_db.requests, cosmos_db.throttled, cosmos_db.created, cosmos_db.documents
         ));
+        if let Some(KeyVaultCounts { requests, secrets_read }) = self.key_vault {
+            text.push_str(&format!("Key Vault: answered {requests} requests and handed out {secrets_read} secrets\n"));
+        }
         for (service, rule, count) in &self.faults {
             let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
             text.push_str(&format!("Fault {rule}: happened {times} at {service}\n"));

@@ -1,4 +1,4 @@
-//! `txgen run --dry-run`: shows what a run would send and where to. It opens no connection.
+//! `txgen run --dry-run`: shows what a run would send and where to. It connects to neither service.
 
 use std::process::ExitCode;
 

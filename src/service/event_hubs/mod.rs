@@ -27,9 +27,10 @@ use self::pipelined::Pipelined;
 pub use self::pipelined::read_back::StoredEvent;
 use self::sdk::Sdk;
 pub use self::timeouts::Timeouts;
-use self::tokens::{DevelopmentCredential, TokenSource};
+use self::tokens::TokenSource;
+use super::entra::{self, DevelopmentCredential};
 use super::retry::{AttemptError, RetryPolicy};
-use super::{Attempts, ConnectError, Failure, FailureKind, Receipt, Service, ServiceName, entra};
+use super::{Attempts, ConnectError, Failure, FailureKind, Receipt, Service, ServiceName};
 use crate::settings::{ConnectionString, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential};
 use crate::transaction::Transaction;
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use async_trait::async_trait;
-use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
+use azure_core::credentials::{Secret, TokenCredential};
 use rand::{Rng, RngExt as _};
 
 use crate::service::FailureKind;
@@ -132,22 +131,6 @@ fn unix_seconds(time: SystemTime) -> u64 {
 fn renewal_after(life: Duration, rng: &mut impl Rng) -> Duration {
     // A credential may hand out a token that is about to expire: asking for it in a tight loop does not help.
     life.mul_f64(rng.random_range(RENEWAL)).max(Duration::from_millis(500))
-}
-
-/// A credential for emulators, which take any token: it spares a trainee without an account the sign-in.
-#[derive(Debug)]
-pub(super) struct DevelopmentCredential;
-
-#[async_trait]
-impl TokenCredential for DevelopmentCredential {
-    async fn get_token(
-        &self,
-        _scopes: &[&str],
-        _options: Option<TokenRequestOptions<'_>>,
-    ) -> azure_core::Result<AccessToken> {
-        let expires = SystemTime::now() + Duration::from_secs(24 * 3600);
-        Ok(AccessToken::new("development", expires.into()))
-    }
 }
 
 #[cfg(test)]

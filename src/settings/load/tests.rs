@@ -5,9 +5,11 @@ use std::path::Path;
 use azure_core::credentials::Secret;
 
 use super::*;
-use crate::settings::Origin;
+use crate::settings::file::AppSettings;
+use crate::settings::secrets::Secrets;
+use crate::settings::{Origin, SettingsFile};
 
-const HUB: &str = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=Sender;SharedAccessKey=c2VjcmV0;EntityPath=transactions";
+pub(super) const HUB: &str = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=Sender;SharedAccessKey=c2VjcmV0;EntityPath=transactions";
 
 /// The workshop's file, as the workshop writes it, filled in.
 const WORKSHOP: &str = r#"{
@@ -32,13 +34,30 @@ fn load_with(
     let path = directory.path().join("s.json");
     std::fs::write(&path, json).unwrap();
     let env: HashMap<_, _> = env.iter().copied().collect();
-    let loaded = load(
-        flags,
-        &SettingsFile::Required(path.clone()),
-        &|name| env.get(name).map(|text| (*text).to_owned()),
-        preset,
-    );
-    loaded.map_err(|error| error.problems.iter().map(|problem| without_directory(problem, &path)).collect())
+    let env = |name: &str| env.get(name).map(|text| (*text).to_owned());
+    let loaded = load(flags, &SettingsFile::Required(path.clone()), &env, preset, &Secrets::default());
+    loaded.map_err(|incomplete| {
+        let problems = wrong(incomplete).problems;
+        problems.iter().map(|problem| without_directory(problem, &path)).collect()
+    })
+}
+
+fn load(
+    flags: &RunFlags,
+    file: &SettingsFile,
+    env: &dyn Fn(&str) -> Option<String>,
+    preset: Option<&Preset>,
+    secrets: &Secrets,
+) -> Result<Loaded, Incomplete> {
+    let file = AppSettings::read(file).map_err(|problems| Incomplete::Wrong(SettingsError::new(problems)))?;
+    Sources { file: &file, env, secrets }.load(flags, preset)
+}
+
+fn wrong(incomplete: Incomplete) -> SettingsError {
+    match incomplete {
+        Incomplete::Wrong(error) => error,
+        Incomplete::Wants(wanted) => panic!("wants {wanted:?}"),
+    }
 }
 
 fn without_directory(text: &str, path: &Path) -> String {
@@ -273,7 +292,7 @@ fn what_is_missing_is_named_with_the_ways_out() {
 #[test]
 fn an_absent_default_file_is_named_where_keys_are_missing() {
     let absent = SettingsFile::Optional("absent/appsettings.json".into());
-    let error = load(&RunFlags::default(), &absent, &|_| None, None).unwrap_err();
+    let error = wrong(load(&RunFlags::default(), &absent, &|_| None, None, &Secrets::default()).unwrap_err());
     assert!(
         error.to_string().starts_with(
             "nothing to write to: EVENT_HUB_1_CONNECTION_STRING is not in the environment, and there is no absent/appsettings.json, nor"
@@ -345,7 +364,7 @@ fn the_emulators_stand_in_for_the_users_services_and_leave_the_rest_layered() {
 #[test]
 fn the_emulators_need_no_file_and_take_no_other_endpoint() {
     let absent = SettingsFile::Optional("absent/appsettings.json".into());
-    let loaded = load(&RunFlags::default(), &absent, &|_| None, Some(&emulator())).unwrap();
+    let loaded = load(&RunFlags::default(), &absent, &|_| None, Some(&emulator()), &Secrets::default()).unwrap();
     assert!(loaded.settings.event_hubs.is_some() && loaded.settings.cosmos_db.is_some() && loaded.notes.is_empty());
     let flags = RunFlags { cosmos_endpoint: Url::parse("https://a/").ok(), ..RunFlags::default() };
     let problems = load_with(&flags, "{}", &[], Some(&emulator())).map(|loaded| loaded.settings).unwrap_err();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    /// Whether the client is told where tokens come from.
+    /// Whether the answer says where tokens come from.
     pub(super) is_challenge: bool,
     pub(super) body: String,
 }

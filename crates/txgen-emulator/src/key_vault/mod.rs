@@ -26,7 +26,7 @@ use crate::tls::Certificate;
 use txgen_azure::key_vault::is_secret_name;
 use vault::Vault;
 
-/// How the emulator is to be.
+/// What the emulator is started with.
 #[derive(Clone, Debug)]
 pub struct KeyVaultEmulatorOptions {
     /// Where to listen; port 0 takes a free one.
@@ -168,8 +168,8 @@ impl KeyVaultEmulator {
         Ok(Self { vault, server, endpoint, certificate })
     }
 
-    /// The address of the vault, such as `https://127.0.0.1:8443/`. Clients that verify the resource of a challenge have to
-    /// be told not to: as with any local vault, its host is not that of the service.
+    /// The address of the vault, such as `https://127.0.0.1:8443/`. Clients must not verify the
+    /// resource of the challenge: it is that of the service, whose host is another.
     #[must_use]
     pub fn endpoint(&self) -> Url {
         self.endpoint.clone()

@@ -102,3 +102,41 @@ fn a_host_may_be_written_in_brackets_and_as_localhost() {
         assert_eq!(host(text).unwrap().to_string(), expected);
     }
 }
+
+#[test]
+fn secrets_are_typed_or_in_a_file_and_what_is_none_is_reported_without_its_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let read = |text: &str| parse(&["--secret", text]).unwrap().secrets();
+    let good = file("good", b"hush\r\n");
+    for text in ["hub=hush".to_owned(), format!("hub=@{good}"), "hub=a=b==".to_owned()] {
+        assert!(read(&text).is_ok(), "{text}");
+    }
+    let (large, binary) = (file("large", &[b'x'; 25_001]), file("binary", &[0xff, 0xfe]));
+    for (text, problem) in [
+        ("hush".to_owned(), "--secret: has no `=`"),
+        ("my_hub=hush".to_owned(), "--secret: the name before the first `=`"),
+        ("hub=".to_owned(), "--secret hub: the value is empty"),
+        ("hub=@none/hub.txt".to_owned(), "--secret hub: cannot use `none/hub.txt`: No such file"),
+        (format!("hub=@{large}"), "a secret has at most 25000 bytes"),
+        (format!("hub=@{binary}"), "it is not UTF-8"),
+    ] {
+        let message = format!("{:#}", read(&text).unwrap_err());
+        assert!(message.contains(problem) && !message.contains("hush"), "{text}: {message}");
+    }
+}
+
+#[test]
+fn there_is_a_key_vault_where_it_has_something_to_do() {
+    let port = |flags: &[&str]| parse(flags).unwrap().key_vault(Vec::new()).map(|options| options.listen.port());
+    assert_eq!(port(&[]), None);
+    assert_eq!(port(&["--secret", "a=1", "b=2"]), Some(0));
+    assert_eq!(port(&["--key-vault-port", "8443"]), Some(8443));
+    assert_eq!(port(&["--settings-out", "s.json", "--settings-as-references"]), Some(0));
+    assert!(parse(&["--settings-as-references"]).is_err(), "there are no settings to refer from");
+    assert!(parse(&["--secret", "a=1"]).unwrap().certificate_out().is_some());
+}

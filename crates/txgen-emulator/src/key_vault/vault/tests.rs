@@ -107,14 +107,14 @@ fn a_version_of_the_protocol_that_there_is_none_of_is_refused() {
 #[test]
 fn a_role_that_reads_does_not_write_and_none_does_nothing() {
     let reader = vault(Access::SecretsUser);
-    let nobody = vault(Access::Nothing);
+    let without_role = vault(Access::Nothing);
     for (vault, method, target, action) in [
         (&reader, Method::PUT, "/secrets/new", "setSecret"),
         (&reader, Method::DELETE, "/secrets/hub", "delete"),
         (&reader, Method::PATCH, "/secrets/hub/ec96f02080254f109c51a1f14cdb1931", "update"),
-        (&nobody, Method::GET, "/secrets/hub", "getSecret"),
-        (&nobody, Method::GET, "/secrets/hub/versions", "readMetadata"),
-        (&nobody, Method::GET, "/secrets", "readMetadata"),
+        (&without_role, Method::GET, "/secrets/hub", "getSecret"),
+        (&without_role, Method::GET, "/secrets/hub/versions", "readMetadata"),
+        (&without_role, Method::GET, "/secrets", "readMetadata"),
     ] {
         let (status, body) = ask(vault, method, &format!("{target}?api-version=7.4"), Some("Bearer x"));
         assert_eq!((status, &body["error"]["innererror"]["code"]), (403, &json!("ForbiddenByRbac")), "{target}");
