@@ -20,6 +20,7 @@ fn utf_16(start: &[u8]) -> Option<(&'static Encoding, usize)> {
     let all =
         |is_ascii: fn([u8; 2]) -> bool| pairs.len() > 1 && rest.is_empty() && pairs.iter().all(|pair| is_ascii(*pair));
     match start {
+        _ if is_utf_32(start) => None,
         [0xff, 0xfe, ..] => Some((UTF_16LE, 2)),
         [0xfe, 0xff, ..] => Some((UTF_16BE, 2)),
         _ if all(|[low, high]| low != 0 && high == 0) => Some((UTF_16LE, 0)),
@@ -28,12 +29,25 @@ fn utf_16(start: &[u8]) -> Option<(&'static Encoding, usize)> {
     }
 }
 
+/// Whether a text starts as UTF-32 does: with its mark, which begins like that of UTF-16, or with characters of ASCII.
+pub(crate) fn is_utf_32(start: &[u8]) -> bool {
+    let start = start.get(..START).unwrap_or(start);
+    let (units, _) = start.as_chunks::<4>();
+    let all = |is_ascii: fn([u8; 4]) -> bool| units.len() > 1 && units.iter().all(|unit| is_ascii(*unit));
+    matches!(start, [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..])
+        || all(|[low, rest @ ..]| low != 0 && rest == [0; 3])
+        || all(|[rest @ .., low]| low != 0 && rest == [0; 3])
+}
+
 /// A text that is in no encoding that says so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotText {
     /// Neither UTF-8 nor UTF-16, from this line on.
     #[error("is not UTF-8 text (line {line}: {}); save it as UTF-8", stray(.byte))]
     Stray { line: usize, byte: u8 },
+    /// UTF-32, which hardly any program reads.
+    #[error("is UTF-32 text, which is not read; save it as UTF-8")]
+    Utf32,
     /// UTF-16 with half a character in it.
     #[error("is UTF-16 text with half a character in it; save it as UTF-8")]
     Half,
@@ -50,6 +64,9 @@ pub(crate) fn stray(byte: &u8) -> String {
 
 /// The text of a whole file, without its mark.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, NotText> {
+    if is_utf_32(bytes) {
+        return Err(NotText::Utf32);
+    }
     if let Some((encoding, mark)) = utf_16(bytes) {
         let text = encoding.decode_without_bom_handling_and_without_replacement(&bytes[mark..]);
         return text.ok_or(NotText::Half);
@@ -180,6 +197,17 @@ mod tests {
         let message = decode(b"{\n\"caf\xe9\"}").unwrap_err().to_string();
         assert_eq!(message, "is not UTF-8 text (line 2: byte 0xE9, which is \u{e9} in Windows-1252); save it as UTF-8");
         assert_eq!(decode(b"\xff\xfea"), Err(NotText::Half));
+    }
+
+    #[test]
+    fn utf_32_is_told_apart_from_utf_16() {
+        for unit in [u32::to_le_bytes as fn(u32) -> [u8; 4], u32::to_be_bytes] {
+            for mark in ["", "\u{feff}"] {
+                let bytes: Vec<u8> = mark.chars().chain(TEXT.chars()).flat_map(|char| unit(char.into())).collect();
+                assert_eq!(decode(&bytes), Err(NotText::Utf32));
+            }
+        }
+        assert!(!is_utf_32(b"\xff\xfea\0b\0") && !is_utf_32(b"text") && !is_utf_32(b""));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use crate::characters::StrayCharacter;
+use crate::encoding;
 use crate::transaction::{HeaderProblem, shortened};
 
 const MAKE_ONE: &str = "`txgen data generate -o FILE` makes a file to start with";
@@ -115,6 +116,7 @@ pub(super) fn other_kind(start: &[u8]) -> Option<OtherKind> {
     const UNPACK: &str = "unpack it first";
     const SAVE: &str = "save its sheet as CSV (UTF-8)";
     const EXPORT: &str = "export it as CSV";
+    const SAVE_TEXT: &str = "save it as CSV (UTF-8)";
     const KINDS: [(&[u8], &str, &str); 8] = [
         (b"PK\x03\x04", "a ZIP archive or an Excel workbook", "unpack it, or save its sheet as CSV (UTF-8)"),
         (b"\xd0\xcf\x11\xe0", "an old Excel workbook", SAVE),
@@ -125,6 +127,9 @@ pub(super) fn other_kind(start: &[u8]) -> Option<OtherKind> {
         (b"SQLite format 3", "an SQLite database", EXPORT),
         (b"%PDF", "a PDF document", EXPORT),
     ];
+    if encoding::is_utf_32(start) {
+        return Some(("UTF-32 text", SAVE_TEXT));
+    }
     let kind = KINDS.iter().find(|(signature, ..)| start.starts_with(signature));
     kind.map(|(_, kind, remedy)| (*kind, *remedy))
 }

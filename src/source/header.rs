@@ -117,12 +117,23 @@ fn best(rows: &mut RowReader) -> io::Result<Result<Line, OtherKind>> {
                 Err(_) => return Ok(Err(("text that is not UTF-8", "save it as CSV (UTF-8)"))),
             },
         };
+        let cells = unwrapped(cells, separator);
         let known = Columns::count_known(cells.iter().map(String::as_str));
         if known > best.known || best.cells.is_empty() {
             best = Line { known, separator, cells };
         }
     }
     Ok(Ok(best))
+}
+
+/// The cells of a line that is in quotation marks as a whole, which makes it a single cell.
+fn unwrapped(cells: Vec<String>, separator: u8) -> Vec<String> {
+    match cells.as_slice() {
+        [only] if only.contains(char::from(separator)) => {
+            only.split(char::from(separator)).map(|cell| cell.trim_matches('"').to_owned()).collect()
+        }
+        _ => cells,
+    }
 }
 
 /// The run that the first dead letter comes from; `None` where there is none. The row is read again afterwards.

@@ -353,6 +353,10 @@ impl Source {
                 self.report.leftovers.other_width(line, found, expected);
                 return Ok(());
             }
+            if self.rows.unwrap_only_cell(expected) {
+                self.report.leftovers.wrapped_row(line);
+                return Ok(());
+            }
         }
         Err(if self.rows.give_up_first_line() {
             "a quotation mark opens a field that does not end on this line".to_owned()

@@ -16,6 +16,12 @@ pub(super) struct Leftovers {
     /// The line of the first row without the header's columns that have no name.
     shortfall: Option<u64>,
     blank_row: Option<u64>,
+    /// The line of the first row that is in quotation marks as a whole.
+    wrapped_row: Option<u64>,
+    /// Of an id in scientific notation, its column and line.
+    rounded: Option<(&'static str, u64, String)>,
+    /// The line of the first row that sums up others, and what it begins with.
+    total: Option<(u64, String)>,
     not_utf_8: Option<(u64, usize, String)>,
     /// Of each column, the first cell that holds what cannot be seen.
     odd_cells: Vec<(&'static str, u64, StrayCharacter)>,
@@ -33,6 +39,10 @@ impl Leftovers {
         self.blank_row.get_or_insert(line);
     }
 
+    pub(super) fn wrapped_row(&mut self, line: u64) {
+        self.wrapped_row.get_or_insert(line);
+    }
+
     /// A row has more fields than the header, which are empty, or fewer, whose columns have no name.
     pub(super) fn other_width(&mut self, line: u64, found: usize, expected: usize) {
         if found > expected {
@@ -46,9 +56,16 @@ impl Leftovers {
         self.not_utf_8.get_or_insert_with(|| (line, field, byte.to_owned()));
     }
 
-    /// Searches a row for what cannot be seen.
+    /// Searches a row for what cannot be seen, and for a total.
     pub(super) fn look_at(&mut self, line: u64, cells: &Cells<'_>, columns: &Columns) {
+        if self.total.is_none() {
+            self.total = total(cells, columns).map(|total| (line, total));
+        }
         for (place, cell) in cells.iter().enumerate() {
+            if self.rounded.is_none() && is_scientific(cell.trim()) {
+                let column = columns.name_at(place).filter(|column| matches!(*column, "transactionID" | "accountID"));
+                self.rounded = column.map(|column| (column, line, shortened(cell.trim())));
+            }
             let Some(odd) = StrayCharacter::invisible(cell.trim()) else { continue };
             let Some(column) = columns.name_at(place) else { continue };
             if !self.odd_cells.iter().any(|(known, ..)| *known == column) {
@@ -91,6 +108,23 @@ impl Leftovers {
                 "rows of the data hold separators and nothing else, first in line {line}; they are passed over"
             ));
         }
+        if let Some(line) = self.wrapped_row {
+            remarks.push(format!(
+                "rows of the data are in quotation marks as a whole, first in line {line}; they are read without"
+            ));
+        }
+        if let Some((column, line, cell)) = &self.rounded {
+            remarks.push(format!(
+                "{column}: `{cell}` in line {line} of the data is a long number as spreadsheets shorten it, which loses digits; \
+                 it is sent as it stands; make that column text before saving"
+            ));
+        }
+        if let Some((line, total)) = &self.total {
+            remarks.push(format!(
+                "line {line} of the data begins with `{total}` and has no account, as rows do that sum up others; it is sent \
+                 as a transaction; delete it if it is none"
+            ));
+        }
         if let Some((line, field, byte)) = &self.not_utf_8 {
             remarks.push(format!(
                 "rows of the data are not UTF-8 text, first in line {line}, field {field}: {byte}; they are rejected; save \
@@ -107,4 +141,44 @@ impl Leftovers {
         remarks.extend(odd_cells);
         remarks
     }
+}
+
+/// `1.23457E+15`.
+fn is_scientific(cell: &str) -> bool {
+    let Some((digits, exponent)) = cell.split_once(['E', 'e']) else { return false };
+    let is_number =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b','));
+    is_number(digits) && exponent.strip_prefix('+').is_some_and(is_number)
+}
+
+/// What spreadsheets begin the row with that sums up the others.
+const TOTALS: [&str; 14] = [
+    "total",
+    "totals",
+    "grand total",
+    "sub total",
+    "subtotal",
+    "sum",
+    "count",
+    "average",
+    "mean",
+    "summe",
+    "gesamt",
+    "somme",
+    "totale",
+    "suma",
+];
+
+/// What a row begins with that is a total, and no transaction: it names no account.
+fn total(cells: &Cells<'_>, columns: &Columns) -> Option<String> {
+    let (mut id, mut account) = ("", "");
+    for (place, cell) in cells.iter().enumerate() {
+        match columns.name_at(place) {
+            Some("transactionID") => id = cell,
+            Some("accountID") => account = cell,
+            _ => {}
+        }
+    }
+    let word = id.trim().trim_end_matches(':').to_lowercase();
+    (account.trim().is_empty() && TOTALS.contains(&word.as_str())).then(|| shortened(id.trim()))
 }

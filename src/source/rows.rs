@@ -200,6 +200,32 @@ impl RowReader {
         place == 0 || self.ends.get(place - 1) == Some(&self.text_length)
     }
 
+    /// Reads the only cell of the current row as a row of its own, where that has as many cells as this; tells whether it did.
+    ///
+    /// Spreadsheets write rows like that which they took for text: `"1,""a"",2"`.
+    pub(super) fn unwrap_only_cell(&mut self, width: usize) -> bool {
+        if self.cells != 1 || width < 2 {
+            return false;
+        }
+        let inner = self.text[..self.text_length].to_vec();
+        let (mut text, mut ends) = (vec![0; inner.len() + 1], vec![0; width + 1]);
+        let (_, _, written, cells) = parser(self.separator).read_record(&inner, &mut text, &mut ends);
+        // The last cell ends with its row.
+        if cells + 1 != width || inner.contains(&b'\n') || inner.contains(&b'\r') {
+            return false;
+        }
+        ends[cells] = written;
+        ends.truncate(width);
+        self.text[..written].copy_from_slice(&text[..written]);
+        self.text_length = written;
+        if self.ends.len() < width {
+            self.ends.resize(width, 0);
+        }
+        self.ends[..width].copy_from_slice(&ends);
+        self.cells = width;
+        true
+    }
+
     /// Where the current row starts, counted from 1.
     pub(super) fn row_line(&self) -> u64 {
         self.row_line
@@ -441,6 +467,18 @@ mod tests {
         assert_eq!(rows.cells().unwrap().iter().collect::<Vec<_>>(), ["c", "d"]);
         assert_eq!(rows.advance().unwrap(), Some(Found::Row { line: 4 }));
         assert!(rows.buffer.len() + rows.text.len() <= 4 * LONGEST_ROW);
+    }
+
+    #[test]
+    fn a_row_in_quotation_marks_as_a_whole_is_unwrapped_where_its_cells_are_as_many_as_wanted() {
+        let mut rows = RowReader::new(Box::new(&b"\"1,\"\"a,b\"\",3\"\n\"1,2\"\n\"1,2,\"\n"[..]), b',');
+        let mut unwrapped = Vec::new();
+        while rows.advance().unwrap().is_some() {
+            let did = rows.unwrap_only_cell(3);
+            unwrapped.push((did, rows.cells().unwrap().iter().collect::<Vec<_>>().join("|")));
+        }
+        let expected = [(true, "1|a,b|3"), (false, "1,2"), (true, "1|2|")];
+        assert_eq!(unwrapped, expected.map(|(did, row)| (did, row.to_owned())));
     }
 
     #[test]

@@ -26,6 +26,16 @@ pub(super) enum Explanation {
     Thousands,
     /// `$12.50`.
     Currency,
+    /// `(12.50)`.
+    Parentheses,
+    /// `5%`.
+    Percent,
+    /// `#N/A`, `#REF!`, `####`.
+    SpreadsheetError,
+    /// `NULL`, `n/a`.
+    NoValue,
+    /// `15-Aug-13`.
+    MonthName,
     /// `WAHR`.
     OtherLanguage,
     StrayCharacter(StrayCharacter),
@@ -51,6 +61,15 @@ impl fmt::Display for Explanation {
             }
             Self::Thousands => write!(f, "has separators of thousands, which are not read; {NUMBERS}"),
             Self::Currency => write!(f, "has a currency beside the number, which is not read; {NUMBERS}"),
+            Self::Parentheses => {
+                write!(f, "is in parentheses, which mean a negative number to accountants, and are not read; {NUMBERS}")
+            }
+            Self::Percent => write!(f, "has a per cent sign, which is not read; {NUMBERS}"),
+            Self::SpreadsheetError => f.write_str(
+                "is a spreadsheet's error in the place of a value; mend its formula, or leave the cell empty",
+            ),
+            Self::NoValue => f.write_str("stands for no value; leave the cell empty to say that"),
+            Self::MonthName => write!(f, "has the name of a month, which is not read as a date; {DATES}"),
             Self::OtherLanguage => f.write_str("is a boolean in another language; write TRUE or FALSE"),
             Self::StrayCharacter(odd) => write!(f, "{odd}"),
         }
@@ -61,6 +80,12 @@ impl fmt::Display for Explanation {
 pub(super) fn explain(kind: Kind, text: &str) -> Option<Explanation> {
     if let Some(odd) = StrayCharacter::any(text) {
         return Some(Explanation::StrayCharacter(odd));
+    }
+    if is_spreadsheet_error(text) {
+        return Some(Explanation::SpreadsheetError);
+    }
+    if kind != Kind::Text && kind != Kind::PartitionKey && is_no_value(text) {
+        return Some(Explanation::NoValue);
     }
     match kind {
         Kind::DateTime => date(text),
@@ -74,6 +99,16 @@ pub(super) fn explain(kind: Kind, text: &str) -> Option<Explanation> {
     }
 }
 
+fn is_spreadsheet_error(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix('#') else { return false };
+    rest.ends_with(['!', '?']) || rest == "N/A" || (!rest.is_empty() && rest.bytes().all(|byte| byte == b'#'))
+}
+
+fn is_no_value(text: &str) -> bool {
+    const WORDS: [&str; 10] = ["null", "(null)", "\\n", "na", "n/a", "nan", "none", "nil", "-", "?"];
+    WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
 fn date(text: &str) -> Option<Explanation> {
     // Days from 1954 to 2119 as spreadsheets count them.
     if text.parse().is_ok_and(|day: f64| (20_000.0..80_000.0).contains(&day)) {
@@ -81,6 +116,11 @@ fn date(text: &str) -> Option<Explanation> {
     }
     if text.rfind(['+', '-']).is_some_and(|zone| zone > 10 && DateTime::parse(&text[..zone]).is_some()) {
         return Some(Explanation::OtherZone);
+    }
+    const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    let lower = text.to_ascii_lowercase();
+    if text.starts_with(|first: char| first.is_ascii_digit()) && MONTHS.iter().any(|month| lower.contains(month)) {
+        return Some(Explanation::MonthName);
     }
     let (day, time) = text.split_once([' ', 'T']).unwrap_or((text, ""));
     let separator = day.chars().find(|character| !character.is_ascii_digit())?;
@@ -105,6 +145,13 @@ fn date(text: &str) -> Option<Explanation> {
 
 fn number(text: &str) -> Option<Explanation> {
     let is_number = |text: &str| cells::number(text, DecimalMark::Point).is_some();
+    let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+    if inner.is_some_and(|inner| is_number(&inner.replace(',', "."))) {
+        return Some(Explanation::Parentheses);
+    }
+    if text.strip_suffix('%').is_some_and(|text| is_number(&text.trim_end().replace(',', "."))) {
+        return Some(Explanation::Percent);
+    }
     let bare = text.trim_matches(|character: char| character.is_alphabetic() || "$€£¥₹ ".contains(character));
     if bare.len() < text.len() && is_number(&bare.replace(',', ".")) {
         return Some(Explanation::Currency);
@@ -135,6 +182,9 @@ mod tests {
             ("41373.288194", Some(Explanation::SerialNumber)),
             ("2013-08-15T06:55:00+02:00", Some(Explanation::OtherZone)),
             ("32/13/2013", None),
+            ("15-Aug-13 06:55", Some(Explanation::MonthName)),
+            ("#N/A", Some(Explanation::SpreadsheetError)),
+            ("NULL", Some(Explanation::NoValue)),
             ("yesterday", None),
             ("é/1/2", None),
         ] {
@@ -151,8 +201,15 @@ mod tests {
             ("1'234", Some(Explanation::Thousands)),
             ("$12.50", Some(Explanation::Currency)),
             ("12,50 EUR", Some(Explanation::Currency)),
-            ("NA", None),
-            ("NaN", None),
+            ("(12.50)", Some(Explanation::Parentheses)),
+            ("5%", Some(Explanation::Percent)),
+            ("#DIV/0!", Some(Explanation::SpreadsheetError)),
+            ("#NAME?", Some(Explanation::SpreadsheetError)),
+            ("######", Some(Explanation::SpreadsheetError)),
+            ("NA", Some(Explanation::NoValue)),
+            ("NaN", Some(Explanation::NoValue)),
+            ("-", Some(Explanation::NoValue)),
+            ("#1", None),
             ("1.2.3a", None),
         ] {
             assert_eq!(explain(Kind::Number, text), meant, "{text}");

@@ -76,6 +76,51 @@ fn what_spreadsheets_leave_around_rows_is_passed_over_and_told_once() {
 }
 
 #[test]
+fn rows_in_quotation_marks_as_a_whole_are_read_without() {
+    let wrapped = "rows of the data are in quotation marks as a whole, first in line 2; they are read without";
+    for header in [HEADER.to_owned(), format!("\"{HEADER}\"")] {
+        let content = format!("{header}\n\"T1,A1,us\"\n\"T2,\"\"A,2\"\",de\"\n");
+        let profile = checked(&content);
+        assert_eq!((&profile["rows"], &profile["rejected_rows"]), (&2.into(), &0.into()), "{profile}");
+        assert_eq!(remarks(&profile), [wrapped]);
+        assert_eq!(foreseen(&content), [wrapped]);
+    }
+    let other = checked(format!("{HEADER}\n\"T1,A1\"\n"));
+    assert_eq!(other["first_rejected"][0]["reason"], "1 field, where the header has 3", "nothing is guessed");
+}
+
+#[test]
+fn a_row_that_sums_up_the_others_is_named() {
+    for total in ["Total,,", "TOTAL:,,", "Summe,,1234.5"] {
+        let content = format!("{HEADER}\nT1,A1,us\n{total}\n");
+        let word = total.split(',').next().unwrap();
+        let told = format!(
+            "line 3 of the data begins with `{word}` and has no account, as rows do that sum up others; it is sent as a \
+             transaction; delete it if it is none"
+        );
+        assert_eq!(remarks(&checked(&content)), [told.as_str()]);
+        assert_eq!(foreseen(&content), [told]);
+    }
+    assert_eq!(remarks(&checked(format!("{HEADER}\nTotal,A1,us\n"))), [""; 0]);
+}
+
+#[test]
+fn utf_32_is_named_in_data_and_settings() {
+    let utf_32 = |text: &str, mark: &str| -> Vec<u8> {
+        mark.chars().chain(text.chars()).flat_map(|character| u32::from(character).to_le_bytes()).collect()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    for mark in ["", "\u{feff}"] {
+        std::fs::write(directory.path().join("rows.csv"), utf_32(&format!("{HEADER}\nT1,A1,us\n"), mark)).unwrap();
+        let output = txgen(directory.path(), &["data", "check", "rows.csv"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("UTF-32 text; save it as CSV (UTF-8)"), "{}", stderr(&output));
+        let said = refused(utf_32("{\"SECONDS_TO_RUN\": 5}", mark));
+        assert!(said.contains("./appsettings.json: is UTF-32 text, which is not read; save it as UTF-8"), "{said}");
+    }
+}
+
+#[test]
 fn lines_before_the_header_are_passed_over() {
     for (before, lines) in
         [("sep=;\r\n", 1), ("\"sep=;\"\r\n", 1), ("Transactions of May;;\r\n\r\n2013-05-31;;\r\n", 3)]
