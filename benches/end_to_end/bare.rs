@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use txgen::identity::RunId;
 use txgen::service::cosmos::CosmosDb;
-use txgen::settings::{CosmosDbSettings, DEFAULT_RETRY_FOR};
+use txgen::settings::{CosmosDbSettings, DEFAULT_RETRY_FOR, Proxies};
 use txgen::source::{Source, SourceOptions};
 use txgen::transaction::Transaction;
 
@@ -220,6 +220,7 @@ async fn container_as_set(job: &Job) -> anyhow::Result<ContainerClient> {
         throughput: CosmosDbSettings::DEFAULT_THROUGHPUT,
         max_in_flight: job.max_in_flight.try_into()?,
         retry_for: DEFAULT_RETRY_FOR,
+        proxies: Proxies::default(),
     };
     let service = CosmosDb::connect(&settings, CancellationToken::new()).await?;
     Ok(service.container().clone())

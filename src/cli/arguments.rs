@@ -61,8 +61,28 @@ fn number(flag: &Arg, text: &str) -> Option<OsString> {
     (number.fract() == 0.0 && number <= MOST).then(|| format!("{number:.0}").into())
 }
 
-/// The error of a command line, with a tip where it shows what was meant.
+/// The error of a command line, with a tip where it shows what was meant, and without secrets that were pasted there.
 pub(super) fn with_tip(error: Error, root: &Command, arguments: &[OsString]) -> Error {
+    without_secrets(with_any_tip(error, root, arguments))
+}
+
+/// Keys belong into the environment or the file, but get into command lines, whose errors are copied into chats.
+fn without_secrets(mut error: Error) -> Error {
+    let is_secret = |text: &str| {
+        let lower = text.to_ascii_lowercase();
+        let has_key =
+            ["sharedaccesskey=", "sharedaccesssignature", "accountkey="].iter().any(|part| lower.contains(part));
+        has_key || (lower.contains("://") && lower.contains('@'))
+    };
+    for context in [ContextKind::InvalidValue, ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
+        if matches!(error.get(context), Some(ContextValue::String(text)) if is_secret(text)) {
+            error.insert(context, ContextValue::String("(hidden)".to_owned()));
+        }
+    }
+    error
+}
+
+fn with_any_tip(error: Error, root: &Command, arguments: &[OsString]) -> Error {
     let Some(tip) = tip(&error, root, arguments) else { return with_suggestion(error, root, arguments) };
     let mut error = error;
     for other in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand] {
@@ -206,6 +226,19 @@ mod tests {
         ] {
             let message = message(line);
             assert!(message.contains(part), "{line}\n{message}");
+        }
+    }
+
+    #[test]
+    fn secrets_that_are_pasted_into_a_command_line_are_not_shown() {
+        for line in [
+            "txgen run --cosmos-endpoint https://user:hush@account/",
+            "txgen run --cosmos-endpoint AccountEndpoint=https://a/;AccountKey=hush",
+            "txgen run Endpoint=sb://ns/;SharedAccessKeyName=S;SharedAccessKey=hush",
+            "txgen Endpoint=sb://ns/;SharedAccessKeyName=S;SharedAccessKey=hush",
+        ] {
+            let told = told(line);
+            assert!(told.contains("(hidden)") && !told.contains("hush"), "{line}\n{told}");
         }
     }
 

@@ -10,6 +10,9 @@
 //! 4. IDENTITY_ENDPOINT, as in App Service, Functions and Container Apps, or AZURE_CLIENT_ID alone: managed identity;
 //! 5. otherwise the account signed in with `az login` or `azd auth login`.
 //!
+//! National clouds sign in elsewhere. Where AZURE_AUTHORITY_HOST does not say, the name of the service does
+//! (<https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud>).
+//!
 //! A virtual machine shows no sign of its managed identity, and asking its metadata service costs seconds everywhere
 //! else: set AZURE_TOKEN_CREDENTIALS=ManagedIdentityCredential there.
 
@@ -17,10 +20,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use azure_core::cloud::CloudConfiguration;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
+use azure_core::http::ClientOptions;
 use azure_identity::{
-    AzureCliCredential, AzureDeveloperCliCredential, ClientSecretCredential, DeveloperToolsCredential,
-    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    AzureCliCredential, AzureDeveloperCliCredential, ClientSecretCredential, ClientSecretCredentialOptions,
+    DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
+    WorkloadIdentityCredential,
 };
 
 /// The credential could not be made from what the environment says.
@@ -31,17 +37,58 @@ pub struct EntraError {
     pub message: String,
 }
 
-/// The credential that fits this machine. It fetches no token yet; each token is fetched when it is first needed and
+/// The cloud of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cloud {
+    Public,
+    Government,
+    China,
+}
+
+impl Cloud {
+    /// By the ends of names in <https://learn.microsoft.com/azure/azure-government/compare-azure-government-global-azure> and
+    /// <https://learn.microsoft.com/azure/china/resources-developer-guide>.
+    fn of(host: &str) -> Self {
+        let is_in = |ends: &[&str]| ends.iter().any(|end| host.ends_with(end));
+        if is_in(&[".chinacloudapi.cn", ".azure.cn"]) {
+            Self::China
+        } else if is_in(&[".usgovcloudapi.net", ".azure.us"]) {
+            Self::Government
+        } else {
+            Self::Public
+        }
+    }
+
+    fn configuration(self) -> Option<Arc<CloudConfiguration>> {
+        match self {
+            Self::Public => None,
+            Self::Government => Some(Arc::new(CloudConfiguration::AzureGovernment)),
+            Self::China => Some(Arc::new(CloudConfiguration::AzureChina)),
+        }
+    }
+}
+
+/// How a person signs in for a service at this host.
+pub(super) fn sign_in(host: &str) -> &'static str {
+    match Cloud::of(host) {
+        Cloud::Public => "`az login`",
+        Cloud::Government => "`az cloud set --name AzureUSGovernment`, then `az login`",
+        Cloud::China => "`az cloud set --name AzureChinaCloud`, then `az login`",
+    }
+}
+
+/// The credential that fits this machine, for a service at this host. It fetches no token yet; each token is fetched when it is first needed and
 /// kept until shortly before it expires.
 ///
 /// # Errors
 /// [`EntraError`] when the environment asks for a credential that cannot be made.
-pub fn credential() -> Result<Arc<dyn TokenCredential>, EntraError> {
+pub fn credential(host: &str) -> Result<Arc<dyn TokenCredential>, EntraError> {
     let env = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let choice = choose(&env)?;
     tracing::debug!(credential = choice.name(), "Microsoft Entra ID");
     let name = choice.name();
-    choice.build().map_err(|error| EntraError { message: format!("{name} cannot be used: {error}") })
+    let cloud = if env("AZURE_AUTHORITY_HOST").is_some() { Cloud::Public } else { Cloud::of(host) };
+    choice.build(cloud).map_err(|error| EntraError { message: format!("{name} cannot be used: {error}") })
 }
 
 /// A credential for emulators, which take any token: it spares a trainee without an account the sign-in, and no real token
@@ -84,10 +131,12 @@ impl Choice {
         }
     }
 
-    fn build(self) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    fn build(self, cloud: Cloud) -> azure_core::Result<Arc<dyn TokenCredential>> {
         Ok(match self {
             Self::ClientSecret { tenant, client, secret } => {
-                ClientSecretCredential::new(&tenant, client, secret, None)?
+                let client_options = ClientOptions { cloud: cloud.configuration(), ..ClientOptions::default() };
+                let options = ClientSecretCredentialOptions { client_options };
+                ClientSecretCredential::new(&tenant, client, secret, Some(options))?
             }
             Self::WorkloadIdentity => WorkloadIdentityCredential::new(None)?,
             Self::ManagedIdentity { client } => {
@@ -207,6 +256,22 @@ mod tests {
         );
         let error = chosen(&[("AZURE_TOKEN_CREDENTIALS", "Password")]).unwrap_err();
         assert!(error.contains("is `Password`; allowed are dev, prod,"), "{error}");
+    }
+
+    #[test]
+    fn the_name_of_a_service_tells_its_cloud() {
+        for (host, cloud) in [
+            ("ns.servicebus.windows.net", Cloud::Public),
+            ("account.documents.azure.com", Cloud::Public),
+            ("ns.servicebus.chinacloudapi.cn", Cloud::China),
+            ("account.documents.azure.cn", Cloud::China),
+            ("ns.servicebus.usgovcloudapi.net", Cloud::Government),
+            ("account.documents.azure.us", Cloud::Government),
+            ("azure.us.example.com", Cloud::Public),
+        ] {
+            assert_eq!(Cloud::of(host), cloud, "{host}");
+        }
+        assert!(sign_in("ns.servicebus.chinacloudapi.cn").contains("AzureChinaCloud"));
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub enum FailureKind {
     Timeout,
     /// The connection was lost, or could not be opened, after all attempts.
     Connection,
+    /// The proxy that leads to the service could not be reached, or let nothing through, after all attempts.
+    Proxy,
     /// The service is there but answered that it cannot serve now, after all attempts.
     Unavailable,
     /// The region that was written to takes no writes.
@@ -89,7 +91,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Unauthorized,
         Self::KeysDisabled,
         Self::ClockSkew,
@@ -103,6 +105,7 @@ impl FailureKind {
         Self::Throttled,
         Self::Timeout,
         Self::Connection,
+        Self::Proxy,
         Self::Unavailable,
         Self::ReadOnlyRegion,
         Self::Abandoned,
@@ -126,6 +129,7 @@ impl FailureKind {
             Self::Throttled => "throttled",
             Self::Timeout => "timeout",
             Self::Connection => "connection",
+            Self::Proxy => "proxy",
             Self::Unavailable => "unavailable",
             Self::ReadOnlyRegion => "read_only_region",
             Self::Abandoned => "abandoned",

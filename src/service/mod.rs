@@ -11,8 +11,10 @@ pub mod entra;
 pub mod event_hubs;
 mod failure;
 pub mod key_vault;
+mod proxy;
 mod remedy;
 mod retry;
+mod tls;
 
 use std::future::Future;
 

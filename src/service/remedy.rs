@@ -57,6 +57,9 @@ pub fn remedy(service: ServiceName, kind: FailureKind) -> &'static str {
         (FailureKind::Connection, _) => {
             "it could not be reached for longer than --retry-for; check the network and the endpoint"
         }
+        (FailureKind::Proxy, _) => {
+            "it is the proxy that let nothing through, and not the service; see its message above"
+        }
         (FailureKind::Unavailable, _) => "it reported that it cannot serve now; check its health, and run again later",
         (FailureKind::ReadOnlyRegion, _) => {
             "the region that COSMOS_DB_ENDPOINT leads to takes no writes; write to the account's own endpoint, without a \

@@ -95,8 +95,15 @@ impl AppSettings {
                 None => format!("{name} line {line}, column {column}: broken JSON: {kind}"),
             }]
         })?;
-        let Some(Value::Object(object)) = parsed.value else {
-            return Err(vec![format!("{name}: must hold one JSON object, as in {{\"SECONDS_TO_RUN\": \"600\"}}")]);
+        let object = match parsed.value {
+            Some(Value::Object(object)) => object,
+            Some(Value::Array(array)) if is_app_service(&array.elements) => {
+                return Err(vec![format!(
+                    "{name}: is a list of names and values, as App Service exports its settings; write \
+                     {{\"NAME\": \"value\", …}}, one key for each"
+                )]);
+            }
+            _ => return Err(vec![format!("{name}: must hold one JSON object, as in {{\"SECONDS_TO_RUN\": \"600\"}}")]),
         };
         let mut settings = Self { path: path.to_owned(), found: true, warnings: Vec::new(), values: HashMap::new() };
         let mut problems = Vec::new();
@@ -172,6 +179,15 @@ fn functions_values<'a, 'b>(property: &'b ObjectProp<'a>) -> Option<&'b Object<'
         Value::Object(object) if property.name.as_str().eq_ignore_ascii_case(VALUES) => Some(object),
         _ => None,
     }
+}
+
+/// `[{"name": "SECONDS_TO_RUN", "value": "600", "slotSetting": false}]`.
+fn is_app_service(elements: &[Value<'_>]) -> bool {
+    let is_key = |property: &ObjectProp<'_>| {
+        property.name.as_str().eq_ignore_ascii_case("name")
+            && matches!(&property.value, Value::StringLit(name) if Key::of_name(name.value.trim()).is_some())
+    };
+    elements.iter().any(|element| matches!(element, Value::Object(object) if object.properties.iter().any(is_key)))
 }
 
 fn encrypted(property: &ObjectProp<'_>) -> Result<(), String> {

@@ -260,7 +260,26 @@ impl<'a> Layers<'a> {
 /// else has a use for what print makes of quotation marks and hyphens.
 fn odd(key: Key, text: &str) -> Option<String> {
     let odd = if key.is_name() { StrayCharacter::invisible(text) } else { StrayCharacter::any(text) };
-    odd.map(|odd| odd.to_string())
+    odd.map(|odd| odd.to_string()).or_else(|| unfilled(text))
+}
+
+/// What was to be replaced in a value and was not: no key, address or name has anything like that in it.
+fn unfilled(text: &str) -> Option<String> {
+    const MARKS: [(&str, &str); 6] = [("${{", "}}"), ("${", "}"), ("$(", ")"), ("{{", "}}"), ("#{", "}#"), ("<", ">")];
+    let is_between = |(open, close): &&(&str, &str)| {
+        text.split_once(open).and_then(|(_, rest)| rest.split_once(close)).is_some_and(|(inner, _)| !inner.is_empty())
+    };
+    if let Some((open, close)) = MARKS.iter().find(is_between) {
+        return Some(format!("still has a placeholder in it ({open}…{close}); write what it stands for"));
+    }
+    let name = text.strip_prefix('%').and_then(|text| text.strip_suffix('%')).or_else(|| text.strip_prefix('$'));
+    let is_variable = |name: &str| {
+        name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    name.filter(|name| is_variable(name)).map(|_| {
+        "is the name of a variable, which nothing has replaced by its value; write what it stands for".to_owned()
+    })
 }
 
 /// A bad value as an error may show it; `None` where it may be, or hold, a secret: keys and connection strings get into

@@ -11,7 +11,7 @@ use super::sources::Sources;
 use super::value::{self, Checked};
 use super::{
     ConnectionString, CosmosDbSettings, DEFAULT_RETRY_FOR, EventHubClient, EventHubTransport, EventHubsSettings, Key,
-    RunFlags, RunSettings, Settings,
+    Proxies, Proxy, RunFlags, RunSettings, Settings,
 };
 use txgen_azure::event_hubs::connection_string::{DEFAULT_HUB, HubCredential};
 
@@ -212,6 +212,10 @@ impl Layers<'_> {
                 hubs.push((key, hub));
             }
         }
+        let proxies = self.proxies();
+        for (key, hub) in &hubs {
+            self.tell_way(*key, hub, client, transport, &proxies);
+        }
         (!hubs.is_empty()).then(|| EventHubsSettings {
             hubs: hubs.into_iter().map(|(_, hub)| hub).collect(),
             client,
@@ -219,7 +223,46 @@ impl Layers<'_> {
             connections,
             max_in_flight,
             retry_for,
+            proxies,
         })
+    }
+
+    /// Those of the environment, but for services that this process brings up itself.
+    fn proxies(&self) -> Proxies {
+        if self.preset.is_some() { Proxies::default() } else { Proxies::of(self.env) }
+    }
+
+    /// Which proxy an event hub is reached through, or that none is where one is set.
+    fn tell_way(
+        &mut self,
+        key: Key,
+        hub: &ConnectionString,
+        client: EventHubClient,
+        transport: EventHubTransport,
+        proxies: &Proxies,
+    ) {
+        let proxy = proxies.to_hub(hub);
+        if transport == EventHubTransport::Websocket {
+            self.tell_proxy(key, proxy);
+        } else if let (Ok(Some(proxy)), false) = (proxy, hub.is_on_this_machine()) {
+            let also = match client {
+                EventHubClient::Pipelined => "",
+                EventHubClient::Sdk => "--event-hub-client pipelined with ",
+            };
+            self.notes.push(format!(
+                "{key}: AMQP over TCP goes to port {} directly, and not through the proxy {proxy}; {also}\
+                 --event-hub-transport websocket goes through it",
+                hub.port.unwrap_or(5671)
+            ));
+        }
+    }
+
+    fn tell_proxy(&mut self, key: Key, proxy: Result<Option<Proxy>, String>) {
+        match proxy {
+            Ok(Some(proxy)) => self.notes.push(format!("{key} is reached through the proxy {proxy}")),
+            Ok(None) => {}
+            Err(problem) => self.problems.push(problem),
+        }
     }
 
     fn examine_hub(
@@ -236,6 +279,20 @@ impl Layers<'_> {
             self.warnings.push(format!(
                 "{key} leads to this machine, with TLS: a local emulator speaks without, for which the connection string \
                  needs UseDevelopmentEmulator=true"
+            ));
+        }
+        if hub.port == Some(9093) {
+            self.warnings
+                .push(format!("{key} names port 9093, where the service speaks Kafka and not AMQP; leave it out"));
+        }
+        if let HubCredential::SharedAccessKey { key: secret, .. } = &hub.credential
+            && !hub.is_on_this_machine()
+            && value::is_part_of_key(secret.secret())
+        {
+            self.warnings.push(format!(
+                "{key}: SharedAccessKey has {} characters, where those that Azure makes have 44 and end with =; is its end \
+                 missing?",
+                secret.secret().len()
             ));
         }
         match hub.credential {
@@ -300,8 +357,10 @@ impl Layers<'_> {
                 ToString::to_string,
             ),
             retry_for,
+            proxies: self.proxies(),
             endpoint: endpoint?,
         };
+        self.tell_proxy(Key::CosmosDbEndpoint, settings.proxies.to(&settings.endpoint));
         Some(settings)
     }
 

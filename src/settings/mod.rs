@@ -11,6 +11,7 @@ mod key;
 mod layers;
 mod listen;
 mod load;
+mod proxy;
 mod secrets;
 mod sources;
 mod value;
@@ -28,13 +29,16 @@ pub use key::Key;
 pub use layers::{FlagValue, Origin, Preset, Provenance};
 pub use listen::Listener;
 pub use load::{Loaded, SettingsError};
+#[cfg(test)]
+pub(crate) use proxy::tests::proxies;
+pub use proxy::{Proxies, Proxy};
 pub use secrets::{FetchedSecret, Incomplete, SecretStore};
 #[cfg(test)]
 pub(crate) use sources::load_file;
 pub use sources::{Sources, load_with_environment, read};
 pub use txgen_azure::event_hubs::{ConnectionString, HubCredential};
 pub use txgen_azure::key_vault::SecretReference;
-pub(crate) use value::{is_loopback, limit, rows};
+pub(crate) use value::{is_loopback, limit, rows, told};
 
 /// Everything a run needs to know, validated.
 #[derive(Clone, Debug)]
@@ -62,6 +66,8 @@ pub struct EventHubsSettings {
     pub max_in_flight: NonZeroUsize,
     /// How long one transaction is tried for.
     pub retry_for: Duration,
+    /// The ways there.
+    pub proxies: Proxies,
 }
 
 impl EventHubsSettings {
@@ -93,10 +99,11 @@ impl fmt::Display for EventHubClient {
 /// What carries AMQP to Event Hubs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum EventHubTransport {
-    /// TCP, port 5671 (with TLS) or 5672 (emulators).
+    /// TCP, port 5671 (with TLS) or 5672 (emulators); never through a proxy.
     #[default]
     Tcp,
-    /// WebSockets, port 443, for networks that let nothing else through.
+    /// WebSockets, port 443, for networks that let nothing else through; through the proxy of HTTPS_PROXY, if set.
+    #[value(alias = "websockets")]
     Websocket,
 }
 
@@ -129,6 +136,8 @@ pub struct CosmosDbSettings {
     pub max_in_flight: NonZeroUsize,
     /// How long one transaction is tried for.
     pub retry_for: Duration,
+    /// The ways there.
+    pub proxies: Proxies,
 }
 
 impl CosmosDbSettings {

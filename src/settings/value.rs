@@ -52,6 +52,13 @@ pub(crate) fn limit(text: &str) -> Checked<NonZeroU64> {
     text.parse().map_err(|_| "must be a whole number from 1 on".to_owned())
 }
 
+/// How many findings of a kind are listed.
+pub(crate) fn told(text: &str) -> Checked<u16> {
+    whole(text, 0, 10_000)
+        .and_then(|count| u16::try_from(count).ok())
+        .ok_or_else(|| "must be a whole number from 0 to 10000".to_owned())
+}
+
 /// Transactions per second.
 pub(super) fn rate(text: &str) -> Checked<f64> {
     text.parse()
@@ -141,25 +148,64 @@ pub(super) fn cosmos_endpoint(text: &str) -> Checked<Url> {
                     COSMOS_DB_AUTH_KEY"
             .to_owned());
     }
+    if let Some(api) = other_api(&lower) {
+        return Err(format!(
+            "is the address of an account's API for {api}; txgen writes to an account for NoSQL, such as {EXAMPLE}"
+        ));
+    }
+    if lower.contains("portal.azure.com") || lower.contains("portal.azure.cn") || lower.contains("portal.azure.us") {
+        return Err(format!(
+            "is a page of the Azure portal; expected is the account's URI from its overview, such as {EXAMPLE}"
+        ));
+    }
+    if lower.contains(".servicebus.") {
+        return Err(format!("is the address of a namespace of Event Hubs; expected is {EXAMPLE}"));
+    }
     if lower.starts_with("endpoint=") {
         return Err(format!("is a connection string of Event Hubs; expected is {EXAMPLE}"));
     }
     if !lower.starts_with("https://") && !lower.starts_with("http://") {
         return Err(format!("must begin with https://, as in {EXAMPLE}"));
     }
-    let url = Url::parse(text).map_err(|_| format!("must be an address such as {EXAMPLE}"))?;
-    let bare = url.path() == "/"
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none();
+    let mut url = Url::parse(text).map_err(|_| match lower.matches(':').count() {
+        4.. if !lower.contains('[') => {
+            "has an IPv6 address without its brackets; write https://[ADDRESS]:PORT/".to_owned()
+        }
+        _ => format!("must be an address such as {EXAMPLE}"),
+    })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user name in it, which Cosmos DB does not take; leave it out, and write the key into \
+                    COSMOS_DB_AUTH_KEY"
+            .to_owned());
+    }
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     if !bare || url.port() == Some(0) {
         return Err(format!("must be the account's address alone, as in {EXAMPLE}"));
+    }
+    // The dot that ends an absolute name is part of no certificate.
+    if let Some(host) = url.host_str().and_then(|host| host.strip_suffix('.')).map(str::to_owned) {
+        url.set_host(Some(&host)).map_err(|_| format!("must be an address such as {EXAMPLE}"))?;
     }
     if url.scheme() == "http" && !is_loopback(&url) {
         return Err("must be https; plain http is for emulators on localhost, 127.0.0.1 and [::1]".to_owned());
     }
     Ok(url)
+}
+
+/// The API of Cosmos DB that an address belongs to, if not that for NoSQL:
+/// <https://learn.microsoft.com/azure/cosmos-db/how-to-configure-private-endpoints> lists their names.
+fn other_api(address: &str) -> Option<&'static str> {
+    const APIS: [(&str, &str); 8] = [
+        ("mongodb://", "MongoDB"),
+        ("mongodb+srv://", "MongoDB"),
+        (".mongo.cosmos.", "MongoDB"),
+        (".mongocluster.cosmos.", "MongoDB"),
+        (".cassandra.cosmos.", "Cassandra"),
+        (".gremlin.cosmos.", "Gremlin"),
+        (".table.cosmos.", "Table"),
+        (".postgres.cosmos.", "PostgreSQL"),
+    ];
+    APIS.iter().find(|(part, _)| address.contains(part)).map(|(_, api)| *api)
 }
 
 /// Whether an account's address is one that Azure's client takes for an emulator.
@@ -172,6 +218,12 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Whether the key of a policy seems to be one that Azure made, base64 of 32 bytes, with an end missing.
+pub(super) fn is_part_of_key(key: &str) -> bool {
+    let is_base64 = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
+    is_base64 && (36..=43).contains(&key.len())
+}
+
 /// An account key: base64, whatever its length, for emulators choose their own.
 pub(super) fn auth_key(text: &str) -> Checked<Secret> {
     let lower = text.to_ascii_lowercase();
@@ -180,6 +232,10 @@ pub(super) fn auth_key(text: &str) -> Checked<Secret> {
             .to_owned())
     } else if lower.contains("sharedaccesskey") {
         Err("belongs to Event Hubs; expected is the key of the Cosmos DB account".to_owned())
+    } else if lower.contains("%3d") || lower.contains("%2b") || lower.contains("%2f") {
+        Err("is percent-encoded; write = for %3D, + for %2B and / for %2F".to_owned())
+    } else if lower.contains("\\u00") {
+        Err("has the escapes of JSON in it; write = for \\u003d, + for \\u002b and / for \\u002f".to_owned())
     } else if STANDARD.decode(text).is_ok_and(|key| !key.is_empty()) {
         Ok(Secret::new(text.to_owned()))
     } else {
@@ -247,7 +303,13 @@ mod tests {
         for (text, problem) in [
             ("a.documents.azure.com", format!("must begin with https://, as in {example}")),
             ("https://a.documents.azure.com/dbs/d", format!("must be the account's address alone, as in {example}")),
-            ("https://user:key@a/", format!("must be the account's address alone, as in {example}")),
+            (
+                "https://user:key@a/",
+                "has a user name in it, which Cosmos DB does not take; leave it out, and write the key into \
+                 COSMOS_DB_AUTH_KEY"
+                    .to_owned(),
+            ),
+            ("http://::1:8081/", "has an IPv6 address without its brackets; write https://[ADDRESS]:PORT/".to_owned()),
             ("https://", format!("must be an address such as {example}")),
             ("Endpoint=sb://ns/", format!("is a connection string of Event Hubs; expected is {example}")),
             (
@@ -257,6 +319,20 @@ mod tests {
             ),
         ] {
             assert_eq!(cosmos_endpoint(text), Err(problem), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_read_as_people_write_it() {
+        for (text, url) in [
+            ("HTTPS://Account.Documents.Azure.com:443/", "https://account.documents.azure.com/"),
+            ("https://account.documents.azure.com.:443/", "https://account.documents.azure.com/"),
+            ("https://account.documents.azure.cn", "https://account.documents.azure.cn/"),
+            ("https://account.documents.azure.us:443", "https://account.documents.azure.us/"),
+            ("http://localhost.:8081", "http://localhost:8081/"),
+            ("http://[0:0:0:0:0:0:0:1]:8081", "http://[::1]:8081/"),
+        ] {
+            assert_eq!(cosmos_endpoint(text).map(|url| url.to_string()), Ok(url.to_owned()), "{text}");
         }
     }
 

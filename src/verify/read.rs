@@ -243,6 +243,8 @@ impl Reading<'_> {
     async fn event_hub(&self, place: &Place<'_>, name: &str) -> Result<Reconciler<'_>, ConnectError> {
         let Listener { hub, key } = place.listener;
         let subject = &self.job.subject;
+        let proxies =
+            self.job.settings.event_hubs.as_ref().map(|settings| settings.proxies.clone()).unwrap_or_default();
         let since = subject.started_at.saturating_sub(SLACK);
         let mut since_unix_ms = i64::try_from(since.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
         loop {
@@ -262,7 +264,7 @@ impl Reading<'_> {
                 }
             };
             let from = ReadFrom { consumer_group: &self.job.consumer_group, since_unix_ms };
-            event_hubs::read_back(hub, self.job.transport, from, key.name(), &mut take).await?;
+            event_hubs::read_back(hub, self.job.transport, &proxies, from, key.name(), &mut take).await?;
             if since_unix_ms == FIRST_EVENT || reconciler.missing() <= subject.not_stored(ServiceName::EventHubs) {
                 return Ok(reconciler);
             }

@@ -3,21 +3,15 @@
 //! libfaketime stands between the process and the system's clock (Debian: `faketime`). Where it is not installed there is
 //! nothing to test with, and the test says so.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::proof::prove;
 use crate::stage::{GRACE, Stage, reconcile};
-
-/// libfaketime, where it is installed.
-fn library() -> Option<PathBuf> {
-    let places = ["/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime", "/usr/lib/faketime"];
-    places.iter().map(|place| PathBuf::from(place).join("libfaketimeMT.so.1")).find(|path| path.exists())
-}
+use crate::support::faketime;
 
 #[test]
 fn a_clock_that_jumps_changes_neither_the_length_of_a_run_nor_its_counts() {
-    let Some(library) = library() else {
+    let Some(library) = faketime() else {
         eprintln!("skipped: libfaketime is not installed");
         return;
     };

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use txgen::identity::RunId;
 use txgen::service::cosmos::{CosmosDb, DefaultTtl, Scope, Throughput};
 use txgen::service::{Attempts, ConnectError, Counters, Failure, FailureKind, Receipt, Service as _};
-use txgen::settings::{CosmosDbSettings, DEFAULT_RETRY_FOR};
+use txgen::settings::{CosmosDbSettings, DEFAULT_RETRY_FOR, Proxies};
 use txgen::transaction::Transaction;
 use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
 use url::Url;
@@ -43,6 +43,7 @@ fn settings_at(endpoint: Url, key: Secret) -> CosmosDbSettings {
         throughput: CosmosDbSettings::DEFAULT_THROUGHPUT,
         max_in_flight: CosmosDbSettings::DEFAULT_MAX_IN_FLIGHT,
         retry_for: DEFAULT_RETRY_FOR,
+        proxies: Proxies::default(),
     }
 }
 

@@ -21,7 +21,7 @@ use txgen::identity::RunId;
 use txgen::service::event_hubs::{EventHubs, Options, Timeouts};
 use txgen::service::{Attempts, Counters, Failure, FailureKind, Service as _};
 use txgen::settings::{
-    ConnectionString, DEFAULT_RETRY_FOR, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential,
+    ConnectionString, DEFAULT_RETRY_FOR, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential, Proxies,
 };
 use txgen::transaction::Transaction;
 use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
@@ -94,6 +94,7 @@ fn settings(client: EventHubClient, hubs: Vec<ConnectionString>) -> EventHubsSet
         connections: NonZeroUsize::new(2).unwrap(),
         // The SDK's client opens so many connections, up to its own limit.
         max_in_flight: NonZeroUsize::new(if client == EventHubClient::Sdk { 8 } else { 1_000 }).unwrap(),
+        proxies: Proxies::default(),
         retry_for: DEFAULT_RETRY_FOR,
     }
 }

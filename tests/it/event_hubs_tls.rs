@@ -24,7 +24,7 @@ use txgen::identity::RunId;
 use txgen::service::event_hubs::EventHubs;
 use txgen::service::{Attempts, ConnectError, Counters, Service as _};
 use txgen::settings::{
-    ConnectionString, DEFAULT_RETRY_FOR, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential,
+    ConnectionString, DEFAULT_RETRY_FOR, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential, Proxies,
 };
 use txgen::transaction::Transaction;
 use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
@@ -98,6 +98,7 @@ async fn connect(port: u16, key: Secret, transport: EventHubTransport) -> Result
         connections: NonZeroUsize::MIN,
         max_in_flight: NonZeroUsize::new(100).unwrap(),
         retry_for: DEFAULT_RETRY_FOR,
+        proxies: Proxies::default(),
     };
     EventHubs::connect(&settings, CancellationToken::new()).await
 }

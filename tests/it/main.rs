@@ -12,6 +12,8 @@ mod support;
 
 // What is marked `cfg(unix)` stops processes in order, by signals that Windows does not have; what is marked otherwise needs
 // OpenSSL, which the other systems' own TLS takes the place of.
+#[cfg(unix)]
+mod addresses;
 mod bad_input;
 mod book;
 #[cfg(unix)]
@@ -36,6 +38,7 @@ mod log_secrets;
 #[cfg(unix)]
 mod metrics;
 mod output_lost;
+mod proxies;
 #[cfg(unix)]
 mod recovery;
 mod report;

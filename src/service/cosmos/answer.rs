@@ -1,16 +1,19 @@
 //! Why one request to Cosmos DB did not succeed.
 //!
 //! Azure's client gives failures without an answer a status of their own (mostly 503), so whether the service answered is
-//! asked first.
+//! asked first; and, where a proxy leads there, whether it was the proxy that failed.
 
 use std::time::Duration;
 
 use azure_data_cosmos::CosmosError;
 use azure_data_cosmos::diagnostics::DiagnosticsContext;
 
+use hyper::{HeaderMap, StatusCode};
+
 use super::verdicts;
-use crate::service::FailureKind;
 use crate::service::retry::{AttemptError, one_line};
+use crate::service::{FailureKind, proxy};
+use crate::settings::Proxy;
 
 /// What is known of a failed request.
 #[derive(Clone, Debug)]
@@ -23,10 +26,23 @@ pub(super) struct RequestError {
     pub(super) answered: bool,
     /// Whether the request, or a part of it, may have reached the service.
     pub(super) may_have_left: bool,
+    /// Where on the way it failed, if a proxy that leads there is to blame.
+    pub(super) of_proxy: Option<OfProxy>,
     /// The answer's `x-ms-retry-after-ms`.
     pub(super) retry_after: Option<Duration>,
     /// One line.
     pub(super) detail: String,
+}
+
+/// What a proxy does in the place of the service, where there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OfProxy {
+    /// It answers itself: with 407, which is a proxy's own, or with a page for people.
+    Answers,
+    /// It opens no tunnel.
+    Refuses,
+    /// It cannot be reached, for all connections lead to it.
+    IsAway,
 }
 
 impl RequestError {
@@ -37,8 +53,14 @@ impl RequestError {
         let status = answer.unwrap_or(error).status();
         let response = answer.and_then(CosmosError::response);
         let body = response.and_then(|response| response.body().clone().single().ok());
+        let status_code: u16 = status.status_code().into();
         Self {
-            status: status.status_code().into(),
+            of_proxy: match response {
+                Some(_) if status_code == 407 || body.as_deref().is_some_and(is_page) => Some(OfProxy::Answers),
+                Some(_) => None,
+                None => causes(error).find_map(of_proxy),
+            },
+            status: status_code,
             substatus: status.sub_status().map_or(0, |substatus| u32::from(substatus.value())),
             answered: answer.is_some(),
             may_have_left: diagnostics
@@ -56,9 +78,27 @@ impl RequestError {
         }
     }
 
-    /// What the retry policy makes of it.
-    pub(super) fn into_attempt_error(self) -> AttemptError {
-        if self.answered { self.refused() } else { self.unanswered() }
+    /// What the retry policy makes of it. `proxy` leads to the service at `authority`, where any does.
+    pub(super) fn into_attempt_error(self, proxy: Option<(&Proxy, &str)>) -> AttemptError {
+        match proxy.and_then(|(proxy, authority)| self.proxy_error(proxy, authority)) {
+            Some(error) => error,
+            None if self.answered => self.refused(),
+            None => self.unanswered(),
+        }
+    }
+
+    /// The failure of the proxy that leads to `authority`, if it is one.
+    pub(super) fn proxy_error(&self, proxy: &Proxy, authority: &str) -> Option<AttemptError> {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        Some(match self.of_proxy? {
+            OfProxy::Answers => proxy::refusal(proxy, authority, status, &HeaderMap::new()),
+            // Which answer it was the client does not tell, but for one.
+            OfProxy::Refuses if self.detail.contains("authorization required") => {
+                proxy::refusal(proxy, authority, StatusCode::PROXY_AUTHENTICATION_REQUIRED, &HeaderMap::new())
+            }
+            OfProxy::Refuses => proxy::no_tunnel(proxy, authority),
+            OfProxy::IsAway => proxy::unreachable(proxy, &self.detail),
+        })
     }
 
     /// What the answer means.
@@ -78,11 +118,16 @@ impl RequestError {
         let (row, code) = (self.verdict(), self.code());
         AttemptError {
             retry_after: self.retry_after,
-            ..AttemptError::answered(row.kind, row.verdict, code, &self.detail)
+            ..AttemptError::answered(row.kind, row.verdict, code, &row.advised(&self.detail))
         }
     }
 
-    /// Azure's client gives 503 to all that goes wrong between it and the service, 408 to its own time-outs.
+    /// Whether no answer came for a reason that lies between here and the service: Azure's client gives 503 to those, and 408 to
+    /// its own time-outs.
+    pub(super) fn is_of_the_network(&self) -> bool {
+        !self.answered && matches!(self.status, 408 | 503)
+    }
+
     fn unanswered(self) -> AttemptError {
         match self.status {
             408 if self.may_have_left => AttemptError::lost(FailureKind::Timeout, self.detail),
@@ -114,6 +159,23 @@ pub(super) fn lost_on_the_way(diagnostics: &DiagnosticsContext) -> usize {
         })
         .saturating_sub(lost_requests);
     lost_requests + lost_on_shards
+}
+
+/// What a proxy has to do with this cause, if there is one: its type is the HTTP library's own, and its text all that shows.
+fn of_proxy(cause: &(dyn std::error::Error + 'static)) -> Option<OfProxy> {
+    let text = cause.to_string();
+    if text.starts_with("tunnel error: ") && !text.contains("underlying connection") {
+        Some(OfProxy::Refuses)
+    } else if text.starts_with("tcp connect error") || text.starts_with("dns error") {
+        Some(OfProxy::IsAway)
+    } else {
+        None
+    }
+}
+
+/// Whether an answer is for people: those of Cosmos DB are JSON.
+fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
 }
 
 /// The error that carries the service's answer, if there is one: Azure's client wraps it into an error of its own once it
@@ -165,7 +227,15 @@ mod tests {
 
     fn answered(status: u16, substatus: u32) -> RequestError {
         let detail = "because".to_owned();
-        RequestError { status, substatus, answered: true, may_have_left: true, retry_after: None, detail }
+        RequestError {
+            status,
+            substatus,
+            answered: true,
+            may_have_left: true,
+            of_proxy: None,
+            retry_after: None,
+            detail,
+        }
     }
 
     fn unanswered(status: u16, may_have_left: bool) -> RequestError {
@@ -175,16 +245,16 @@ mod tests {
     #[test]
     fn an_answer_keeps_its_codes_and_its_retry_after() {
         let retry_after = Some(Duration::from_millis(37));
-        let error = RequestError { retry_after, ..answered(429, 3200) }.into_attempt_error();
+        let error = RequestError { retry_after, ..answered(429, 3200) }.into_attempt_error(None);
         assert_eq!((error.kind, error.verdict), (FailureKind::Throttled, Verdict::Throttled));
         assert_eq!((error.status.as_deref(), error.retry_after), (Some("429/3200"), retry_after));
-        assert_eq!(answered(413, 0).into_attempt_error().status.as_deref(), Some("413"));
+        assert_eq!(answered(413, 0).into_attempt_error(None).status.as_deref(), Some("413"));
     }
 
     #[test]
     fn no_answer_is_a_loss_only_if_the_request_may_have_left() {
         let outcome = |status, may_have_left| {
-            let error = unanswered(status, may_have_left).into_attempt_error();
+            let error = unanswered(status, may_have_left).into_attempt_error(None);
             (error.kind, error.verdict, error.left)
         };
         assert_eq!(outcome(503, true), (FailureKind::Connection, Verdict::Ambiguous, true));
@@ -197,7 +267,7 @@ mod tests {
         for (status, kind) in
             [(401, FailureKind::Unauthorized), (400, FailureKind::Internal), (500, FailureKind::Internal)]
         {
-            let error = unanswered(status, false).into_attempt_error();
+            let error = unanswered(status, false).into_attempt_error(None);
             assert_eq!((error.kind, error.verdict, error.status), (kind, Verdict::GiveUp, None));
         }
     }

@@ -43,9 +43,10 @@ impl From<CosmosError> for BuildError {
 /// refused.
 pub(super) async fn build(settings: &CosmosDbSettings) -> Result<CosmosClient, BuildError> {
     let endpoint = AccountEndpoint::from(settings.endpoint.clone());
+    let host = settings.endpoint.host_str().unwrap_or_default();
     let account = match &settings.auth_key {
         Some(key) => AccountReference::with_authentication_key(endpoint, key.clone()),
-        None => AccountReference::with_credential(endpoint, entra::credential().map_err(BuildError::Credential)?),
+        None => AccountReference::with_credential(endpoint, entra::credential(host).map_err(BuildError::Credential)?),
     };
     let runtime = CosmosRuntime::builder().with_connection_pool(connection_pool(settings)?).build().await?;
     let mut builder = CosmosClient::builder()
@@ -63,6 +64,8 @@ fn connection_pool(settings: &CosmosDbSettings) -> Result<ConnectionPoolOptions,
     let connections = settings.max_in_flight.get().div_ceil(STREAMS_PER_CONNECTION).clamp(4, MOST_CONNECTIONS);
     let mut pool = ConnectionPoolOptions::builder()
         .with_max_connect_timeout(Duration::from_secs(5))
+        // It reads the same variables in the same way.
+        .with_proxy_allowed(settings.proxies.are_named())
         // Behind txgen's own time-out, so that there is one place where a request times out.
         .with_max_dataplane_request_timeout(ATTEMPT_TIMEOUT + Duration::from_secs(2))
         .with_max_metadata_request_timeout(ATTEMPT_TIMEOUT)

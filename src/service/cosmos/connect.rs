@@ -23,8 +23,9 @@ use super::client::{self, BuildError};
 use super::provision::{self, Provision, Throughput, Transport};
 use super::refusal::{self, Step};
 use crate::service::clock::Skew;
-use crate::service::{ConnectError, ServiceName};
-use crate::settings::CosmosDbSettings;
+use crate::service::retry::AttemptError;
+use crate::service::{ConnectError, ServiceName, proxy};
+use crate::settings::{CosmosDbSettings, Proxy};
 
 /// How long connecting may take where everything is there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -66,6 +67,12 @@ impl CosmosDb {
     ) -> Result<ContainerClient, ConnectError> {
         unless_cancelled(&cancel, Connecting::new(settings).existing_container()).await
     }
+}
+
+/// The proxy that leads to the account, and where it leads, if not the direct way. A variable that is wrong is told before.
+pub(super) fn way(settings: &CosmosDbSettings) -> Option<(Proxy, String)> {
+    let proxy = settings.proxies.to(&settings.endpoint).ok().flatten()?;
+    Some((proxy, proxy::authority(&settings.endpoint)))
 }
 
 async fn unless_cancelled<T>(
@@ -119,7 +126,8 @@ impl<'a> Connecting<'a> {
         let CosmosDbSettings { endpoint, database, container: name, .. } = self.settings;
         tracing::info!(%endpoint, database, container = name, throughput = %provision.throughput, "connected to Cosmos DB");
         tracing::debug!(?provision, "what Cosmos DB is like");
-        Ok(CosmosDb { container, retry_for: self.settings.retry_for, provision })
+        let proxy = way(self.settings);
+        Ok(CosmosDb { container, retry_for: self.settings.retry_for, provision, proxy })
     }
 
     async fn existing_container(&self) -> Result<ContainerClient, String> {
@@ -308,16 +316,29 @@ impl<'a> Connecting<'a> {
     }
 
     async fn refused(&self, step: Step, error: StepError) -> String {
+        let error = match error {
+            StepError::Cosmos(error) => Some(RequestError::of(&error)),
+            StepError::TooLate => None,
+        };
+        if let Some(trouble) = self.trouble_of_proxy(error.as_ref()).await {
+            return self.told(&format!("cannot be reached: {trouble}"));
+        }
+        let Some(error) = error else { return refusal::too_late(step, self.limit, self.settings) };
+        let skew = match refusal::may_be_the_clock(&error) {
+            true => Skew::by(self.settings.endpoint.clone()).await,
+            false => None,
+        };
+        refusal::explain(step, &error, skew, self.settings)
+    }
+
+    /// What is wrong with the proxy that leads to the account, if it is to blame. Where the account did not answer the proxy
+    /// is asked why, as Azure's client does not tell.
+    async fn trouble_of_proxy(&self, error: Option<&RequestError>) -> Option<AttemptError> {
+        let (proxy, authority) = way(self.settings)?;
         match error {
-            StepError::Cosmos(error) => {
-                let error = RequestError::of(&error);
-                let skew = match refusal::may_be_the_clock(&error) {
-                    true => Skew::by(self.settings.endpoint.clone()).await,
-                    false => None,
-                };
-                refusal::explain(step, &error, skew, self.settings)
-            }
-            StepError::TooLate => refusal::too_late(step, self.limit, self.settings),
+            Some(error) if error.answered => error.proxy_error(&proxy, &authority),
+            Some(error) if !error.is_of_the_network() => None,
+            _ => proxy::trouble(&proxy, &self.settings.endpoint).await,
         }
     }
 }

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::service::retry::{self, ATTEMPT_TIMEOUT, AttemptError, Retries, RetryPolicy};
 use crate::service::{Attempts, Failure, FailureKind, Receipt, Service, ServiceName};
+use crate::settings::Proxy;
 use crate::transaction::Transaction;
 
 pub use connect::Found;
@@ -33,6 +34,8 @@ pub struct CosmosDb {
     container: ContainerClient,
     retry_for: Duration,
     provision: Provision,
+    /// What leads there, and to where.
+    proxy: Option<(Proxy, String)>,
 }
 
 impl CosmosDb {
@@ -57,7 +60,9 @@ impl CosmosDb {
         let created = self.container.create_item(partition_key, id, document, None);
         match tokio::time::timeout_at(deadline, created).await {
             Ok(Ok(response)) => Created::stored(&response),
-            Ok(Err(error)) => Created::failed(&error),
+            Ok(Err(error)) => {
+                Created::failed(&error, self.proxy.as_ref().map(|(proxy, authority)| (proxy, authority.as_str())))
+            }
             Err(_) => Created::timed_out(began.elapsed()),
         }
     }
@@ -82,12 +87,12 @@ impl Created {
         }
     }
 
-    fn failed(error: &azure_data_cosmos::CosmosError) -> Self {
+    fn failed(error: &azure_data_cosmos::CosmosError, proxy: Option<(&Proxy, &str)>) -> Self {
         let diagnostics = error.diagnostics();
         Self {
             request_units: diagnostics.as_ref().map_or(0.0, |all| all.total_request_charge().value()),
             lost_on_the_way: diagnostics.as_ref().map_or(0, |all| answer::lost_on_the_way(all)),
-            result: Err(RequestError::of(error).into_attempt_error()),
+            result: Err(RequestError::of(error).into_attempt_error(proxy)),
         }
     }
 

@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::CosmosDb;
 use super::answer::RequestError;
-use super::client;
+use super::{client, connect};
 use crate::service::retry::Verdict;
 use crate::service::{ConnectError, FailureKind, ServiceName, remedy};
-use crate::settings::CosmosDbSettings;
+use crate::settings::{CosmosDbSettings, Proxy};
 
 /// Queries at a time: reading is cheap, and the account has other work.
 const AT_A_TIME: usize = 4;
@@ -33,6 +33,7 @@ pub type Document = Map<String, Value>;
 pub struct Reader {
     container: ContainerClient,
     endpoint: String,
+    proxy: Option<(Proxy, String)>,
 }
 
 /// Where to look.
@@ -49,7 +50,7 @@ impl Reader {
     /// A [`ConnectError`] within 15 s if the account cannot be reached, refuses txgen, or has no such container.
     pub async fn connect(settings: &CosmosDbSettings, cancel: CancellationToken) -> Result<Self, ConnectError> {
         let container = CosmosDb::existing_container(settings, cancel).await?;
-        Ok(Self { container, endpoint: settings.endpoint.to_string() })
+        Ok(Self { container, endpoint: settings.endpoint.to_string(), proxy: connect::way(settings) })
     }
 
     /// Reads every document whose id begins with `id_prefix` under one of `keys`. `take` is given the key under which
@@ -172,7 +173,8 @@ impl Reader {
         let (is_final, message) = match error.map(RequestError::of) {
             None => (false, format!("no answer within {PAGE_TIMEOUT:?}")),
             Some(error) => {
-                let error = error.into_attempt_error();
+                let error =
+                    error.into_attempt_error(self.proxy.as_ref().map(|(proxy, authority)| (proxy, authority.as_str())));
                 let is_final = matches!(error.verdict, Verdict::GiveUp | Verdict::RetryRefusal);
                 let message = match error.kind {
                     FailureKind::KeysDisabled | FailureKind::ClockSkew | FailureKind::NetworkBlocked => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::answer::RequestError;
 use super::provision::PARTITION_KEY;
 use crate::service::clock::Skew;
-use crate::service::{FailureKind, ServiceName, remedy};
+use crate::service::{FailureKind, ServiceName, entra, remedy};
 use crate::settings::CosmosDbSettings;
 
 /// What was being done.
@@ -63,6 +63,11 @@ pub(super) fn explain(step: Step, error: &RequestError, skew: Option<Skew>, sett
         RequestError { substatus: own::UNREADABLE_ANSWER, .. } => {
             "does not answer like Cosmos DB; check COSMOS_DB_ENDPOINT".to_owned()
         }
+        RequestError { of_proxy: Some(_), answered: true, .. } => format!(
+            "is answered by a web page ({}), and not by Cosmos DB: by a proxy or a sign-in page of the network, or because \
+             COSMOS_DB_ENDPOINT leads elsewhere",
+            error.code()
+        ),
         RequestError { answered: true, .. } => answered(step, error, settings),
         RequestError { answered: false, .. } => unanswered(step, error, settings),
     };
@@ -84,7 +89,8 @@ fn unanswered(step: Step, error: &RequestError, settings: &CosmosDbSettings) -> 
             "requests cannot be signed with COSMOS_DB_AUTH_KEY; copy PRIMARY KEY of the account again".to_owned()
         }
         (_, own::SIGNING_FAILED | own::NO_TOKEN) => {
-            format!("no Microsoft Entra ID token ({detail}); sign in with `az login`, or set COSMOS_DB_AUTH_KEY")
+            let sign_in = entra::sign_in(settings.endpoint.host_str().unwrap_or_default());
+            format!("no Microsoft Entra ID token ({detail}); sign in with {sign_in}, or set COSMOS_DB_AUTH_KEY")
         }
         (_, own::NO_SUCH_HOST) => "there is no such host; check COSMOS_DB_ENDPOINT".to_owned(),
         (408 | 503, _) if looks_like_dns(detail) => "there is no such host; check COSMOS_DB_ENDPOINT".to_owned(),
@@ -174,7 +180,7 @@ pub(super) mod tests {
     use azure_core::credentials::Secret;
 
     use super::*;
-    use crate::settings::DEFAULT_RETRY_FOR;
+    use crate::settings::{DEFAULT_RETRY_FOR, Proxies};
 
     pub(crate) fn settings(key: bool) -> CosmosDbSettings {
         CosmosDbSettings {
@@ -185,6 +191,7 @@ pub(super) mod tests {
             throughput: 15_000,
             max_in_flight: CosmosDbSettings::DEFAULT_MAX_IN_FLIGHT,
             retry_for: DEFAULT_RETRY_FOR,
+            proxies: Proxies::default(),
         }
     }
 
@@ -194,6 +201,7 @@ pub(super) mod tests {
             substatus,
             answered,
             may_have_left: answered,
+            of_proxy: None,
             retry_after: None,
             detail: detail.to_owned(),
         }

@@ -54,6 +54,14 @@ const fn text(status: u16, text: &'static str, verdict: Verdict, kind: FailureKi
 }
 
 impl Row {
+    /// The answer's text, with this row's own remedy behind it.
+    pub(super) fn advised(&self, detail: &str) -> String {
+        match self.remedy {
+            Some(remedy) => format!("{}; {remedy}", detail.trim_end_matches('.')),
+            None => detail.to_owned(),
+        }
+    }
+
     const fn remedy(self, remedy: &'static str) -> Self {
         Self { remedy: Some(remedy), ..self }
     }
@@ -69,6 +77,8 @@ const THROUGHPUT_CAP: &str =
 const NO_CAPACITY: &str =
     "the region has no capacity for that now; ask for fewer RU/s with --throughput, or take another region";
 const TENANT: &str = "sign in to the account's own tenant (`az login --tenant TENANT`, or AZURE_TENANT_ID)";
+const ROLE: &str = "the identity lacks a role for data that allows this, such as Cosmos DB Built-in Data Contributor; give it \
+                    one with `az cosmosdb sql role assignment create`";
 const ACCOUNT_GONE: &str = "the account is offline, moved or deleted in this region; look at it in the portal, and check \
                             COSMOS_DB_ENDPOINT";
 
@@ -105,10 +115,10 @@ const TABLE: &[Row] = &[
     sub(403, 1028, GiveUp, QuotaExceeded, SUBSTATUSES).remedy(THROUGHPUT_CAP),
     sub(403, 1029, GiveUp, QuotaExceeded, SUBSTATUSES).remedy(THROUGHPUT_CAP),
     // Microsoft Entra ID's roles for data do not allow it.
-    sub(403, 5300, GiveUp, Unauthorized, FORBIDDEN),
-    sub(403, 5301, GiveUp, Unauthorized, FORBIDDEN),
-    sub(403, 5302, GiveUp, Unauthorized, FORBIDDEN),
-    sub(403, 5303, GiveUp, Unauthorized, FORBIDDEN),
+    sub(403, 5300, GiveUp, Unauthorized, FORBIDDEN).remedy(ROLE),
+    sub(403, 5301, GiveUp, Unauthorized, FORBIDDEN).remedy(ROLE),
+    sub(403, 5302, GiveUp, Unauthorized, FORBIDDEN).remedy(ROLE),
+    sub(403, 5303, GiveUp, Unauthorized, FORBIDDEN).remedy(ROLE),
     text(403, "not valid at the current time", GiveUp, ClockSkew, UNAUTHORIZED),
     text(403, "local authorization is disabled", GiveUp, KeysDisabled, KEYS),
     text(403, "firewall", GiveUp, NetworkBlocked, FORBIDDEN),

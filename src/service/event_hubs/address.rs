@@ -1,6 +1,8 @@
 //! Where a hub is: host, port, and what carries AMQP there.
 
-use crate::settings::{ConnectionString, EventHubTransport};
+use crate::service::FailureKind;
+use crate::service::retry::AttemptError;
+use crate::settings::{ConnectionString, EventHubTransport, Proxies, Proxy};
 
 /// AMQP over TLS (AMQP 1.0, section 5.2.1).
 const AMQPS: u16 = 5671;
@@ -55,6 +57,23 @@ impl Address {
     /// The URL of AMQP over TCP.
     pub(super) fn amqp_url(&self) -> String {
         format!("{}://{}", if self.tls { "amqps" } else { "amqp" }, self.authority())
+    }
+}
+
+/// The proxy that leads to a hub: over WebSockets alone, for proxies let nothing but HTTP's port through, as a rule.
+///
+/// # Errors
+/// What is wrong with the variable that names it.
+pub(super) fn proxy(
+    hub: &ConnectionString,
+    transport: EventHubTransport,
+    proxies: &Proxies,
+) -> Result<Option<Proxy>, AttemptError> {
+    match transport {
+        EventHubTransport::Tcp => Ok(None),
+        EventHubTransport::Websocket => {
+            proxies.to_hub(hub).map_err(|problem| AttemptError::impossible(FailureKind::Proxy, problem))
+        }
     }
 }
 

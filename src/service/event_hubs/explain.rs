@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use crate::service::retry::AttemptError;
-use crate::service::{FailureKind, ServiceName, remedy};
+use crate::service::{FailureKind, ServiceName, entra, remedy};
 use crate::settings::{ConnectionString, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential};
 
 /// The namespace as a user wrote it.
@@ -53,8 +53,8 @@ pub(super) fn refusal(hub: &ConnectionString, settings: &EventHubsSettings, erro
                  this hub, has not expired, and comes from a policy with the Send right"
             ),
             HubCredential::EntraId => format!(
-                "{subject} cannot be entered with Microsoft Entra ID: {error}; sign in (`az login`), and give the \
-                 identity the role Azure Event Hubs Data Sender on the namespace"
+                "{subject} cannot be entered with Microsoft Entra ID: {error}; {}",
+                of_entra_id(&error.message, &hub.host, SENDER)
             ),
         },
         FailureKind::NotFound if hub.hub_is_default => format!(
@@ -64,6 +64,8 @@ pub(super) fn refusal(hub: &ConnectionString, settings: &EventHubsSettings, erro
         FailureKind::NotFound => {
             format!("{subject} does not exist: {error}; create it, or correct EntityPath in the connection string")
         }
+        // The message has the remedy: what is wrong is the way there, and not the hub.
+        FailureKind::Proxy => format!("{subject} cannot be reached: {error}"),
         FailureKind::Connection | FailureKind::Timeout => {
             format!("{subject} cannot be reached: {error}; {}", reach(hub, settings.transport))
         }
@@ -94,8 +96,8 @@ pub(super) fn unreadable(
              (in the environment or in appsettings.json)"
         ),
         (FailureKind::Unauthorized, HubCredential::EntraId) => format!(
-            "{subject} cannot be read with Microsoft Entra ID: {error}; sign in (`az login`), and give the identity the \
-             role Azure Event Hubs Data Receiver on the namespace, or {listener}"
+            "{subject} cannot be read with Microsoft Entra ID: {error}; {}, or {listener}",
+            of_entra_id(&error.message, &hub.host, "Azure Event Hubs Data Receiver")
         ),
         (FailureKind::NotFound, _) => format!(
             "{subject} cannot be read: {error}; check that the hub and its consumer group {consumer_group} are there"
@@ -104,6 +106,23 @@ pub(super) fn unreadable(
             format!("{subject} cannot be read: {error}; {}", reach(hub, transport))
         }
         _ => format!("{subject} cannot be read: {error}"),
+    }
+}
+
+/// The role that sending takes.
+pub(super) const SENDER: &str = "Azure Event Hubs Data Sender";
+
+/// What to do about a refusal to Microsoft Entra ID, by the service's own words: its issuer is another tenant's, a claim that
+/// a role gives is missing, or there is no telling.
+pub(super) fn of_entra_id(message: &str, host: &str, role: &str) -> String {
+    let message = message.to_ascii_lowercase();
+    let sign_in = entra::sign_in(host);
+    if message.contains("issuer") || message.contains("tenant") {
+        "sign in to the namespace's own tenant (`az login --tenant TENANT`, or AZURE_TENANT_ID)".to_owned()
+    } else if message.contains("claim") {
+        format!("give the identity the role {role} on the namespace, and some minutes to take effect")
+    } else {
+        format!("sign in ({sign_in}), and give the identity the role {role} on the namespace")
     }
 }
 
@@ -136,7 +155,7 @@ mod tests {
 
     use super::super::verdicts;
     use super::*;
-    use crate::settings::DEFAULT_RETRY_FOR;
+    use crate::settings::{DEFAULT_RETRY_FOR, Proxies};
 
     fn settings(client: EventHubClient) -> EventHubsSettings {
         EventHubsSettings {
@@ -146,6 +165,7 @@ mod tests {
             max_in_flight: NonZeroUsize::MIN,
             retry_for: DEFAULT_RETRY_FOR,
             connections: NonZeroUsize::MIN,
+            proxies: Proxies::default(),
         }
     }
 

@@ -31,7 +31,7 @@ use self::tokens::TokenSource;
 use super::entra::{self, DevelopmentCredential};
 use super::retry::{AttemptError, RetryPolicy};
 use super::{Attempts, ConnectError, Failure, FailureKind, Receipt, Service, ServiceName};
-use crate::settings::{ConnectionString, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential};
+use crate::settings::{ConnectionString, EventHubClient, EventHubTransport, EventHubsSettings, HubCredential, Proxies};
 use crate::transaction::Transaction;
 
 /// Characters that a partition key may have
@@ -293,6 +293,7 @@ pub struct ReadFrom<'a> {
 pub async fn read_back(
     hub: &ConnectionString,
     transport: EventHubTransport,
+    proxies: &Proxies,
     from: ReadFrom<'_>,
     key_name: &str,
     take: &mut (dyn FnMut(StoredEvent) + Send),
@@ -300,7 +301,7 @@ pub async fn read_back(
     let options = Options::default();
     let read = async {
         let tokens = token_source(hub, &options)?;
-        pipelined::read_back::read_back(hub, transport, tokens, options.timeouts, from, take).await
+        pipelined::read_back::read_back(hub, transport, proxies, tokens, options.timeouts, from, take).await
     };
     read.await.map_err(|error| {
         let message = explain::unreadable(hub, transport, key_name, from.consumer_group, &error);
@@ -366,7 +367,9 @@ fn entra_credential(hub: &ConnectionString, options: &Options) -> Result<Arc<dyn
     match &options.credential {
         Some(credential) => Ok(credential.clone()),
         None if hub.development_emulator => Ok(Arc::new(DevelopmentCredential)),
-        None => entra::credential().map_err(|error| AttemptError::impossible(FailureKind::Unauthorized, error)),
+        None => {
+            entra::credential(&hub.host).map_err(|error| AttemptError::impossible(FailureKind::Unauthorized, error))
+        }
     }
 }
 

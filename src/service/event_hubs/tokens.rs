@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use azure_core::credentials::{Secret, TokenCredential};
 use rand::{Rng, RngExt as _};
 
+use super::explain;
 use crate::service::FailureKind;
 use crate::service::clock::Skew;
 use crate::service::retry::{AttemptError, Verdict, one_line};
@@ -105,6 +106,19 @@ impl TokenSource {
                     verdict: Verdict::GiveUp,
                     ..error
                 }
+            }
+            _ => error,
+        }
+    }
+}
+
+impl TokenSource {
+    /// What a refusal in mid-run means, with what to do about it, where the source tells that. `host` is the namespace's.
+    pub(super) fn advise(&self, error: AttemptError, host: &str) -> AttemptError {
+        match self {
+            Self::Entra(_) if error.kind == FailureKind::Unauthorized => {
+                let remedy = explain::of_entra_id(&error.message, host, explain::SENDER);
+                AttemptError { message: format!("{}; {remedy}", error.message.trim_end_matches('.')), ..error }
             }
             _ => error,
         }

@@ -53,7 +53,8 @@ async fn read(reference: &SecretReference) -> Result<FetchedSecret, String> {
     let credential: Arc<dyn TokenCredential> = if reference.is_on_this_machine() {
         Arc::new(DevelopmentCredential)
     } else {
-        entra::credential().map_err(|error| format!("cannot be read: {error}"))?
+        entra::credential(reference.vault().host_str().unwrap_or_default())
+            .map_err(|error| format!("cannot be read: {error}"))?
     };
     let asked = async {
         let client = SecretClient::new(reference.vault().as_str(), credential, Some(options(reference)?))?;

@@ -13,6 +13,7 @@ pub mod bridge;
 #[path = "../../../crates/txgen-emulator/tests/it/cosmos/client.rs"]
 pub mod client;
 pub mod emulator;
+pub mod forward;
 pub mod proxy;
 pub mod scripted;
 pub mod terminal;
@@ -33,12 +34,21 @@ pub fn txgen(directory: &Path) -> Command {
         command.env_remove(key.name());
     }
     command.env_remove("RUST_LOG");
+    for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"] {
+        command.env_remove(name).env_remove(name.to_ascii_lowercase());
+    }
     command
 }
 
 /// The data that ships with the project.
 pub fn shipped_data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/Untagged_Transactions.csv")
+}
+
+/// libfaketime, which stands between a process and the system's clock, where it is installed (Debian: `faketime`).
+pub fn faketime() -> Option<PathBuf> {
+    let places = ["/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime", "/usr/lib/faketime"];
+    places.iter().map(|place| PathBuf::from(place).join("libfaketimeMT.so.1")).find(|path| path.exists())
 }
 
 /// Real rows, which are there in the workshop's own checkout only.

@@ -261,13 +261,26 @@ fn endpoint(endpoint: Option<&str>) -> Result<(String, Option<u16>), String> {
     if !endpoint.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sb://")) {
         return Err(not_sb());
     }
-    let url = Url::parse(endpoint).map_err(|_| bad_host())?;
+    let url = Url::parse(endpoint).map_err(|_| match endpoint.matches(':').count() {
+        3.. if !endpoint.contains('[') => {
+            "Endpoint has an IPv6 address without its brackets; write sb://[ADDRESS]:PORT/".to_owned()
+        }
+        _ => bad_host(),
+    })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "Endpoint has a user name in it, which Event Hubs does not take; write sb://HOST/, and the key into \
+                    SharedAccessKey"
+                .to_owned(),
+        );
+    }
     if !matches!(url.path(), "" | "/") {
         return Err("Endpoint goes on behind the host name; is a `;` missing there?".to_owned());
     }
-    let bare =
-        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let bare = url.query().is_none() && url.fragment().is_none();
     let host = url.host_str().unwrap_or_default();
+    // The dot that ends an absolute name is part of no certificate and of no token.
+    let host = host.strip_suffix('.').unwrap_or(host);
     if !bare || !is_host(host) || url.port() == Some(0) {
         return Err(bad_host());
     }
@@ -283,12 +296,30 @@ fn is_this_machine(host: &str) -> bool {
 /// Whether this is a host name or an IP address, the latter in brackets if it has colons.
 fn is_host(host: &str) -> bool {
     host.starts_with('[')
-        || (!host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')))
+        || (!host.is_empty()
+            && !host.ends_with('.')
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')))
+}
+
+/// What was done to a key on its way here: keys are base64, which has neither of these signs.
+fn disguised(key: &str) -> Option<String> {
+    let lower = key.to_ascii_lowercase();
+    if ["%2b", "%2f", "%3d"].iter().any(|sign| lower.contains(sign)) {
+        Some("SharedAccessKey is percent-encoded; write = for %3D, + for %2B and / for %2F".to_owned())
+    } else if lower.contains("\\u00") {
+        Some(
+            "SharedAccessKey has the escapes of JSON in it; write = for \\u003d, + for \\u002b and / for \\u002f"
+                .to_owned(),
+        )
+    } else {
+        None
+    }
 }
 
 fn credential(parts: &Parts<'_>) -> Result<HubCredential, String> {
     match (parts.policy, parts.key, parts.signature) {
         (Some(policy), Some(key), None) => {
+            disguised(key).map_or(Ok(()), Err)?;
             Ok(HubCredential::SharedAccessKey { policy: policy.to_owned(), key: Secret::new(key.to_owned()) })
         }
         (None, None, Some(signature)) if Token::parse(signature).is_some() => {
@@ -350,6 +381,24 @@ mod tests {
     }
 
     #[test]
+    fn hosts_are_read_as_people_write_them() {
+        for (endpoint, host, port) in [
+            ("sb://NS.ServiceBus.Windows.NET/", "ns.servicebus.windows.net", None),
+            ("sb://ns.servicebus.windows.net./", "ns.servicebus.windows.net", None),
+            ("sb://ns.servicebus.windows.net:5671", "ns.servicebus.windows.net", Some(5671)),
+            ("sb://ns.servicebus.chinacloudapi.cn/", "ns.servicebus.chinacloudapi.cn", None),
+            ("sb://ns.servicebus.usgovcloudapi.net/", "ns.servicebus.usgovcloudapi.net", None),
+            ("sb://localhost.:1/", "localhost", Some(1)),
+            ("sb://[::1]/", "[::1]", None),
+            ("sb://[0:0:0:0:0:0:0:1]:5672/", "[::1]", Some(5672)),
+            ("sb://[FD00::A]:5672", "[fd00::a]", Some(5672)),
+        ] {
+            let parsed = parse(&format!("Endpoint={endpoint};EntityPath=h"));
+            assert_eq!((parsed.host.as_str(), parsed.port), (host, port), "{endpoint}");
+        }
+    }
+
+    #[test]
     fn without_entity_path_it_means_the_hub_transactions() {
         let parsed = parse("Endpoint=sb://ns.servicebus.windows.net/");
         assert_eq!(parsed.hub, "transactions");
@@ -394,6 +443,7 @@ mod tests {
     fn errors_point_at_the_wrong_part_and_never_show_a_value() {
         let host =
             "Endpoint must be sb://HOST/ or sb://HOST:PORT/, as in Endpoint=sb://NAMESPACE.servicebus.windows.net/";
+        let user = "Endpoint has a user name in it, which Event Hubs does not take; write sb://HOST/, and the key into SharedAccessKey";
         let known = "SharedAccessKeyName, SharedAccessKey, SharedAccessSignature, EntityPath, UseDevelopmentEmulator";
         let hub = "EntityPath must be the name of an event hub: 1 to 256 letters, digits, `.`, `-` and `_`, of which the first and the last are letters or digits";
         let expected = expected();
@@ -406,7 +456,13 @@ mod tests {
             ("Endpoint=sb:///;EntityPath=h", host.to_owned()),
             ("Endpoint=sb://n s/;EntityPath=h", host.to_owned()),
             ("Endpoint=sb://ns:70000/;EntityPath=h", host.to_owned()),
-            ("Endpoint=sb://c2VjcmV0@ns/;EntityPath=h", host.to_owned()),
+            ("Endpoint=sb://c2VjcmV0@ns/;EntityPath=h", user.to_owned()),
+            ("Endpoint=sb://user:c2VjcmV0@ns/;EntityPath=h", user.to_owned()),
+            (
+                "Endpoint=sb://::1:5672/;UseDevelopmentEmulator=true",
+                "Endpoint has an IPv6 address without its brackets; write sb://[ADDRESS]:PORT/".to_owned(),
+            ),
+            ("Endpoint=sb://ns../;EntityPath=h", host.to_owned()),
             (
                 "Endpoint=sb://ns/SharedAccessKeyName=S;SharedAccessKey=c2VjcmV0",
                 "Endpoint goes on behind the host name; is a `;` missing there?".to_owned(),
@@ -420,6 +476,14 @@ mod tests {
                 "SharedAccessKey is there without SharedAccessKeyName".to_owned(),
             ),
             ("Endpoint=sb://ns/;SharedAccessKeyName=S;SharedAccessKey=", "SharedAccessKey is empty".to_owned()),
+            (
+                "Endpoint=sb://ns/;SharedAccessKeyName=S;SharedAccessKey=c2VjcmV0%3D",
+                "SharedAccessKey is percent-encoded; write = for %3D, + for %2B and / for %2F".to_owned(),
+            ),
+            (
+                "Endpoint=sb://ns/;SharedAccessKeyName=S;SharedAccessKey=c2VjcmV0\\u003D",
+                "SharedAccessKey has the escapes of JSON in it; write = for \\u003d, + for \\u002b and / for \\u002f".to_owned(),
+            ),
             ("Endpoint=sb://ns/;EntityPath=a;entitypath=b", "EntityPath is there twice".to_owned()),
             ("Endpoint=sb://ns/;EntityPath=a/b", hub.to_owned()),
             ("Endpoint=sb://ns/;EntityPath=.a", hub.to_owned()),
@@ -496,7 +560,7 @@ mod tests {
 
         #[test]
         fn what_is_shown_of_one_parses_to_the_same_place(
-            host in "[a-z][a-z0-9.-]{0,20}", port in prop::option::of(1_u16..), hub in "[a-zA-Z0-9]([a-zA-Z0-9._-]{0,20}[a-z0-9])?",
+            host in "[a-z][a-z0-9.-]{0,20}[a-z]", port in prop::option::of(1_u16..), hub in "[a-zA-Z0-9]([a-zA-Z0-9._-]{0,20}[a-z0-9])?",
         ) {
             let port_text = port.map(|port| format!(":{port}")).unwrap_or_default();
             let first = parse(&format!("Endpoint=sb://{host}{port_text};SharedAccessKeyName=P;SharedAccessKey=k;EntityPath={hub}"));

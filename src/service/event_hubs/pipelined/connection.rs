@@ -188,6 +188,7 @@ impl Supervisor {
                     return Some(open);
                 }
                 Err(error) => {
+                    let error = self.target.tokens.advise(error, &self.target.dialer.address().host);
                     warn!(hub = self.target.hub, %error, "the connection was not opened again");
                     refusals += u32::from(error.kind == FailureKind::Unauthorized);
                     self.pool.report(if refusals < MOST_REFUSALS { doubted(error) } else { believed(error) });

@@ -1,4 +1,5 @@
-//! From an address to a byte stream that carries AMQP: TCP, then TLS, then perhaps WebSockets.
+//! From an address to a byte stream that carries AMQP: TCP, perhaps a tunnel through a proxy, then TLS, then perhaps
+//! WebSockets.
 
 use std::fmt;
 use std::io;
@@ -6,9 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fe2o3_amqp_ws::WebSocketStream;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -16,9 +15,9 @@ use tokio_rustls::TlsConnector;
 
 use super::super::address::Address;
 use super::socket::{Liveness, Socket};
-use crate::service::FailureKind;
 use crate::service::retry::AttemptError;
-use crate::settings::EventHubTransport;
+use crate::service::{FailureKind, proxy, tls};
+use crate::settings::{EventHubTransport, Proxy};
 
 /// What the AMQP library asks of a stream, as one trait, so that one compiled engine serves all kinds of streams.
 pub(super) trait Wire: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin {}
@@ -33,6 +32,8 @@ pub(super) struct Dialer {
     address: Address,
     /// Absent for emulators.
     tls: Option<TlsConnector>,
+    /// What leads there, if anything does, and TLS to that, if it wants it.
+    proxy: Option<(Proxy, Option<TlsConnector>)>,
     /// For the TCP connection.
     limit: Duration,
 }
@@ -42,9 +43,16 @@ impl Dialer {
     ///
     /// # Errors
     /// When TLS is needed and the operating system's trust store cannot be read.
-    pub(super) fn new(address: Address, limit: Duration) -> Result<Self, AttemptError> {
-        let tls = if address.tls { Some(verified_tls()?) } else { None };
-        Ok(Self { address, tls, limit })
+    pub(super) fn new(address: Address, proxy: Option<Proxy>, limit: Duration) -> Result<Self, AttemptError> {
+        let tls = |is_needed: bool| if is_needed { tls::verified().map(Some) } else { Ok(None) };
+        let proxy = match proxy {
+            Some(proxy) => {
+                let tls = tls(proxy.uses_tls())?;
+                Some((proxy, tls))
+            }
+            None => None,
+        };
+        Ok(Self { tls: tls(address.tls)?, address, proxy, limit })
     }
 
     /// Where this dials to.
@@ -54,14 +62,19 @@ impl Dialer {
 
     /// Opens a stream. The caller bounds the time.
     pub(super) async fn dial(&self) -> Result<(BoxedWire, Arc<Liveness>), AttemptError> {
-        let Address { host, port, .. } = &self.address;
-        let unreachable = |error: io::Error| unreachable(&self.address, &error);
-        let connected = timeout(self.limit, TcpStream::connect((host.as_str(), *port))).await;
-        let socket = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(unreachable)?;
-        let (socket, liveness) = Socket::new(socket).map_err(unreachable)?;
+        let (wire, liveness) = match &self.proxy {
+            Some((proxy, tls)) => self.tunnel(proxy, tls.as_ref()).await?,
+            None => {
+                let Address { host, port, .. } = &self.address;
+                let (socket, liveness) =
+                    self.connect(host, *port).await.map_err(|error| unreachable(&self.address, &error))?;
+                let wire: BoxedWire = Box::new(socket);
+                (wire, liveness)
+            }
+        };
         let wire: BoxedWire = match &self.tls {
-            Some(tls) => Box::new(self.encrypt(tls, socket).await?),
-            None => Box::new(socket),
+            Some(tls) => Box::new(self.encrypt(tls, wire).await?),
+            None => wire,
         };
         let wire = match self.address.transport {
             EventHubTransport::Tcp => wire,
@@ -70,7 +83,26 @@ impl Dialer {
         Ok((wire, liveness))
     }
 
-    async fn encrypt(&self, tls: &TlsConnector, socket: Socket) -> Result<impl Wire + use<>, AttemptError> {
+    async fn connect(&self, host: &str, port: u16) -> io::Result<(Socket, Arc<Liveness>)> {
+        let connected = timeout(self.limit, TcpStream::connect((host, port))).await;
+        Socket::new(connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?)
+    }
+
+    async fn tunnel(
+        &self,
+        proxy: &Proxy,
+        tls: Option<&TlsConnector>,
+    ) -> Result<(BoxedWire, Arc<Liveness>), AttemptError> {
+        let connected = self.connect(proxy.host(), proxy.port()).await;
+        let (socket, liveness) = connected.map_err(|error| proxy::unreachable(proxy, &error))?;
+        let wire: BoxedWire = match tls {
+            Some(tls) => Box::new(proxy::encrypt(tls, proxy, socket).await?),
+            None => Box::new(socket),
+        };
+        Ok((proxy::tunnel(wire, proxy, &self.address.authority()).await?, liveness))
+    }
+
+    async fn encrypt(&self, tls: &TlsConnector, wire: BoxedWire) -> Result<impl Wire + use<>, AttemptError> {
         let refused = |error: &dyn fmt::Display| {
             AttemptError::not_sent(
                 FailureKind::Connection,
@@ -79,7 +111,7 @@ impl Dialer {
         };
         let name = ServerName::try_from(self.address.host.trim_end_matches('.').to_owned())
             .map_err(|error| refused(&error))?;
-        tls.connect(name, socket).await.map_err(|error| refused(&error))
+        tls.connect(name, wire).await.map_err(|error| refused(&error))
     }
 
     async fn upgrade(&self, wire: BoxedWire) -> Result<BoxedWire, AttemptError> {
@@ -96,18 +128,4 @@ impl Dialer {
 
 fn unreachable(address: &Address, error: &io::Error) -> AttemptError {
     AttemptError::not_sent(FailureKind::Connection, format!("cannot reach {}: {error}", address.authority()))
-}
-
-/// TLS whose certificates are always verified, by the rules and the roots of the operating system.
-fn verified_tls() -> Result<TlsConnector, AttemptError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_platform_verifier())
-        .map_err(|error| {
-            let message = format!("the operating system's trusted certificates cannot be used: {error}");
-            AttemptError::impossible(FailureKind::Connection, message)
-        })?
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
 }

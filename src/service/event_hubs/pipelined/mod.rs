@@ -32,7 +32,7 @@ use self::link::{Delivery, Request};
 use self::message::Event;
 use self::pool::Pool;
 use super::Publisher;
-use super::address::Address;
+use super::address::{self, Address};
 use super::timeouts::Timeouts;
 use super::tokens::TokenSource;
 use crate::service::retry::{self, AttemptError, Retries, RetryPolicy};
@@ -79,7 +79,11 @@ impl Pipelined {
         let target = Arc::new(Target {
             hub: hub.hub.clone(),
             resource: format!("sb://{}/{}", hub.host, hub.hub),
-            dialer: Dialer::new(Address::of(hub, settings.transport), timeouts.dial)?,
+            dialer: Dialer::new(
+                Address::of(hub, settings.transport),
+                address::proxy(hub, settings.transport, &settings.proxies)?,
+                timeouts.dial,
+            )?,
             tokens,
             links: settings.max_in_flight.get().div_ceil(connections).div_ceil(PER_LINK).clamp(1, MOST_LINKS),
             timeouts,

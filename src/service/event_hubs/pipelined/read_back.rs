@@ -25,11 +25,11 @@ use super::dial::Dialer;
 use super::errors;
 use crate::service::FailureKind;
 use crate::service::event_hubs::ReadFrom;
-use crate::service::event_hubs::address::Address;
+use crate::service::event_hubs::address::{self, Address};
 use crate::service::event_hubs::timeouts::Timeouts;
 use crate::service::event_hubs::tokens::TokenSource;
 use crate::service::retry::{AttemptError, RetryPolicy, Verdict};
-use crate::settings::{ConnectionString, DEFAULT_RETRY_FOR, EventHubTransport};
+use crate::settings::{ConnectionString, DEFAULT_RETRY_FOR, EventHubTransport, Proxies};
 
 /// The filter that says where a reader starts, by name and by the descriptor that Microsoft's clients use.
 const SELECTOR: &str = "apache.org:selector-filter:string";
@@ -68,6 +68,7 @@ struct Stretch {
 pub(in crate::service::event_hubs) async fn read_back(
     hub: &ConnectionString,
     transport: EventHubTransport,
+    proxies: &Proxies,
     tokens: TokenSource,
     timeouts: Timeouts,
     ReadFrom { consumer_group, since_unix_ms }: ReadFrom<'_>,
@@ -76,7 +77,7 @@ pub(in crate::service::event_hubs) async fn read_back(
     let target = Target {
         hub: hub.hub.clone(),
         resource: format!("sb://{}/{}", hub.host, hub.hub),
-        dialer: Dialer::new(Address::of(hub, transport), timeouts.dial)?,
+        dialer: Dialer::new(Address::of(hub, transport), address::proxy(hub, transport, proxies)?, timeouts.dial)?,
         tokens,
         links: 0,
         timeouts,
