@@ -237,8 +237,8 @@ mod tests {
             "txgen run Endpoint=sb://ns/;SharedAccessKeyName=S;SharedAccessKey=hush",
             "txgen Endpoint=sb://ns/;SharedAccessKeyName=S;SharedAccessKey=hush",
         ] {
-            let told = told(line);
-            assert!(told.contains("(hidden)") && !told.contains("hush"), "{line}\n{told}");
+            let message = message(line);
+            assert!(message.contains("(hidden)") && !message.contains("hush"), "{line}\n{message}");
         }
     }
 

@@ -61,7 +61,7 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "TRANSPORT", value_enum, default_value_t)]
     event_hub_transport: EventHubTransport,
     /// List the first N rows of each kind of finding, 10000 at most
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = crate::settings::told)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = crate::settings::findings_listed)]
     first: u16,
     /// Output format
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]

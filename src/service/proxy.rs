@@ -118,7 +118,7 @@ pub(super) fn refusal(proxy: &Proxy, authority: &str, status: StatusCode, header
     })
 }
 
-/// It refused the tunnel, and why is not told.
+/// It refused the tunnel, and the client does not say why.
 pub(super) fn no_tunnel(proxy: &Proxy, authority: &str) -> AttemptError {
     failed(format!(
         "the proxy {proxy} opens no way to {authority}; check that it allows that host and port, and gets there, or reach it \
@@ -234,7 +234,7 @@ mod tests {
     async fn a_refusal_names_the_proxy_the_cause_and_the_remedy() {
         let name = "the proxy http://proxy:3128 (HTTPS_PROXY)";
         let (plain, signed) = ("http://proxy:3128", "http://user:hush@proxy:3128");
-        for (value, answer, told) in [
+        for (value, answer, message) in [
             (
                 plain,
                 "407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"",
@@ -267,7 +267,7 @@ mod tests {
         ] {
             let (wire, _) = answered(value, &format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n")).await;
             let error = wire.unwrap_err();
-            assert_eq!((error.kind, error.message), (FailureKind::Proxy, format!("{name} {told}")));
+            assert_eq!((error.kind, error.message), (FailureKind::Proxy, format!("{name} {message}")));
         }
     }
 

@@ -229,7 +229,7 @@ impl Layers<'_> {
 
     /// Those of the environment, but for services that this process brings up itself.
     fn proxies(&self) -> Proxies {
-        if self.preset.is_some() { Proxies::default() } else { Proxies::of(self.env) }
+        if self.preset.is_some() { Proxies::default() } else { Proxies::of(self.sources.env) }
     }
 
     /// Which proxy an event hub is reached through, or that none is where one is set.

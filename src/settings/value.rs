@@ -53,7 +53,7 @@ pub(crate) fn limit(text: &str) -> Checked<NonZeroU64> {
 }
 
 /// How many findings of a kind are listed.
-pub(crate) fn told(text: &str) -> Checked<u16> {
+pub(crate) fn findings_listed(text: &str) -> Checked<u16> {
     whole(text, 0, 10_000)
         .and_then(|count| u16::try_from(count).ok())
         .ok_or_else(|| "must be a whole number from 0 to 10000".to_owned())

@@ -106,7 +106,7 @@ async fn a_clock_that_is_off_is_reported_by_how_much_and_in_which_direction() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_whose_clock_is_off_is_told_so_by_both_services() {
+async fn a_machine_whose_clock_is_off_is_named_by_both_services() {
     let Some(library) = support::faketime() else {
         eprintln!("skipped: libfaketime is not installed");
         return;
@@ -235,7 +235,7 @@ fn with_entra_id(command: &mut Command, directory: &Path) {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn another_tenant_and_a_missing_role_at_cosmos_db_are_told_apart_at_connecting_and_in_mid_run() {
+async fn another_tenant_and_a_missing_role_at_cosmos_db_are_distinguished_at_connecting_and_in_mid_run() {
     for (status, substatus, message, remedy) in ENTRA_ID {
         let answer = Answer::new(status, substatus, message);
         let address = scripted::always(answer.clone()).await;
@@ -258,7 +258,7 @@ async fn another_tenant_and_a_missing_role_at_cosmos_db_are_told_apart_at_connec
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_tenant_and_a_missing_role_at_event_hubs_are_told_apart_at_connecting_and_in_mid_run() {
+async fn another_tenant_and_a_missing_role_at_event_hubs_are_distinguished_at_connecting_and_in_mid_run() {
     for (description, remedy) in [
         (
             "InvalidIssuer: Token issuer is invalid. TrackingId:1_G4",

@@ -94,12 +94,12 @@ fn a_row_that_sums_up_the_others_is_named() {
     for total in ["Total,,", "TOTAL:,,", "Summe,,1234.5"] {
         let content = format!("{HEADER}\nT1,A1,us\n{total}\n");
         let word = total.split(',').next().unwrap();
-        let told = format!(
+        let message = format!(
             "line 3 of the data begins with `{word}` and has no account, as rows do that sum up others; it is sent as a \
              transaction; delete it if it is none"
         );
-        assert_eq!(remarks(&checked(&content)), [told.as_str()]);
-        assert_eq!(foreseen(&content), [told]);
+        assert_eq!(remarks(&checked(&content)), [message.as_str()]);
+        assert_eq!(foreseen(&content), [message]);
     }
     assert_eq!(remarks(&checked(format!("{HEADER}\nTotal,A1,us\n"))), [""; 0]);
 }

@@ -1,4 +1,4 @@
-//! Proxies that the environment names lead to both services, are named without their credentials, and are told apart from
+//! Proxies that the environment names lead to both services, are named without their credentials, and are message apart from
 //! the services when they refuse.
 
 use std::net::SocketAddr;
@@ -87,8 +87,8 @@ async fn a_run_and_a_check_go_through_the_proxy_with_its_credentials_and_name_it
         }
         for (key, variable) in [("EVENT_HUB_1_CONNECTION_STRING", "HTTP_PROXY"), ("COSMOS_DB_ENDPOINT", "HTTPS_PROXY")]
         {
-            let told = format!("{key} is reached through the proxy http://{} ({variable})", proxy.address());
-            assert!(said.contains(&told), "not `{told}` in: {said}");
+            let message = format!("{key} is reached through the proxy http://{} ({variable})", proxy.address());
+            assert!(said.contains(&message), "not `{message}` in: {said}");
         }
         assert!(!said.contains("hush") && !said.contains("dXNlcjpodXNo"), "{said}");
     }
@@ -209,12 +209,12 @@ fn amqp_over_tcp_says_that_it_goes_past_the_proxy_and_what_goes_through() {
     let proxy = [("https_proxy", "http://user:hush@proxy.example:3128")];
     let (code, said) = dry_run(&["--only-event-hubs"], &proxy);
     assert_eq!(code, Some(0), "{said}");
-    let told = "EVENT_HUB_1_CONNECTION_STRING: AMQP over TCP goes to port 5671 directly, and not through the proxy \
+    let message = "EVENT_HUB_1_CONNECTION_STRING: AMQP over TCP goes to port 5671 directly, and not through the proxy \
                 http://proxy.example:3128 (https_proxy); --event-hub-transport websocket goes through it";
-    assert!(said.contains(told) && !said.contains("hush"), "{said}");
+    assert!(said.contains(message) && !said.contains("hush"), "{said}");
     let (_, said) = dry_run(&["--only-event-hubs", "--event-hub-client", "sdk"], &proxy);
-    let told = "--event-hub-client pipelined with --event-hub-transport websocket goes through it";
-    assert!(said.contains(told), "{said}");
+    let message = "--event-hub-client pipelined with --event-hub-transport websocket goes through it";
+    assert!(said.contains(message), "{said}");
 }
 
 #[test]
@@ -284,10 +284,10 @@ async fn a_real_proxy_leads_to_both_services_and_its_refusals_are_its_own() {
         assert!(proxy.log().contains(&format!("CONNECT {authority}")), "{}", proxy.log());
     }
     let wrong = output(services.txgen(&["check"], &format!("http://user:other@127.0.0.1:{}", proxy.port))).await;
-    let told = said(&wrong);
-    assert_eq!(wrong.status.code(), Some(3), "{told}");
+    let message = said(&wrong);
+    assert_eq!(wrong.status.code(), Some(3), "{message}");
     for variable in ["HTTP_PROXY", "HTTPS_PROXY"] {
-        assert!(told.contains(&format!("refuses the user name and password in {variable}")), "{told}");
+        assert!(message.contains(&format!("refuses the user name and password in {variable}")), "{message}");
     }
     drop(proxy);
     // Nothing but HTTPS's own port is let through.

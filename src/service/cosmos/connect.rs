@@ -69,7 +69,7 @@ impl CosmosDb {
     }
 }
 
-/// The proxy that leads to the account, and where it leads, if not the direct way. A variable that is wrong is told before.
+/// The proxy that leads to the account, and where it leads, if not the direct way. A wrong variable is reported earlier.
 pub(super) fn way(settings: &CosmosDbSettings) -> Option<(Proxy, String)> {
     let proxy = settings.proxies.to(&settings.endpoint).ok().flatten()?;
     Some((proxy, proxy::authority(&settings.endpoint)))
@@ -321,7 +321,7 @@ impl<'a> Connecting<'a> {
             StepError::TooLate => None,
         };
         if let Some(trouble) = self.trouble_of_proxy(error.as_ref()).await {
-            return self.told(&format!("cannot be reached: {trouble}"));
+            return self.failure(&format!("cannot be reached: {trouble}"));
         }
         let Some(error) = error else { return refusal::too_late(step, self.limit, self.settings) };
         let skew = match refusal::may_be_the_clock(&error) {
