@@ -46,6 +46,19 @@ test("it ends with the process that started it, and does not keep that from endi
   }
 });
 
+test("it ends with a process that is killed", async () => {
+  const script =
+    'import { startEmulator } from "txgen"; console.log((await startEmulator()).cosmosEndpoint); setInterval(() => {}, 1000);';
+  const parent = spawn(process.execPath, ["--input-type=module", "-e", script]);
+  const [endpoint] = await once(createInterface({ input: parent.stdout }), "line");
+  await reach(endpoint);
+  parent.kill("SIGKILL");
+  const deadline = Date.now() + 30_000;
+  while (await reach(endpoint).then(() => true, () => false)) {
+    assert.ok(Date.now() < deadline, "the emulator goes on");
+  }
+});
+
 test("the command hands signals on and gives back the exit code", async () => {
   const launcher = fileURLToPath(new URL("bin/txgen.js", import.meta.resolve("txgen")));
   const failed = await promisify(execFile)(process.execPath, [launcher, "run", "--data", "missing.csv"]).catch((error) => error);

@@ -9,15 +9,17 @@ import { binary } from "./binary.js";
 const KEPT = 4000;
 
 export async function startEmulator({ hubs = ["transactions"], args = [], startTimeoutMs = 30_000 } = {}) {
-  const flags = ["emulator", "--output", "json", "--event-hubs-port", "0", "--cosmos-port", "0", "--hub", ...hubs, ...args];
-  const child = spawn(binary(), flags, { stdio: ["ignore", "pipe", "pipe"] });
+  const flags = ["emulator", "--output", "json", "--event-hubs-port", "0", "--cosmos-port", "0"];
+  // However this process ends, it closes the pipe, and the emulator ends with it.
+  flags.push("--until-stdin-closes", "--hub", ...hubs, ...args);
+  const child = spawn(binary(), flags, { stdio: ["pipe", "pipe", "pipe"] });
   const kill = () => child.kill();
   process.once("exit", kill);
   const ended = new Promise((resolve) => child.once("close", resolve)).finally(() => process.off("exit", kill));
   try {
     const ready = await readyLine(child, startTimeoutMs);
     // Neither the process nor its output keeps Node.js from ending; what it goes on to say is read and dropped.
-    for (const handle of [child, child.stdout, child.stderr]) {
+    for (const handle of [child, child.stdin, child.stdout, child.stderr]) {
       handle.unref();
     }
     return new Emulator(JSON.parse(ready), child, ended);

@@ -1,6 +1,9 @@
 """The helper itself."""
 
 import socket
+import subprocess
+import sys
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -34,3 +37,17 @@ def test_an_error_says_what_the_emulator_said() -> None:
     with pytest.raises(txgen.EmulatorError, match="exit code 2: .*--hub"):
         with txgen.emulator(["twice", "twice"]):
             pass
+
+
+def test_it_ends_with_a_process_that_is_killed() -> None:
+    script = "import time, txgen\nwith txgen.emulator() as e:\n    print(e.cosmos_endpoint, flush=True)\n    time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        port = urlsplit(parent.stdout.readline()).port
+        socket.create_connection(("127.0.0.1", port)).close()
+        parent.kill()
+    deadline = time.monotonic() + 30
+    with pytest.raises(ConnectionRefusedError):
+        while True:
+            socket.create_connection(("127.0.0.1", port)).close()
+            assert time.monotonic() < deadline, "the emulator goes on"

@@ -1,6 +1,8 @@
 //! `txgen emulator`: local Event Hubs, Cosmos DB and Key Vault, for txgen and for any Azure client, until Ctrl-C.
 
 mod args;
+mod config;
+mod ready_file;
 mod settings_out;
 mod words;
 
@@ -13,15 +15,16 @@ use anyhow::{Context as _, anyhow};
 
 use super::signals::{Relief, Signals};
 use super::standard_output::finished;
-use super::{CliError, FAILED};
+use super::{CliError, FAILED, standard_input};
 use crate::observers::notice;
 use crate::observers::standard_output::{self, Colours};
 use crate::settings::Key;
 pub(super) use args::EmulatorArgs;
 use args::OutputFormat;
+use ready_file::ReadyFile;
 use settings_out::{Settings, SettingsOut};
 use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
-use txgen_emulator::event_hubs::{CannotListen, EventHubsEmulator, EventHubsEmulatorOptions};
+use txgen_emulator::event_hubs::{CannotListen, EventHubsEmulator, EventHubsEmulatorOptions, HubCounts, HubOptions};
 use txgen_emulator::key_vault::{KeyVaultEmulator, KeyVaultEmulatorOptions, LocalSecret};
 use words::{Ready, Summary};
 
@@ -32,8 +35,10 @@ pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
     args.check().map_err(CliError::usage)?;
     // A file that cannot be written fails before anything is served.
     let settings_out = args.settings_out.clone().map(SettingsOut::new).transpose().map_err(CliError::usage)?;
+    let mut ready_file = args.ready_file.clone().map(ReadyFile::new).transpose().map_err(CliError::usage)?;
     let secrets = args.secrets().map_err(CliError::usage)?;
-    let emulators = Local::start(&args, secrets).await?;
+    let hubs = args.config.as_deref().map(config::read).transpose().map_err(CliError::usage)?;
+    let emulators = Local::start(&args, hubs, secrets).await?;
     let ready = emulators.ready(&args)?;
     if let Some(file) = &settings_out {
         file.write(&emulators.settings).map_err(CliError::usage)?;
@@ -49,10 +54,22 @@ pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
             if emulators.key_vault.is_some() { " The Key Vault shows its secrets to all of them." } else { "" }
         ));
     }
+    let parent = args.until_stdin_closes.then(standard_input::closed).transpose();
+    let parent = parent.context("cannot read standard input").map_err(CliError::failed)?;
+    let parent = async {
+        match parent {
+            Some(closed) => closed.await,
+            None => std::future::pending().await,
+        }
+    };
+    if let Some(file) = &mut ready_file {
+        file.write(&ready.show(OutputFormat::Json)).map_err(CliError::usage)?;
+    }
     let printed = print(args.output, &ready.show(args.output));
     if printed.is_ok() {
         tokio::select! {
             () = signals.next() => {}
+            () = parent => {}
             never = relief.each(|| emulators.end_faults()) => match never {},
         }
     }
@@ -80,19 +97,27 @@ struct Local {
 }
 
 impl Local {
-    async fn start(args: &EmulatorArgs, mut secrets: Vec<LocalSecret>) -> Result<Self, CliError> {
+    /// `hubs` take the place of those of the flags.
+    async fn start(
+        args: &EmulatorArgs,
+        hubs: Option<Vec<HubOptions>>,
+        mut secrets: Vec<LocalSecret>,
+    ) -> Result<Self, CliError> {
         let refused = |flag, address: SocketAddr| {
             move |error: io::Error| CliError::usage(anyhow!("{}", cannot_listen(flag, address, &error)))
         };
         let certificate = args.certificate().context("cannot make a certificate").map_err(CliError::failed)?;
-        let event_hubs = EventHubsEmulatorOptions { certificate: certificate.clone(), ..args.event_hubs() };
+        let mut event_hubs = EventHubsEmulatorOptions { certificate: certificate.clone(), ..args.event_hubs() };
+        if let Some(further_hubs) = hubs {
+            event_hubs = EventHubsEmulatorOptions { hubs: Vec::new(), further_hubs, ..event_hubs };
+        }
         let event_hubs = EventHubsEmulator::start(event_hubs)
             .await
             .map_err(|CannotListen { address, error }| refused(args.flag_of(address), address)(error))?;
         let cosmos_db = CosmosEmulatorOptions { certificate: certificate.clone(), ..args.cosmos_db() };
         let address = cosmos_db.listen;
         let cosmos_db = CosmosEmulator::start(cosmos_db).await.map_err(refused("--cosmos-port", address))?;
-        let mut settings = settings(args, &event_hubs, &cosmos_db).ok_or_else(lacks_policy)?;
+        let mut settings = settings(&event_hubs, &cosmos_db).ok_or_else(lacks_policy)?;
         if args.settings_as_references {
             secrets.extend(settings.secrets());
         }
@@ -141,10 +166,11 @@ fn lacks_policy() -> CliError {
 }
 
 /// The settings for `txgen run`; `None` when a policy is missing.
-fn settings(args: &EmulatorArgs, event_hubs: &EventHubsEmulator, cosmos_db: &CosmosEmulator) -> Option<Settings> {
+fn settings(event_hubs: &EventHubsEmulator, cosmos_db: &CosmosEmulator) -> Option<Settings> {
+    let hubs = event_hubs.counts().hubs;
     let strings = |policy| {
-        let string = |hub: &String| Some(event_hubs.connection_string(policy, hub)?.secret().to_owned());
-        args.hubs.iter().take(Key::EVENT_HUBS.len()).map(string).collect::<Option<_>>()
+        let string = |hub: &HubCounts| Some(event_hubs.connection_string(policy, &hub.name)?.secret().to_owned());
+        hubs.iter().take(Key::EVENT_HUBS.len()).map(string).collect::<Option<_>>()
     };
     Some(Settings {
         connection_strings: strings("Sender")?,

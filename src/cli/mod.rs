@@ -11,6 +11,7 @@ mod reading;
 mod report;
 mod run;
 mod signals;
+mod standard_input;
 mod standard_output;
 mod suggestion;
 mod verify;

@@ -1,9 +1,10 @@
 //! `txgen emulator` as a user runs it: the built binary in a process of its own, and a `txgen run` in another.
 
 use crate::support;
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use crate::support::emulator::{self, Emulator};
 use crate::support::{read_json, stderr, stdout};
@@ -140,5 +141,91 @@ fn an_unknown_fault_is_reported_with_those_that_there_are() {
     let message = stderr(&output);
     for part in ["--fault", "`explode:1%` is not a fault", "none of close, drop, delay", "429:5x"] {
         assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+/// What is answered to a GET without any key: the status line and the body.
+fn get(port: u64, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", u16::try_from(port).unwrap())).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+#[test]
+fn health_is_answered_at_both_services_without_a_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let emulator = Emulator::start(directory.path(), &[]);
+    let cosmos_db = emulator.ready["cosmos_db"]["endpoint"].as_str().unwrap();
+    let cosmos_port = cosmos_db.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
+    for port in [count(&emulator.ready["event_hubs"]["port"]), cosmos_port] {
+        let (status, body) = get(port, "/health");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status.as_str(), &body["status"]), ("HTTP/1.1 200 OK", &json!("healthy")));
+    }
+    let (summary, _) = emulator.end();
+    assert_eq!(summary["cosmos_db"]["requests"], 0, "a health check is no request of a client");
+}
+
+#[test]
+fn the_ready_file_says_what_the_ready_line_says_for_as_long_as_it_serves() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ready.json");
+    let emulator = Emulator::start(directory.path(), &["--ready-file", "ready.json"]);
+    assert_eq!(read_json(&path), emulator.ready);
+    emulator.end();
+    assert!(!path.exists());
+    let mut killed = Emulator::start(directory.path(), &["--ready-file", "ready.json"]);
+    killed.kill();
+    assert_eq!(read_json(&path), killed.ready, "nothing could remove it");
+    let next = Emulator::start(directory.path(), &["--ready-file", "ready.json"]);
+    assert_eq!(read_json(&path), next.ready);
+}
+
+#[test]
+fn it_ends_in_order_when_standard_input_closes_and_not_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut process = emulator::command(directory.path(), &["--until-stdin-closes", "--output", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let mut stdin = process.stdin.take().unwrap();
+    let ready: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    stdin.write_all(b"whatever\n").unwrap();
+    assert_eq!(get(count(&ready["event_hubs"]["port"]), "/health").0, "HTTP/1.1 200 OK");
+    drop(stdin);
+    let summary: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(summary["type"], "summary");
+    assert!(process.wait().unwrap().success());
+}
+
+#[test]
+fn the_config_of_microsofts_emulator_says_which_hubs_there_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = json!({ "UserConfig": {
+        "NamespaceConfig": [{ "Type": "EventHub", "Name": "emulatorNs1", "Entities": [
+            { "Name": "eh1", "PartitionCount": "2", "ConsumerGroups": [{ "Name": "cg1" }] },
+            { "Name": "eh2", "PartitionCount": "4", "ConsumerGroups": [] },
+        ] }],
+        "LoggingConfig": { "Type": "File" },
+    } });
+    std::fs::write(directory.path().join("Config.json"), config.to_string()).unwrap();
+    let emulator = Emulator::start(directory.path(), &["--config", "Config.json"]);
+    let event_hubs = &emulator.ready["event_hubs"];
+    assert_eq!((&event_hubs["hubs"], &event_hubs["partitions"]), (&json!(["eh1", "eh2"]), &json!(2)));
+    assert_eq!(event_hubs["hub_partitions"], json!({ "eh1": 2, "eh2": 4 }));
+    let checked = support::txgen(directory.path()).args(["check", "--output", "json"]).output().unwrap();
+    let findings = &support::json_lines(&checked)[0];
+    assert_eq!(findings["event_hubs"][1]["partitions"], 4, "{findings}");
+    emulator.end();
+    for (text, problem) in [("{}", "missing field `UserConfig`"), ("", "it is no Config.json")] {
+        std::fs::write(directory.path().join("Config.json"), text).unwrap();
+        let output = emulator::command(directory.path(), &["--config", "Config.json"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(problem), "{}", stderr(&output));
     }
 }

@@ -6,6 +6,7 @@ pub mod event_hubs;
 pub mod faults;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod health;
 pub mod key_vault;
 mod patience;
 mod serving;

@@ -75,10 +75,11 @@ def emulator(
     Raises EmulatorError when the services are not ready in time.
     """
     command = [find_txgen(), "emulator", "--output", "json", "--event-hubs-port", "0", "--cosmos-port", "0"]
-    command += ["--hub", *hubs, *args]
+    # However this process ends, it closes the pipe, and the emulator ends with it.
+    command += ["--until-stdin-closes", "--hub", *hubs, *args]
     # A file cannot fill up and block the process, as an unread pipe does.
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
         try:
             yield _ready(process, errors, start_timeout)
         finally:
@@ -135,6 +136,8 @@ def _read(stdout: IO[bytes], lines: queue.Queue[bytes]) -> None:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
+    if process.stdin is not None:
+        process.stdin.close()
     try:
         process.wait(timeout=10)
     except subprocess.TimeoutExpired:

@@ -22,7 +22,8 @@ use txgen_emulator::event_hubs::{EventHubsEmulatorOptions, Policy};
 use txgen_emulator::faults::FaultRule;
 use txgen_emulator::key_vault::{KeyVaultEmulatorOptions, LocalSecret};
 use txgen_emulator::tls::Certificate;
-use values::{SecretArg, bytes, host, hub_name};
+pub(super) use values::hub_name;
+use values::{SecretArg, bytes, host};
 
 /// What `txgen emulator` takes.
 #[derive(Args, Clone, Debug)]
@@ -53,6 +54,12 @@ pub(in crate::cli) struct EmulatorArgs {
     /// Write an appsettings.json with which `txgen run` writes to the emulators
     #[arg(long, value_name = "FILE")]
     pub(super) settings_out: Option<PathBuf>,
+    /// Write the ready line as JSON to this file once the services can be used; it is removed at the end
+    #[arg(long, value_name = "FILE")]
+    pub(super) ready_file: Option<PathBuf>,
+    /// End when standard input closes, for programs that start this one and may be killed
+    #[arg(long)]
+    pub(super) until_stdin_closes: bool,
     /// Output format
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub(super) output: OutputFormat,
@@ -68,12 +75,17 @@ pub(in crate::cli) struct EmulatorArgs {
     /// Speak Kafka, with TLS and without [default without PORT: 9093]
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "9093", help_heading = "Event Hubs")]
     kafka_port: Option<u16>,
+    /// Read the event hubs from the Config.json of Microsoft's emulator
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["hubs", "partitions", "consumer_groups"],
+        help_heading = "Event Hubs")]
+    pub(super) config: Option<PathBuf>,
     /// Event hubs
     #[arg(long = "hub", value_name = "NAME", num_args = 1.., default_value = DEFAULT_HUB, value_parser = hub_name,
         help_heading = "Event Hubs")]
     pub(super) hubs: Vec<String>,
     /// Partitions of each hub
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1024),
+    #[arg(long, value_name = "N", default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PARTITIONS)),
         help_heading = "Event Hubs")]
     pub(super) partitions: u32,
     /// Consumer groups of each hub, beside $Default
@@ -123,6 +135,10 @@ pub(in crate::cli) struct EmulatorArgs {
     #[arg(long, requires = "settings_out", help_heading = "Key Vault")]
     pub(super) settings_as_references: bool,
 }
+
+/// The most partitions that a hub can have.
+/// <https://learn.microsoft.com/azure/event-hubs/compare-tiers#quotas>
+pub(super) const MAX_PARTITIONS: u32 = 1024;
 
 /// How things are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -19,8 +19,8 @@ pub(super) struct Ready {
     port: u16,
     tls_ports: Vec<u16>,
     kafka: Option<SocketAddr>,
-    hubs: Vec<String>,
-    partitions: u32,
+    /// Each hub with how many partitions it has; at least one.
+    hubs: Vec<(String, usize)>,
     /// Each policy with its connection string for the first hub.
     connection_strings: Vec<(PolicyName, String)>,
     endpoint: String,
@@ -43,18 +43,19 @@ impl Ready {
     ) -> Option<Self> {
         let string =
             |policy, hub: &str| event_hubs.connection_string(policy, hub).map(|secret| secret.secret().to_owned());
-        let first = args.hubs.first()?;
+        let counts = event_hubs.counts();
+        let hubs: Vec<_> = counts.hubs.iter().map(|hub| (hub.name.clone(), hub.partitions.len())).collect();
+        let (first, _) = hubs.first()?;
         Some(Self {
             address: event_hubs.local_addr().to_string(),
             port: event_hubs.local_addr().port(),
             tls_ports: event_hubs.tls_addrs().iter().map(SocketAddr::port).collect(),
             kafka: event_hubs.kafka_addr(),
-            hubs: args.hubs.clone(),
-            partitions: args.partitions,
             connection_strings: POLICIES
                 .into_iter()
                 .map(|policy| Some((policy, string(policy.name, first)?)))
                 .collect::<Option<_>>()?,
+            hubs,
             endpoint: cosmos_db.endpoint().to_string(),
             key: cosmos_db.key().secret().to_owned(),
             https: args.https,
@@ -80,8 +81,12 @@ impl Ready {
             .collect();
         let mut cosmos_db = json!({ "endpoint": self.endpoint, "key": self.key });
         let mut event_hubs = json!({
-            "connection_strings": strings, "port": self.port, "hubs": self.hubs, "partitions": self.partitions,
+            "connection_strings": strings, "port": self.port, "hubs": self.names(),
+            "partitions": self.hubs.first().map(|(_, partitions)| partitions),
         });
+        if self.partitions().is_none() {
+            event_hubs["hub_partitions"] = self.hubs.iter().map(|(name, count)| (name.clone(), json!(count))).collect();
+        }
         if !self.tls_ports.is_empty() {
             event_hubs["tls_ports"] = json!(self.tls_ports);
         }
@@ -98,13 +103,28 @@ impl Ready {
         json!({ "type": "ready", "event_hubs": event_hubs, "cosmos_db": cosmos_db, "key_vault": key_vault })
     }
 
+    fn names(&self) -> Vec<&str> {
+        self.hubs.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// How many partitions each hub has, where it is the same number.
+    fn partitions(&self) -> Option<usize> {
+        let (_, first) = self.hubs.first()?;
+        self.hubs.iter().all(|(_, partitions)| partitions == first).then_some(*first)
+    }
+
     fn to_text(&self) -> String {
+        let hubs = match self.partitions() {
+            Some(partitions) => format!("{}, {partitions} partitions each", self.names().join(", ")),
+            None => {
+                let each = self.hubs.iter().map(|(name, partitions)| format!("{name} with {partitions} partitions"));
+                each.collect::<Vec<_>>().join(", ")
+            }
+        };
         let mut text = format!(
-            "{NAME}Event Hubs{NAME:#} on {}, AMQP 1.0 {}: {}, {} partitions each\n",
+            "{NAME}Event Hubs{NAME:#} on {}, AMQP 1.0 {}: {hubs}\n",
             self.address,
             if self.certificate.is_some() { "with TLS and without" } else { "without TLS" },
-            self.hubs.join(", "),
-            self.partitions
         );
         for (policy, string) in &self.connection_strings {
             text.push_str(&format!("  {} ({}):\n    {string}\n", policy.name, policy.may));

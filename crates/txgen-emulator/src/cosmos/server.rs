@@ -37,6 +37,7 @@ use super::failure::Failure;
 use super::routes;
 use super::trouble::{Hangup, Line, Outgoing};
 use crate::faults::{Fault, FaultPlan, Strike};
+use crate::health;
 use crate::patience::Patient;
 use crate::serving::Serving;
 
@@ -209,8 +210,11 @@ impl Shared {
     async fn serve(&self, request: Request<Incoming>, hangup: &Hangup) -> Response<Outgoing> {
         let account = &self.account;
         let started = Instant::now();
-        Counters::count(&account.counters.requests);
         let (head, body) = request.into_parts();
+        if health::is_asked(&head.method, head.uri.path()) {
+            return health::answer();
+        }
+        Counters::count(&account.counters.requests);
         let call = Call::new(head.method, &head.uri, head.headers);
         let activity_id = match call.header("x-ms-activity-id") {
             Some(id) if Uuid::try_parse(id).is_ok() => id.to_owned(),

@@ -104,6 +104,12 @@ impl Outgoing {
     }
 }
 
+impl From<Bytes> for Outgoing {
+    fn from(data: Bytes) -> Self {
+        Self::whole(data)
+    }
+}
+
 impl Body for Outgoing {
     type Data = Bytes;
     type Error = io::Error;

@@ -30,6 +30,7 @@ use super::incoming::MAX_MESSAGE_SIZE;
 use super::namespace::{Namespace, Now};
 use super::server::{Ends, serve_stream};
 use super::websocket;
+use crate::health;
 
 /// How long a client may take for a request's header, and for the change to WebSockets.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -97,6 +98,9 @@ async fn post(request: Request<Incoming>, namespace: &Namespace) -> Response<Ful
 }
 
 fn answer<B>(mut request: Request<B>, upgrade: &Mutex<Option<OnUpgrade>>) -> Response<Full<Bytes>> {
+    if health::is_asked(request.method(), request.uri().path()) {
+        return health::answer();
+    }
     let is_websocket = request.uri().path().trim_end_matches('/').eq_ignore_ascii_case(WEBSOCKET);
     if request.method() != Method::GET || !is_websocket {
         let what = "Events are posted to /HUB/messages, and AMQP over WebSockets is at /$servicebus/websocket.";
@@ -177,6 +181,12 @@ mod tests {
             .unwrap();
         let status = answer(request, &upgrade).status();
         (status, upgrade.into_inner().unwrap().is_some())
+    }
+
+    #[test]
+    fn health_is_answered_without_a_key() {
+        let request = Request::get("/health").body(()).unwrap();
+        assert_eq!(answer(request, &Mutex::default()).status(), StatusCode::OK);
     }
 
     #[test]

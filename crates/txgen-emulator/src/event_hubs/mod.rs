@@ -62,7 +62,7 @@ use tokio_util::task::TaskTracker;
 
 use self::kafka::Broker;
 use self::namespace::{Namespace, Now};
-pub use self::options::{EventHubsEmulatorOptions, Policy};
+pub use self::options::{EventHubsEmulatorOptions, HubOptions, Policy};
 use self::server::{Shared, Speaks};
 use self::wire::message::data_body;
 use super::faults::FaultRule;

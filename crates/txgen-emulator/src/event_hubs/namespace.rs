@@ -72,11 +72,14 @@ pub(super) struct Namespace {
 impl Namespace {
     /// An empty namespace.
     pub(super) fn new(options: EventHubsEmulatorOptions, now: Now) -> Self {
-        let mut groups = vec!["$Default".to_owned()];
-        groups.extend(options.consumer_groups.iter().cloned());
-        let hub = |name: &String| Arc::new(Hub::new(name, options.partitions, &groups, now.unix_ms));
+        let hub = |name: &str, partitions, groups: &[String]| {
+            let groups = [&["$Default".to_owned()], groups].concat();
+            Arc::new(Hub::new(name, partitions, &groups, now.unix_ms))
+        };
+        let alike = options.hubs.iter().map(|name| hub(name, options.partitions, &options.consumer_groups));
+        let further = options.further_hubs.iter().map(|of| hub(&of.name, of.partitions, &of.consumer_groups));
         Self {
-            hubs: options.hubs.iter().map(hub).collect(),
+            hubs: alike.chain(further).collect(),
             throttle: options.throughput_units.map(|units| Mutex::new(Throttle::new(units))),
             faults: FaultPlan::new(&options.faults, ServiceName::EventHubs),
             tokens_to_refuse: AtomicU64::new(0),

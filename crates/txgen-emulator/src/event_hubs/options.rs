@@ -30,6 +30,8 @@ pub struct EventHubsEmulatorOptions {
     pub partitions: u32,
     /// Consumer groups of each hub, beside `$Default`.
     pub consumer_groups: Vec<String>,
+    /// Hubs with partitions and consumer groups of their own, beside `hubs`.
+    pub further_hubs: Vec<HubOptions>,
     /// How long an accepted event waits for its disposition. Deliveries do not wait for each other.
     pub latency: Duration,
     /// Who may enter, and what they may do.
@@ -64,6 +66,7 @@ impl Default for EventHubsEmulatorOptions {
             hubs: vec!["transactions".to_owned()],
             partitions: 10,
             consumer_groups: Vec::new(),
+            further_hubs: Vec::new(),
             latency: Duration::ZERO,
             policies: vec![
                 Policy { manage: true, ..Policy::with_random_key("RootManageSharedAccessKey") },
@@ -80,6 +83,17 @@ impl Default for EventHubsEmulatorOptions {
             faults: Vec::new(),
         }
     }
+}
+
+/// A hub with partitions and consumer groups of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubOptions {
+    /// The name, compared without regard to case.
+    pub name: String,
+    /// Its partitions; 0 counts as 1.
+    pub partitions: u32,
+    /// Its consumer groups, beside `$Default`.
+    pub consumer_groups: Vec<String>,
 }
 
 /// A shared access policy.

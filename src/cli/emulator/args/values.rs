@@ -21,7 +21,7 @@ pub(super) fn host(text: &str) -> Result<IpAddr, String> {
     address.map_err(|_| "not an address such as 127.0.0.1, 0.0.0.0 or ::1".to_owned())
 }
 
-pub(super) fn hub_name(text: &str) -> Result<String, String> {
+pub(in crate::cli::emulator) fn hub_name(text: &str) -> Result<String, String> {
     let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_' | '$');
     if (1..=MAX_HUB_NAME).contains(&text.len()) && text.chars().all(allowed) {
         Ok(text.to_owned())

@@ -49,8 +49,8 @@ async fn the_text_has_everything_to_paste() {
 
 #[tokio::test]
 async fn the_settings_name_a_connection_string_for_each_hub() {
-    let (args, event_hubs, cosmos_db) = both(&["--hub", "one", "two"]).await;
-    let settings = crate::cli::emulator::settings(&args, &event_hubs, &cosmos_db).unwrap();
+    let (_, event_hubs, cosmos_db) = both(&["--hub", "one", "two"]).await;
+    let settings = crate::cli::emulator::settings(&event_hubs, &cosmos_db).unwrap();
     assert_eq!(settings.connection_strings.len(), 2);
     assert!(settings.connection_strings[1].contains("EntityPath=two"));
 }
