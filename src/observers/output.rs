@@ -134,7 +134,7 @@ impl Output {
                 OutputFormat::Json => json::summary(summary),
                 OutputFormat::Blocks | OutputFormat::Table => with_remarks(summary, remarks),
             };
-            notice(text.trim_end());
+            anstream::adapter::strip_str(text.trim_end()).to_string().lines().for_each(notice);
         }
         self.lost.get().is_none()
     }
