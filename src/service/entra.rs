@@ -77,8 +77,8 @@ pub(super) fn sign_in(host: &str) -> &'static str {
     }
 }
 
-/// The credential that fits this machine, for a service at this host. It fetches no token yet; each token is fetched when it is first needed and
-/// kept until shortly before it expires.
+/// The credential that fits this machine, for a service at this host. It fetches no token yet; each token is fetched when it
+/// is first needed and kept until shortly before it expires.
 ///
 /// # Errors
 /// [`EntraError`] when the environment asks for a credential that cannot be made.

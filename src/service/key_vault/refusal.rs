@@ -8,6 +8,7 @@ use std::time::Duration;
 use azure_core::error::ErrorKind;
 use serde::Deserialize;
 
+use crate::service::entra;
 use crate::settings::SecretReference;
 
 pub(super) const ANOTHER_VERSION: &str = "set a new version in the vault, or refer to another one";
@@ -75,8 +76,9 @@ impl Refusal {
         match self {
             Self::Answered { status, code, message } => answered(*status, code, message, reference),
             Self::NoToken(cause) => format!(
-                "cannot be read: no token from Microsoft Entra ID ({cause}); sign in with `az login`, or set the \
-                 AZURE_… variables of a service principal or managed identity"
+                "cannot be read: no token from Microsoft Entra ID ({cause}); sign in with {}, or set the \
+                 AZURE_… variables of a service principal or managed identity",
+                sign_in(reference)
             ),
             Self::Unreachable(cause) if reference.is_on_this_machine() => {
                 format!("cannot be read: nothing answers at {host} ({cause}); start the emulator, or name its port")
@@ -94,8 +96,10 @@ fn answered(status: u16, code: &str, message: &str, reference: &SecretReference)
     let answer = || if message.is_empty() { format!("{status}") } else { format!("{status}: {message}") };
     match (status, code) {
         (401, _) => format!(
-            "cannot be read: the vault does not accept txgen's token ({}); sign in to the tenant that the vault belongs to",
-            answer()
+            "cannot be read: the vault does not accept txgen's token ({}); sign in with {} to the tenant that \
+             the vault belongs to",
+            answer(),
+            sign_in(reference)
         ),
         (403, "SecretDisabled") => DISABLED.to_owned(),
         (403, "ForbiddenByFirewall" | "ForbiddenByConnection") => format!(
@@ -141,6 +145,11 @@ pub(super) fn too_late(reference: &SecretReference, limit: Duration) -> String {
         humantime::format_duration(limit),
         host(reference)
     )
+}
+
+/// How a person signs in to the cloud of the vault.
+fn sign_in(reference: &SecretReference) -> &'static str {
+    entra::sign_in(reference.vault().host_str().unwrap_or_default())
 }
 
 /// The vault's host, with the port where it is not that of HTTPS.
@@ -195,7 +204,7 @@ mod tests {
             (
                 401,
                 r#"{"error":{"code":"Unauthorized","message":"AKV10032: Invalid issuer."}}"#.to_owned(),
-                ["AKV10032: Invalid issuer.", "sign in to the tenant"],
+                ["AKV10032: Invalid issuer.", "sign in with `az login` to the tenant"],
             ),
             (403, inner("SecretDisabled"), ["is disabled", "enable it"]),
             (403, inner("ForbiddenByFirewall"), ["from this network", "under Networking"]),
