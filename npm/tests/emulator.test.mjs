@@ -3,7 +3,10 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
@@ -31,6 +34,18 @@ test("each hub has its connection string", async () => {
   assert.match(emulator.connectionString("payments", "Listener"), /SharedAccessKeyName=Listener;.*EntityPath=payments$/);
   assert.throws(() => emulator.connectionString("refunds"), /orders, payments/);
   await emulator.stop();
+});
+
+test("a config takes the place of the hubs", async () => {
+  const entities = [{ Name: "eh1", PartitionCount: "2", ConsumerGroups: [{ Name: "cg1" }] }];
+  const namespace = { Type: "EventHub", Name: "emulatorNs1", Entities: entities };
+  const folder = await mkdtemp(join(tmpdir(), "txgen-"));
+  const config = join(folder, "Config.json");
+  await writeFile(config, JSON.stringify({ UserConfig: { NamespaceConfig: [namespace], LoggingConfig: { Type: "File" } } }));
+  const emulator = await startEmulator({ args: ["--config", config] });
+  assert.deepEqual(emulator.hubs, ["eh1"]);
+  await emulator.stop();
+  await rm(folder, { recursive: true });
 });
 
 test("an error says what the emulator said", async () => {

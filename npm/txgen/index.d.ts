@@ -4,7 +4,7 @@ export type Policy = "RootManageSharedAccessKey" | "Sender" | "Listener";
 export interface EmulatorOptions {
   /** The event hubs to serve; `transactions` unless named. */
   hubs?: readonly string[];
-  /** Further flags of `txgen emulator`. */
+  /** Further flags of `txgen emulator`, of which `--config` takes the place of `hubs`. */
   args?: readonly string[];
   /** How long to wait until both services are ready, in milliseconds; 30,000 unless given. */
   startTimeoutMs?: number;

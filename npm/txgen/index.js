@@ -11,7 +11,11 @@ const KEPT = 4000;
 export async function startEmulator({ hubs = ["transactions"], args = [], startTimeoutMs = 30_000 } = {}) {
   const flags = ["emulator", "--output", "json", "--event-hubs-port", "0", "--cosmos-port", "0"];
   // However this process ends, it closes the pipe, and the emulator ends with it.
-  flags.push("--until-stdin-closes", "--hub", ...hubs, ...args);
+  flags.push("--until-stdin-closes");
+  if (!args.some((arg) => arg.split("=")[0] === "--config")) {
+    flags.push("--hub", ...hubs);
+  }
+  flags.push(...args);
   const child = spawn(binary(), flags, { stdio: ["pipe", "pipe", "pipe"] });
   const kill = () => child.kill();
   process.once("exit", kill);

@@ -1,9 +1,11 @@
 """The helper itself."""
 
+import json
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -31,6 +33,15 @@ def test_each_hub_has_its_connection_string() -> None:
         assert "SharedAccessKeyName=Listener;" in text and text.endswith("EntityPath=payments")
         with pytest.raises(ValueError, match="orders, payments"):
             e.connection_string("refunds")
+
+
+def test_a_config_takes_the_place_of_the_hubs(tmp_path: Path) -> None:
+    entities = [{"Name": "eh1", "PartitionCount": "2", "ConsumerGroups": [{"Name": "cg1"}]}]
+    namespace = {"Type": "EventHub", "Name": "emulatorNs1", "Entities": entities}
+    config = tmp_path / "Config.json"
+    config.write_text(json.dumps({"UserConfig": {"NamespaceConfig": [namespace], "LoggingConfig": {"Type": "File"}}}))
+    with txgen.emulator(args=["--config", str(config)]) as e:
+        assert list(e.hubs) == ["eh1"]
 
 
 def test_an_error_says_what_the_emulator_said() -> None:

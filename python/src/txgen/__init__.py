@@ -71,12 +71,15 @@ def emulator(
 ) -> Iterator[Emulator]:
     """Starts Event Hubs and Cosmos DB on free ports of 127.0.0.1, and stops them at the end of the block.
 
-    `args` are further flags of `txgen emulator`; `start_timeout` is in seconds.
+    `args` are further flags of `txgen emulator`, of which `--config` takes the place of `hubs`; `start_timeout` is in seconds.
     Raises EmulatorError when the services are not ready in time.
     """
     command = [find_txgen(), "emulator", "--output", "json", "--event-hubs-port", "0", "--cosmos-port", "0"]
     # However this process ends, it closes the pipe, and the emulator ends with it.
-    command += ["--until-stdin-closes", "--hub", *hubs, *args]
+    command += ["--until-stdin-closes"]
+    if not any(arg.split("=")[0] == "--config" for arg in args):
+        command += ["--hub", *hubs]
+    command += args
     # A file cannot fill up and block the process, as an unread pipe does.
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
