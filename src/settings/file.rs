@@ -231,6 +231,14 @@ fn cause(text: &str) -> Option<String> {
             line + 1
         ));
     }
+    if text.trim_start().starts_with('<') {
+        return Some("looks like XML or a web page, and is no JSON; write {\"NAME\": \"value\"}".to_owned());
+    }
+    let is_yaml = |line: &str| line.split_once(':').is_some_and(|(name, _)| Key::of_name(name.trim()).is_some());
+    // Within braces it is JSON without its quotation marks.
+    if let Some(line) = text.lines().position(is_yaml).filter(|_| !text.trim_start().starts_with('{')) {
+        return Some(format!("line {}: is YAML, NAME: value, and no JSON; write {{\"NAME\": \"value\"}}", line + 1));
+    }
     // Outside of strings JSON has no character that is odd; within them it may have any.
     let mut in_string = false;
     for (number, line) in (1..).zip(text.lines()) {
@@ -397,6 +405,11 @@ mod tests {
             ),
             ("\u{200b}{}", "s.json line 1, column 1: broken JSON: U+200B (zero-width space); delete it"),
             ("{\u{a0}\"a\": [}", "s.json line 1, column 2: broken JSON: U+00A0 (non-breaking space); delete it"),
+            (
+                "---\nSECONDS_TO_RUN: 5\n",
+                "s.json line 2: is YAML, NAME: value, and no JSON; write {\"NAME\": \"value\"}",
+            ),
+            ("<configuration/>", "s.json looks like XML or a web page, and is no JSON; write {\"NAME\": \"value\"}"),
             (
                 "# a\nexport SECONDS_TO_RUN=5",
                 "s.json line 2: is a list of variables, NAME=value, and no JSON; set them in the environment, or write \
