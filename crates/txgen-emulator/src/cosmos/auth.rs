@@ -7,19 +7,20 @@ use std::time::{Duration, SystemTime};
 use azure_core::credentials::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, Mac as _};
 use hyper::HeaderMap;
 use percent_encoding::percent_decode_str;
-use sha2::Sha256;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
+use txgen_azure::cosmos::authorization::{AccountKey, DateHeader};
+
+pub(super) use txgen_azure::cosmos::authorization::Signed;
 
 /// How far the date of a request may be from the service's.
 const MAX_SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// Who may enter.
 pub(super) struct Gate {
-    mac: Hmac<Sha256>,
+    key: AccountKey,
     entra_id: bool,
 }
 
@@ -47,24 +48,11 @@ pub(super) enum Denied {
     Signature(String),
 }
 
-/// What the signature of a request covers, apart from its date.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Signed<'a> {
-    /// `GET`, `POST`…
-    pub(super) verb: &'a str,
-    /// `docs`, `colls`… or nothing for the account.
-    pub(super) resource_type: &'a str,
-    /// The path of the resource, or of the parent that something is created in or listed from; decoded, without
-    /// slashes at its ends.
-    pub(super) resource_link: &'a str,
-}
-
 impl Gate {
     /// A gate for the bearers of this key, base64; with `entra_id` for everyone who shows an Entra ID token, too.
     /// `None` when the key is not base64.
     pub(super) fn new(key: &Secret, entra_id: bool) -> Option<Self> {
-        let key = STANDARD.decode(key.secret()).ok()?;
-        Some(Self { mac: Hmac::new_from_slice(&key).ok()?, entra_id })
+        Some(Self { key: AccountKey::parse(key)?, entra_id })
     }
 
     /// Checks the headers `authorization` and `x-ms-date` (or `date`) of a request.
@@ -79,20 +67,20 @@ impl Gate {
             "aad" => return Err(Denied::EntraId),
             _ => return Err(Denied::Malformed),
         }
-        let date = header("x-ms-date").or_else(|| header("date")).ok_or(Denied::NoDate)?;
+        let (date, date_header) = match (header("x-ms-date"), header("date")) {
+            (Some(date), _) => (date, DateHeader::MsDate(date)),
+            (None, Some(date)) => (date, DateHeader::Date(date)),
+            (None, None) => return Err(Denied::NoDate),
+        };
         let signature = STANDARD.decode(signature).map_err(|_| Denied::Malformed)?;
-        if !self.is_signed(signed, date, header("x-ms-date").is_some(), &signature) {
-            return Err(Denied::Signature(payload(signed, date, true).escape_debug().to_string()));
+        if !self.is_signed(signed, date_header, &signature) {
+            return Err(Denied::Signature(signed.payload(date_header).escape_debug().to_string()));
         }
         check_date(date, now)
     }
 
-    fn is_signed(&self, signed: Signed<'_>, date: &str, is_ms_date: bool, signature: &[u8]) -> bool {
-        let matches = |signed| {
-            let mut mac = self.mac.clone();
-            mac.update(payload(signed, date, is_ms_date).as_bytes());
-            mac.verify_slice(signature).is_ok()
-        };
+    fn is_signed(&self, signed: Signed<'_>, date: DateHeader<'_>, signature: &[u8]) -> bool {
+        let matches = |signed| self.key.has_signed(signed, date, signature);
         // A link of names is signed as it is; of one made of resource ids, the last alone, in lower case.
         let last = signed.resource_link.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
         // Some clients write the names of an operation's container in lower case.
@@ -108,13 +96,6 @@ fn take_apart(token: &str) -> Option<(&str, &str)> {
     let (kind, rest) = token.strip_prefix("type=")?.split_once("&ver=")?;
     let (_, signature) = rest.split_once("&sig=")?;
     Some((kind, signature))
-}
-
-fn payload(signed: Signed<'_>, date: &str, is_ms_date: bool) -> String {
-    let Signed { verb, resource_type, resource_link } = signed;
-    let (verb, date) = (verb.to_ascii_lowercase(), date.to_ascii_lowercase());
-    let (ms_date, date) = if is_ms_date { (date.as_str(), "") } else { ("", date.as_str()) };
-    format!("{verb}\n{resource_type}\n{resource_link}\n{ms_date}\n{date}\n")
 }
 
 fn check_date(date: &str, now: SystemTime) -> Result<(), Denied> {
