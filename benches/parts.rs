@@ -91,7 +91,7 @@ fn statistics(criterion: &mut Criterion) {
                 for (nth, transaction) in (0..OUTCOMES).zip(transactions.iter().cycle()) {
                     let intended = start + Duration::from_micros(20 * nth);
                     let settled = intended + Duration::from_micros(5_000 + (nth * 7919) % 3_000);
-                    let result = Ok(Receipt { request_units: 14.5 });
+                    let result = Ok(Receipt { request_units: 14.5, server_time: None });
                     let outcome = Outcome { result, intended, admitted: intended, settled, ambiguous: false };
                     stats.requested(transaction, intended, intended);
                     stats.settled(ServiceName::EventHubs, transaction.row, &outcome);

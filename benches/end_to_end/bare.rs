@@ -17,17 +17,26 @@ use fe2o3_amqp_types::messaging::{Data, Message, MessageAnnotations, Outcome};
 use fe2o3_amqp_types::primitives::Binary;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use time::macros::format_description;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use txgen::identity::RunId;
 use txgen::service::cosmos::CosmosDb;
-use txgen::settings::{CosmosDbSettings, DEFAULT_RETRY_FOR, Proxies};
+use txgen::settings::{CosmosDbClient, CosmosDbSettings, DEFAULT_RETRY_FOR, Proxies};
 use txgen::source::{Source, SourceOptions};
 use txgen::transaction::Transaction;
+use txgen_azure::cosmos::authorization::{AccountKey, Signed};
 
 use crate::process::{Emulator, Usage};
 
@@ -44,6 +53,8 @@ pub(crate) enum Loop {
     CosmosDb,
     /// The same with txgen's settings
     CosmosDbAsSet,
+    /// The same requests through hyper alone
+    Hyper,
 }
 
 /// What a loop is to do.
@@ -79,7 +90,7 @@ pub(crate) fn start(
     const POLICY: &str = "RootManageSharedAccessKey";
     let (address, user, key) = match which {
         Loop::EventHubs => (emulator.event_hubs()?, POLICY, emulator.shared_access_key(POLICY)?),
-        Loop::CosmosDb | Loop::CosmosDbAsSet => {
+        Loop::CosmosDb | Loop::CosmosDbAsSet | Loop::Hyper => {
             let (address, key) = emulator.cosmos_db()?;
             (address, "", key)
         }
@@ -109,6 +120,7 @@ pub(crate) fn run(which: Loop) -> anyhow::Result<()> {
             Loop::EventHubs => event_hubs(&job, Arc::new(transactions)).await,
             Loop::CosmosDb => cosmos_db::<Value>(&job, container_as_it_comes(&job).await?, transactions).await,
             Loop::CosmosDbAsSet => cosmos_db::<Box<RawValue>>(&job, container_as_set(&job).await?, transactions).await,
+            Loop::Hyper => hyper_alone(&job, transactions).await,
         }
     })?;
     print!("{}", serde_json::to_string(&took)?);
@@ -218,12 +230,14 @@ async fn container_as_set(job: &Job) -> anyhow::Result<ContainerClient> {
         database: "Woodgrove".to_owned(),
         container: "transactions".to_owned(),
         throughput: CosmosDbSettings::DEFAULT_THROUGHPUT,
+        client: CosmosDbClient::Sdk,
+        preferred_regions: Vec::new(),
         max_in_flight: job.max_in_flight.try_into()?,
         retry_for: DEFAULT_RETRY_FOR,
         proxies: Proxies::default(),
     };
     let service = CosmosDb::connect(&settings, CancellationToken::new()).await?;
-    Ok(service.container().clone())
+    service.container().cloned().context("Azure's client is the one that was asked for")
 }
 
 /// Creates every document, read beforehand into the form `D`: the SDK as it comes does not take raw JSON.
@@ -252,4 +266,66 @@ where
         ended??;
     }
     watch.stop()
+}
+
+/// Creates every document with a connection and a task for each that may be in flight: the headers of txgen's own client,
+/// made and signed beforehand, and the documents' bytes.
+async fn hyper_alone(job: &Job, transactions: Vec<Transaction>) -> anyhow::Result<Took> {
+    // Database and container are made on the way.
+    drop(container_as_set(job).await?);
+    let headers = headers(job)?;
+    let requests = transactions.into_iter().map(|transaction| {
+        let key = HeaderValue::try_from(format!("[\"{}\"]", transaction.partition_key))?;
+        anyhow::Ok((key, transaction.body))
+    });
+    let requests: Arc<Vec<_>> = Arc::new(requests.collect::<Result<_, _>>()?);
+    let next = Arc::new(AtomicUsize::new(0));
+    let watch = Watch::start()?;
+    let mut tasks = JoinSet::new();
+    for _ in 0..job.max_in_flight {
+        let (address, headers, requests, next) = (job.address.clone(), headers.clone(), requests.clone(), next.clone());
+        tasks.spawn(async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            tokio::spawn(connection);
+            while let Some((key, body)) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let mut request =
+                    Request::post("/dbs/Woodgrove/colls/transactions/docs").body(Full::new(body.clone()))?;
+                *request.headers_mut() = headers.clone();
+                request.headers_mut().insert("x-ms-documentdb-partitionkey", key.clone());
+                sender.ready().await?;
+                let answer = sender.send_request(request).await?;
+                ensure!(answer.status() == StatusCode::CREATED, "answered {}", answer.status());
+                answer.into_body().collect().await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    watch.stop()
+}
+
+fn headers(job: &Job) -> anyhow::Result<HeaderMap> {
+    let date = OffsetDateTime::now_utc().format(format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    ))?;
+    let key = AccountKey::parse(&job.key.clone().into()).context("the key is not base64")?;
+    let link = "dbs/Woodgrove/colls/transactions";
+    let authorization = key.sign(Signed { verb: "post", resource_type: "docs", resource_link: link }, &date);
+    let headers = [
+        ("host", job.address.as_str()),
+        ("user-agent", concat!("txgen/", env!("CARGO_PKG_VERSION"))),
+        ("x-ms-version", "2020-07-15"),
+        ("content-type", "application/json"),
+        ("prefer", "return=minimal"),
+        ("authorization", &authorization),
+        ("x-ms-date", &date),
+    ];
+    headers
+        .into_iter()
+        .map(|(name, value)| Ok((HeaderName::from_static(name), HeaderValue::try_from(value)?)))
+        .collect()
 }

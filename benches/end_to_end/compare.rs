@@ -36,9 +36,17 @@ pub(crate) struct Ratio {
     pub(crate) rate: f64,
     /// txgen's CPU for each message over the loop's.
     pub(crate) cpu: f64,
+    pub(crate) bounds: Bounds,
 }
 
-/// The bare loops and txgen, the latter last.
+/// What the ratios must be.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Bounds {
+    pub(crate) least_rate: f64,
+    pub(crate) most_cpu: f64,
+}
+
+/// The bare loops and txgen, the latter last: first with its default client, to which the ratios belong.
 #[derive(Debug, Serialize)]
 pub(crate) struct Comparison {
     pub(crate) rows: u64,
@@ -52,7 +60,8 @@ pub(crate) fn event_hubs(args: &Args, data: &Path) -> anyhow::Result<Comparison>
     let (connections, limit) = (args.connections.to_string(), args.max_in_flight_event_hubs.to_string());
     let against = Against {
         emulator: &["--event-hubs-latency", "5ms"],
-        loops: &[(Loop::EventHubs, "bare loop")],
+        loops: &[(Loop::EventHubs, "bare loop", Bounds { least_rate: 0.8, most_cpu: 1.5 })],
+        clients: &[("txgen", &[])],
         service: "event_hubs",
         flags: &["--only-event-hubs", "--event-hub-connections", &connections, "--max-in-flight-event-hubs", &limit],
         rows: args.rows,
@@ -67,7 +76,12 @@ pub(crate) fn cosmos_db(args: &Args, data: &Path) -> anyhow::Result<Comparison> 
     let limit = args.max_in_flight_cosmos.to_string();
     let against = Against {
         emulator: &["--no-throughput-limit", "--cosmos-latency", "10ms"],
-        loops: &[(Loop::CosmosDb, "bare loop, SDK as it comes"), (Loop::CosmosDbAsSet, "bare loop, txgen's settings")],
+        loops: &[
+            (Loop::CosmosDb, "bare loop, SDK as it comes", Bounds { least_rate: 0.97, most_cpu: 0.35 }),
+            (Loop::CosmosDbAsSet, "bare loop, txgen's settings", Bounds { least_rate: 0.97, most_cpu: 0.4 }),
+            (Loop::Hyper, "bare loop, hyper", Bounds { least_rate: 0.9, most_cpu: 1.3 }),
+        ],
+        clients: &[("txgen, native", &["--cosmos-client", "native"]), ("txgen, sdk", &["--cosmos-client", "sdk"])],
         service: "cosmos_db",
         flags: &["--only-cosmos", "--max-in-flight-cosmos", &limit],
         rows: args.cosmos_rows,
@@ -80,7 +94,9 @@ pub(crate) fn cosmos_db(args: &Args, data: &Path) -> anyhow::Result<Comparison> 
 /// What is compared, and how.
 struct Against<'a> {
     emulator: &'a [&'a str],
-    loops: &'a [(Loop, &'static str)],
+    loops: &'a [(Loop, &'static str, Bounds)],
+    /// txgen's clients, and the flags that choose them.
+    clients: &'a [(&'static str, &'a [&'a str])],
     service: &'static str,
     flags: &'a [&'a str],
     rows: u64,
@@ -91,22 +107,25 @@ struct Against<'a> {
 impl Against<'_> {
     fn rounds(&self, rounds: usize, data: &Path) -> anyhow::Result<Comparison> {
         let mut loops = vec![Vec::new(); self.loops.len()];
-        let mut runs = Vec::new();
+        let mut runs = vec![Vec::new(); self.clients.len()];
         for _ in 0..rounds.max(1) {
-            for ((which, _), figures) in self.loops.iter().zip(&mut loops) {
+            for ((which, ..), figures) in self.loops.iter().zip(&mut loops) {
                 figures.push(self.bare(*which, data)?);
             }
-            runs.push(self.txgen(data)?);
+            for ((_, flags), figures) in self.clients.iter().zip(&mut runs) {
+                figures.push(self.txgen(data, flags)?);
+            }
         }
-        let ratios = self.loops.iter().zip(&loops).map(|((_, against), rounds)| {
+        let of_default = runs.first().map_or(&[][..], Vec::as_slice);
+        let ratios = self.loops.iter().zip(&loops).map(|((_, against, bounds), rounds)| {
             let of = |figure: fn(&Figures) -> f64| {
-                median(runs.iter().zip(rounds).map(|(run, bare)| figure(run) / figure(bare)).collect())
+                median(of_default.iter().zip(rounds).map(|(run, bare)| figure(run) / figure(bare)).collect())
             };
-            Ratio { against, rate: of(|f| f.per_second), cpu: of(|f| f.cpu_seconds_per_100000) }
+            Ratio { against, rate: of(|f| f.per_second), cpu: of(|f| f.cpu_seconds_per_100000), bounds: *bounds }
         });
         let ratios = ratios.collect();
-        let names = self.loops.iter().map(|(_, name)| *name).chain(["txgen"]);
-        let sides = names.zip(loops.into_iter().chain([runs])).map(|(name, rounds)| Side::of(name, rounds)).collect();
+        let names = self.loops.iter().map(|(_, name, _)| *name).chain(self.clients.iter().map(|(name, _)| *name));
+        let sides = names.zip(loops.into_iter().chain(runs)).map(|(name, rounds)| Side::of(name, rounds)).collect();
         Ok(Comparison { rows: self.rows, max_in_flight: self.max_in_flight, sides, ratios })
     }
 
@@ -116,10 +135,10 @@ impl Against<'_> {
         self.figures(&emulator, took)
     }
 
-    fn txgen(&self, data: &Path) -> anyhow::Result<Figures> {
+    fn txgen(&self, data: &Path, client: &[&str]) -> anyhow::Result<Figures> {
         let emulator = Emulator::start(&self.emulator.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>())?;
         let limit = self.rows.to_string();
-        let run = Run::of(&emulator, data, &[self.flags, &["--limit", &limit]].concat())?;
+        let run = Run::of(&emulator, data, &[self.flags, client, &["--limit", &limit]].concat())?;
         run.all_stored(self.service, self.rows)?;
         let seconds = run.figure(&format!("/services/{}/elapsed_seconds", self.service))?;
         self.figures(&emulator, Took { seconds, cpu_seconds: run.cpu.as_secs_f64() })

@@ -9,6 +9,8 @@ use crate::txgen::Run;
 
 /// Seconds of each run.
 const SECONDS: &str = "2";
+/// Fewer, for the client that is not the default.
+const FEW_LIMITS: [usize; 3] = [100, 1000, 3000];
 /// Limits on what is in flight.
 const LIMITS: [usize; 12] = [1, 3, 10, 30, 64, 100, 128, 200, 300, 1000, 3000, 10_000];
 /// Connections to Event Hubs.
@@ -21,6 +23,7 @@ const LATENCIES: [usize; 7] = [0, 1, 5, 10, 20, 50, 100];
 pub(crate) struct Growth {
     pub(crate) event_hubs_by_limit: Curve,
     pub(crate) cosmos_db_by_limit: Curve,
+    pub(crate) cosmos_db_sdk_by_limit: Curve,
     pub(crate) event_hubs_by_connections: Curve,
     pub(crate) event_hubs_by_latency: Curve,
     pub(crate) cosmos_db_by_latency: Curve,
@@ -54,10 +57,13 @@ struct Setting {
     max_in_flight: usize,
     connections: usize,
     latency_ms: usize,
+    cosmos_client: &'static str,
 }
 
-const EVENT_HUBS: Setting = Setting { service: "event_hubs", max_in_flight: 1000, connections: 2, latency_ms: 5 };
-const COSMOS_DB: Setting = Setting { service: "cosmos_db", max_in_flight: 128, connections: 0, latency_ms: 10 };
+const EVENT_HUBS: Setting =
+    Setting { service: "event_hubs", max_in_flight: 1000, connections: 2, latency_ms: 5, cosmos_client: "native" };
+const COSMOS_DB: Setting =
+    Setting { service: "cosmos_db", max_in_flight: 128, connections: 0, latency_ms: 10, ..EVENT_HUBS };
 
 /// Runs of two seconds each.
 pub(crate) fn measure(data: &Path) -> anyhow::Result<Growth> {
@@ -74,6 +80,11 @@ pub(crate) fn measure(data: &Path) -> anyhow::Result<Growth> {
             max_in_flight: limit,
             ..COSMOS_DB
         })?,
+        cosmos_db_sdk_by_limit: curve("documents in flight at most", &FEW_LIMITS, &|limit| Setting {
+            max_in_flight: limit,
+            cosmos_client: "sdk",
+            ..COSMOS_DB
+        })?,
         event_hubs_by_connections: curve("connections", &CONNECTIONS, &|connections| Setting {
             connections,
             ..EVENT_HUBS
@@ -81,6 +92,17 @@ pub(crate) fn measure(data: &Path) -> anyhow::Result<Growth> {
         event_hubs_by_latency: curve("latency, ms", &LATENCIES, &|latency_ms| Setting { latency_ms, ..EVENT_HUBS })?,
         cosmos_db_by_latency: curve("latency, ms", &LATENCIES, &|latency_ms| Setting { latency_ms, ..COSMOS_DB })?,
     })
+}
+
+impl Curve {
+    /// The rate at this point; 0 where it is none.
+    pub(crate) fn at(&self, at: usize) -> f64 {
+        self.points.iter().find(|point| point.at == at).map_or(0.0, |point| point.per_second)
+    }
+
+    pub(crate) fn best(&self) -> f64 {
+        self.points.iter().map(|point| point.per_second).fold(0.0, f64::max)
+    }
 }
 
 impl Setting {
@@ -97,6 +119,7 @@ impl Setting {
             flags.extend(["--event-hub-connections", &connections]);
         } else {
             flags.extend(["--only-cosmos", "--max-in-flight-cosmos", &limit]);
+            flags.extend(["--cosmos-client", self.cosmos_client]);
         }
         let run = Run::of(&emulator, data, &flags)?;
         let figure = |pointer: &str| run.figure(&format!("/services/{}/{pointer}", self.service));

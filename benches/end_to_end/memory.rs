@@ -23,6 +23,9 @@ pub(crate) struct Memory {
     /// Of both services, with 1,000 and with 100,000 transactions pending at one of them.
     pub(crate) few_pending_mb: f64,
     pub(crate) pending_mb: f64,
+    /// Of Cosmos DB alone, with so many in flight.
+    pub(crate) cosmos_db_100_mb: f64,
+    pub(crate) cosmos_db_3000_mb: f64,
 }
 
 /// Runs to Event Hubs; then two of both services, of which Cosmos DB does not answer.
@@ -36,7 +39,8 @@ pub(crate) fn measure(args: &Args, folder: &Path, data: &Path) -> anyhow::Result
         false => None,
     };
     let (few_pending_mb, pending_mb) = (pending(data, FEW_PENDING)?, pending(data, PENDING)?);
-    Ok(Memory { rows: args.rows, short_mb, long_mb, few_pending_mb, pending_mb })
+    let (cosmos_db_100_mb, cosmos_db_3000_mb) = (in_flight(data, 100)?, in_flight(data, 3000)?);
+    Ok(Memory { rows: args.rows, short_mb, long_mb, few_pending_mb, pending_mb, cosmos_db_100_mb, cosmos_db_3000_mb })
 }
 
 fn peak(data: &Path, rows: u64) -> anyhow::Result<f64> {
@@ -46,6 +50,14 @@ fn peak(data: &Path, rows: u64) -> anyhow::Result<f64> {
     let run = Run::of(&emulator, data, &["--only-event-hubs", "--seconds-to-run", "0", "--limit", &limit])?;
     run.all_stored("event_hubs", rows)?;
     Ok(run.peak_memory as f64 / 1e6)
+}
+
+/// As many as are allowed are in flight, because each is answered late.
+fn in_flight(data: &Path, most: usize) -> anyhow::Result<f64> {
+    let emulator = Emulator::start(&["--no-throughput-limit", "--cosmos-latency", "500ms"].map(str::to_owned))?;
+    let (most, limit) = (most.to_string(), (most * 8).to_string());
+    let flags = ["--only-cosmos", "--loop", "--limit", &limit, "--max-in-flight-cosmos", &most];
+    Ok(Run::of(&emulator, data, &flags)?.peak_memory as f64 / 1e6)
 }
 
 fn pending(data: &Path, most: u64) -> anyhow::Result<f64> {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::Args;
-use crate::compare::Comparison;
+use crate::compare::{Bounds, Comparison};
 use crate::growth::{Curve, Growth};
 use crate::memory::Memory;
 use crate::paced::Paced;
@@ -73,11 +73,11 @@ impl Report {
         let mut text = format!("txgen {} on {} CPUs, medians of {} rounds\n", self.version, self.cpus, self.rounds);
         if let Some(comparison) = &self.event_hubs {
             text += "\nEvent Hubs alone, acknowledged after 5 ms\n";
-            text += &compared(comparison, 0.8, 1.5);
+            text += &compared(comparison);
         }
         if let Some(comparison) = &self.cosmos_db {
             text += "\nCosmos DB alone, answered after 10 ms\n";
-            text += &compared(comparison, 0.95, 1.15);
+            text += &compared(comparison);
         }
         if let Some(paced) = &self.paced {
             text += "\nBoth services at 5,000 transactions per second\n";
@@ -95,6 +95,9 @@ impl Report {
         if let Some(growth) = &self.growth {
             text += &grown("Event Hubs, acknowledged after 5 ms, 2 connections", &growth.event_hubs_by_limit);
             text += &grown("Cosmos DB, answered after 10 ms", &growth.cosmos_db_by_limit);
+            let (at_3000, best) = (growth.cosmos_db_by_limit.at(3000), growth.cosmos_db_by_limit.best());
+            text += &Check::at_least("3,000 in flight over the best", at_3000 / best, 0.9).to_line();
+            text += &grown("Cosmos DB, answered after 10 ms, Azure's client", &growth.cosmos_db_sdk_by_limit);
             text += &grown("Event Hubs, acknowledged after 5 ms, 1,000 in flight", &growth.event_hubs_by_connections);
             text += &grown("Event Hubs, 1,000 in flight, 2 connections", &growth.event_hubs_by_latency);
             text += &grown("Cosmos DB, 128 in flight", &growth.cosmos_db_by_latency);
@@ -103,7 +106,7 @@ impl Report {
     }
 }
 
-fn compared(comparison: &Comparison, least_rate: f64, most_cpu: f64) -> String {
+fn compared(comparison: &Comparison) -> String {
     let heading = format!("{} rows, {} in flight", comparison.rows, comparison.max_in_flight);
     let mut text =
         format!("  {heading:<30}{:>10}{:>19}{:>23}\n", "per second", "CPU s per 100,000", "the emulator's CPU s");
@@ -117,6 +120,7 @@ fn compared(comparison: &Comparison, least_rate: f64, most_cpu: f64) -> String {
         );
     }
     for ratio in &comparison.ratios {
+        let Bounds { least_rate, most_cpu } = ratio.bounds;
         text += &Check::at_least(format!("rate, over {}", ratio.against), ratio.rate, least_rate).to_line();
         text += &Check::at_most(format!("CPU, over {}", ratio.against), ratio.cpu, most_cpu, "").to_line();
     }
@@ -177,6 +181,9 @@ fn remembered(memory: &Memory) -> String {
     text += &format!("  {:<58}{:>9.2} MB\n", "both services, 1,000 pending at one of them", memory.few_pending_mb);
     let most = memory.few_pending_mb + 120.0;
     text += &Check::at_most("the same with 100,000 pending", memory.pending_mb, most, " MB").to_line();
+    text += &format!("  {:<58}{:>9.2} MB\n", "Cosmos DB, 100 in flight", memory.cosmos_db_100_mb);
+    let most = memory.cosmos_db_100_mb + 60.0;
+    text += &Check::at_most("Cosmos DB, 3,000 in flight", memory.cosmos_db_3000_mb, most, " MB").to_line();
     text
 }
 

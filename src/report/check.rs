@@ -165,7 +165,7 @@ fn hub_place(info: &HubInfo) -> String {
 
 fn hub_access(info: &HubInfo) -> String {
     let client = match info.client {
-        EventHubClient::Pipelined => "",
+        EventHubClient::Native => "",
         EventHubClient::Sdk => "Azure's client, ",
     };
     format!("{client}{}, may send", protocol(info))
@@ -208,8 +208,8 @@ impl CosmosDbFinding {
                 line(text, "", "the container is not there: a run creates it")
             }
             Ok(Found::Container(found)) => {
-                let transport = found.transport.map(|transport| format!("{transport}, ")).unwrap_or_default();
-                line(text, "", &format!("{transport}{}", self.authentication))?;
+                let way = found.way().map(|way| format!("{way}, ")).unwrap_or_default();
+                line(text, "", &format!("{way}{}", self.authentication))?;
                 line(text, "", &describe(found.throughput))?;
                 let partitions = found.physical_partitions.map(|count| {
                     format!(", over {}", counted(u64::try_from(count).unwrap_or(u64::MAX), "physical partition"))
@@ -250,7 +250,7 @@ impl CosmosDbFinding {
             "throughput": throughput_json(throughput),
             "physical_partitions": container.and_then(|provision| provision.physical_partitions),
             "time_to_live": container.map(|provision| provision.default_ttl.to_string()),
-            "transport": container.and_then(|provision| provision.transport).map(|transport| transport.to_string()),
+            "transport": container.and_then(|provision| provision.way()),
             "milliseconds": milliseconds(self.took),
         })
     }

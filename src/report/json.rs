@@ -47,6 +47,9 @@ fn service(figures: &ServiceBatch) -> Value {
         "elapsed_seconds": round(figures.elapsed.as_secs_f64()),
         "total": figures.total,
     });
+    if let Some(server_time) = figures.server_time {
+        object["server_time_ms"] = json!(server_time);
+    }
     if figures.service == ServiceName::CosmosDb {
         object["request_units"] = round(figures.request_units).into();
         object["request_units_per_second"] = round(figures.request_units_per_second()).into();

@@ -160,13 +160,16 @@ impl Scrape {
     }
 
     fn encode_latencies(&self, families: &mut Families<'_>) -> fmt::Result {
-        let mut latencies = |name, help, of: fn(&ServiceSnapshot) -> &Latencies| {
-            families.histogram(name, help, self.services().map(|(service, name)| ([("service", name)], of(service))))
+        let mut latencies = |name, help, of: fn(&ServiceSnapshot) -> Option<&Latencies>| {
+            let told = self.services().filter_map(|(service, name)| Some(([("service", name)], of(service)?)));
+            families.histogram(name, help, told)
         };
         let service_time = "From the first attempt to the settlement, of transactions stored";
-        latencies("txgen_service_time", service_time, |service| &service.service_time)?;
+        latencies("txgen_service_time", service_time, |service| Some(&service.service_time))?;
         let response_time = "From the moment meant to the settlement, of transactions stored; queueing counts";
-        latencies("txgen_response_time", response_time, |service| &service.response_time)
+        latencies("txgen_response_time", response_time, |service| Some(&service.response_time))?;
+        let server_time = "How long the service worked on transactions stored, by its own account";
+        latencies("txgen_server_time", server_time, |service| service.server_time.as_ref())
     }
 
     fn encode_request_units(&self, families: &mut Families<'_>) -> fmt::Result {

@@ -9,7 +9,7 @@ use super::number::thousandths;
 use super::style::{CAUTION, NAME};
 use super::{counted, single_line};
 use crate::description::{Container, EventHubs, RunDescription};
-use crate::service::cosmos::Throughput;
+use crate::service::cosmos::{Provision, Throughput};
 use crate::service::event_hubs::HubInfo;
 use crate::settings::{EventHubClient, EventHubTransport};
 use crate::source::input::described;
@@ -96,8 +96,8 @@ pub(super) fn to_json(description: &RunDescription) -> Value {
 /// How a hub is reached: client, transport, authentication.
 fn access(event_hubs: &EventHubs, hub: &HubInfo) -> String {
     let client = match hub.client {
-        EventHubClient::Pipelined => {
-            format!("pipelined over {}", counted(event_hubs.connections.get() as u64, "connection"))
+        EventHubClient::Native => {
+            format!("native over {}", counted(event_hubs.connections.get() as u64, "connection"))
         }
         EventHubClient::Sdk => "Azure's client".to_owned(),
     };
@@ -114,11 +114,11 @@ pub(super) fn protocol(hub: &HubInfo) -> String {
     format!("{transport} {tls}, {}", hub.authentication)
 }
 
-/// How a container is reached: connection mode, authentication, in flight at most.
+/// How a container is reached: client, transport, authentication, in flight at most.
 fn container_access(cosmos_db: &Container) -> String {
-    let transport = cosmos_db.found.as_ref().and_then(|provision| provision.transport);
-    let transport = transport.map(|transport| format!("{transport}, ")).unwrap_or_default();
-    format!("{transport}{}, at most {} in flight", cosmos_db.authentication, cosmos_db.max_in_flight)
+    let way = cosmos_db.found.as_ref().and_then(Provision::way);
+    let way = way.map(|way| format!("{way}, ")).unwrap_or_default();
+    format!("{way}{}, at most {} in flight", cosmos_db.authentication, cosmos_db.max_in_flight)
 }
 
 /// The pace and the end, such as `every row once, as fast as the faster service takes them, for 10m at most`.
@@ -218,7 +218,7 @@ mod tests {
         txgen 0.1.0, run 0b5c1f6e-93d2-8a47
         Data       data/Untagged_Transactions.csv
         Settings   flags, defaults
-        Event Hubs transactions at ns.servicebus.windows.net, 10 partitions, pipelined over 1 connection, AMQP with TLS, Microsoft Entra ID
+        Event Hubs transactions at ns.servicebus.windows.net, 10 partitions, native over 1 connection, AMQP with TLS, Microsoft Entra ID
                    at most 1000 transactions in flight
         Cosmos DB  Woodgrove/transactions at https://account.documents.azure.com/, account key, at most 128 in flight
                    database and container created

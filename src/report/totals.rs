@@ -49,8 +49,11 @@ fn write_totals(text: &mut String, summary: &Summary) -> std::fmt::Result {
         table.row(text, "RU", |_, service| units(service, |units| units.request_units))?;
         table.row(text, "RU/s", |_, service| units(service, |units| units.request_units_per_second))?;
     }
-    table.latencies(text, "service time", |service| service.service_time_ms)?;
-    table.latencies(text, "response time", |service| service.response_time_ms)?;
+    if summary.services.values().any(|service| service.server_time_ms.is_some()) {
+        table.latencies(text, "server time", |service| service.server_time_ms)?;
+    }
+    table.latencies(text, "service time", |service| Some(service.service_time_ms))?;
+    table.latencies(text, "response time", |service| Some(service.response_time_ms))?;
     write_troubles(text, summary)
 }
 
@@ -93,15 +96,15 @@ impl Table<'_> {
         &self,
         text: &mut String,
         name: &str,
-        of: impl Fn(&ServiceSummary) -> Percentiles,
+        of: impl Fn(&ServiceSummary) -> Option<Percentiles>,
     ) -> std::fmt::Result {
         type Pick = fn(Percentiles) -> f64;
         let percentiles: [(&str, Pick); 5] =
             [("p50", |p| p.p50), ("p90", |p| p.p90), ("p99", |p| p.p99), ("p99.9", |p| p.p999), ("max", |p| p.max)];
         for (percentile, pick) in percentiles {
-            self.row(text, &format!("{name} {percentile}"), |_, service| match service.counts.succeeded {
-                0 => "-".to_owned(),
-                _ => ms(pick(of(service))),
+            self.row(text, &format!("{name} {percentile}"), |_, service| {
+                let figures = of(service).filter(|_| service.counts.succeeded > 0);
+                figures.map_or_else(|| "-".to_owned(), |figures| ms(pick(figures)))
             })?;
         }
         Ok(())

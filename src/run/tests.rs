@@ -97,7 +97,7 @@ impl<F: Fn(u64) -> Behaviour + Send + Sync + 'static> Service for Fake<F> {
         let result = match (self.behaviour)(transaction.row) {
             Behaviour::StoreAfter(latency) => {
                 tokio::time::sleep(latency).await;
-                Ok(Receipt { request_units: 14.5 })
+                Ok(Receipt { request_units: 14.5, ..Receipt::default() })
             }
             Behaviour::FailAfter(latency, kind) => {
                 tokio::time::sleep(latency).await;
@@ -108,7 +108,7 @@ impl<F: Fn(u64) -> Behaviour + Send + Sync + 'static> Service for Fake<F> {
                     attempt.replace(attempts.send()).unwrap().throttled();
                     tokio::time::sleep(wait).await;
                 }
-                Ok(Receipt { request_units: 14.5 })
+                Ok(Receipt { request_units: 14.5, ..Receipt::default() })
             }
             Behaviour::NeverAnswer => pending().await,
             Behaviour::LoseThenWait => {

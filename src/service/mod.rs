@@ -17,6 +17,7 @@ mod retry;
 mod tls;
 
 use std::future::Future;
+use std::time::Duration;
 
 pub use txgen_azure::ServiceName;
 
@@ -53,6 +54,18 @@ pub trait Service: Send + Sync + 'static {
 pub struct Receipt {
     /// What all attempts cost, in request units (RU); 0 on Event Hubs.
     pub request_units: f64,
+    /// How long the service worked on all attempts that it answered, by its own account; `None` where it does not tell.
+    pub server_time: Option<Duration>,
+}
+
+impl Receipt {
+    /// One more answer.
+    fn add(&mut self, request_units: f64, server_time: Option<Duration>) {
+        self.request_units += request_units;
+        if let Some(time) = server_time {
+            self.server_time = Some(self.server_time.unwrap_or_default().saturating_add(time));
+        }
+    }
 }
 
 /// A service could not be reached, or refused txgen, before the first transaction: exit code 3.

@@ -110,6 +110,8 @@ pub(super) struct AttemptError {
     pub(super) verdict: Verdict,
     /// When the service wants to be asked again.
     pub(super) retry_after: Option<Duration>,
+    /// What the service's support finds the request by.
+    pub(super) activity_id: Option<String>,
     /// Whether the request left the machine: if not, another attempt is no resend.
     pub(super) left: bool,
 }
@@ -117,13 +119,20 @@ pub(super) struct AttemptError {
 impl AttemptError {
     /// The service answered with its own code.
     pub(super) fn answered(kind: FailureKind, verdict: Verdict, status: String, message: &str) -> Self {
-        Self { kind, status: Some(status), message: one_line(message), verdict, retry_after: None, left: true }
+        Self { status: Some(status), verdict, ..Self::lost(kind, message) }
     }
 
     /// The request left, and no answer came: the connection was lost, or the time is out.
     pub(super) fn lost(kind: FailureKind, message: impl fmt::Display) -> Self {
-        let message = one_line(&message.to_string());
-        Self { kind, status: None, message, verdict: Verdict::Ambiguous, retry_after: None, left: true }
+        Self {
+            kind,
+            status: None,
+            message: one_line(&message.to_string()),
+            verdict: Verdict::Ambiguous,
+            retry_after: None,
+            activity_id: None,
+            left: true,
+        }
     }
 
     /// The request did not leave; another one may.
@@ -148,7 +157,11 @@ impl AttemptError {
     }
 
     fn into_failure(self, ambiguous: bool) -> Failure {
-        Failure { kind: self.kind, status: self.status, message: self.message, ambiguous }
+        let message = match self.activity_id {
+            Some(id) => format!("{}; activity id {id}", self.message.trim_end_matches('.')),
+            None => self.message,
+        };
+        Failure { kind: self.kind, status: self.status, message, ambiguous }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
-use super::{EventHubClient, EventHubTransport, value};
+use super::{CosmosDbClient, EventHubClient, EventHubTransport, value};
 
 /// What is given on the command line; `None` and `false` leave the word to the environment, the file and the defaults.
 ///
@@ -63,6 +63,12 @@ pub struct RunFlags {
     /// How long Cosmos DB keeps each document: seconds, or a duration [default: 60d]
     #[arg(long, value_name = "DURATION", value_parser = value::time_to_live, help_heading = "Cosmos DB")]
     pub ttl: Option<u32>,
+    /// Which client sends to Cosmos DB [default: native]
+    #[arg(long, value_name = "CLIENT", value_enum, help_heading = "Cosmos DB", hide_short_help = true)]
+    pub cosmos_client: Option<CosmosDbClient>,
+    /// Regions to write to, the best one first, of those in which the account takes writes [default: the account's order]
+    #[arg(long, value_name = "REGION", value_delimiter = ',', value_parser = value::region, help_heading = "Cosmos DB", hide_short_help = true)]
+    pub preferred_regions: Vec<String>,
     /// Requests in flight to Cosmos DB at most [default: 128]
     #[arg(long, value_name = "N", value_parser = value::in_flight, help_heading = "Cosmos DB", hide_short_help = true)]
     pub max_in_flight_cosmos: Option<NonZeroUsize>,
@@ -70,7 +76,7 @@ pub struct RunFlags {
     /// Requests in flight to Event Hubs at most, over all connections [default: 1000]
     #[arg(long, value_name = "N", value_parser = value::in_flight, help_heading = "Event Hubs", hide_short_help = true)]
     pub max_in_flight_event_hubs: Option<NonZeroUsize>,
-    /// Which client sends [default: pipelined]
+    /// Which client sends [default: native]
     #[arg(long, value_name = "CLIENT", value_enum, help_heading = "Event Hubs", hide_short_help = true)]
     pub event_hub_client: Option<EventHubClient>,
     /// Transport of AMQP [default: tcp]
@@ -112,6 +118,11 @@ mod tests {
         let flags = parse(&["--event-hub-client", "sdk", "--event-hub-transport", "websocket"]).unwrap();
         assert_eq!(flags.event_hub_client, Some(EventHubClient::Sdk));
         assert_eq!(flags.event_hub_transport, Some(EventHubTransport::Websocket));
+        let flags = parse(&["--event-hub-client", "pipelined"]).unwrap();
+        assert_eq!(flags.event_hub_client, Some(EventHubClient::Native), "its former name");
+        let flags = parse(&["--cosmos-client", "native", "--preferred-regions", "West Europe,northeurope"]).unwrap();
+        assert_eq!(flags.cosmos_client, Some(CosmosDbClient::Native));
+        assert_eq!(flags.preferred_regions, ["West Europe", "northeurope"]);
     }
 
     #[test]
@@ -142,7 +153,9 @@ mod tests {
                 "must be 1 to 255 characters without `/`, `\\`, `#` and `?`, and not end with a space",
             ),
             ("--cosmos-endpoint", "acct", "must begin with https://, as in https://ACCOUNT.documents.azure.com:443/"),
-            ("--event-hub-client", "python", "[possible values: pipelined, sdk]"),
+            ("--cosmos-client", "python", "[possible values: native, sdk]"),
+            ("--preferred-regions", "West Europe;", "must be names of regions with commas between them"),
+            ("--event-hub-client", "python", "[possible values: native, sdk]"),
         ] {
             let error = parse(&[&format!("{flag}={wrong}")]).unwrap_err();
             assert!(error.contains(allowed), "{flag} {wrong}: {error}");

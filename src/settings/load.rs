@@ -10,8 +10,8 @@ use super::secrets::Incomplete;
 use super::sources::Sources;
 use super::value::{self, Checked};
 use super::{
-    ConnectionString, CosmosDbSettings, DEFAULT_RETRY_FOR, EventHubClient, EventHubTransport, EventHubsSettings, Key,
-    Proxies, Proxy, RunFlags, RunSettings, Settings,
+    ConnectionString, CosmosDbClient, CosmosDbSettings, DEFAULT_RETRY_FOR, EventHubClient, EventHubTransport,
+    EventHubsSettings, Key, Proxies, Proxy, RunFlags, RunSettings, Settings,
 };
 use txgen_azure::event_hubs::connection_string::{DEFAULT_HUB, HubCredential};
 
@@ -201,7 +201,7 @@ impl Layers<'_> {
         );
         if client == EventHubClient::Sdk && transport == EventHubTransport::Websocket {
             self.problems.push(
-                "--event-hub-transport websocket: needs --event-hub-client pipelined, for Azure's client speaks TCP alone"
+                "--event-hub-transport websocket: needs --event-hub-client native, for Azure's client speaks TCP alone"
                     .to_owned(),
             );
         }
@@ -246,8 +246,8 @@ impl Layers<'_> {
             self.tell_proxy(key, proxy);
         } else if let (Ok(Some(proxy)), false) = (proxy, hub.is_on_this_machine()) {
             let also = match client {
-                EventHubClient::Pipelined => "",
-                EventHubClient::Sdk => "--event-hub-client pipelined with ",
+                EventHubClient::Native => "",
+                EventHubClient::Sdk => "--event-hub-client native with ",
             };
             self.notes.push(format!(
                 "{key}: AMQP over TCP goes to port {} directly, and not through the proxy {proxy}; {also}\
@@ -300,7 +300,7 @@ impl Layers<'_> {
             HubCredential::EntraId => self.notes.push(format!("{key} has no key: Microsoft Entra ID is used")),
             _ if client == EventHubClient::Sdk && !hub.development_emulator => self.problems.push(format!(
                 "--event-hub-client sdk: needs Microsoft Entra ID, but {key} has a key; take that out (Endpoint and \
-                 EntityPath alone), or use --event-hub-client pipelined"
+                 EntityPath alone), or use --event-hub-client native"
             )),
             HubCredential::SharedAccessKey { .. } => {}
             HubCredential::SharedAccessSignature(_) => self
@@ -349,6 +349,13 @@ impl Layers<'_> {
                 value::throughput,
                 |throughput| format!("{throughput} RU/s"),
                 CosmosDbSettings::DEFAULT_THROUGHPUT,
+            ),
+            client: self.flag("--cosmos-client", flags.cosmos_client, CosmosDbClient::default(), ToString::to_string),
+            preferred_regions: self.flag(
+                "--preferred-regions",
+                (!flags.preferred_regions.is_empty()).then(|| flags.preferred_regions.clone()),
+                Vec::new(),
+                |regions| if regions.is_empty() { "the account's order".to_owned() } else { regions.join(", ") },
             ),
             max_in_flight: self.flag(
                 "--max-in-flight-cosmos",

@@ -82,7 +82,8 @@ impl EventHubsSettings {
 pub enum EventHubClient {
     /// txgen's own: thousands of sends in flight on a few connections.
     #[default]
-    Pipelined,
+    #[value(alias = "pipelined")]
+    Native,
     /// Azure's SDK: one send in flight per connection, Microsoft Entra ID only.
     Sdk,
 }
@@ -90,7 +91,7 @@ pub enum EventHubClient {
 impl fmt::Display for EventHubClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Pipelined => "pipelined",
+            Self::Native => "native",
             Self::Sdk => "sdk",
         })
     }
@@ -119,6 +120,25 @@ impl fmt::Display for EventHubTransport {
 /// How long one transaction is tried for at either service, unless the user says otherwise.
 pub const DEFAULT_RETRY_FOR: Duration = Duration::from_secs(120);
 
+/// Which client sends to Cosmos DB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum CosmosDbClient {
+    /// txgen's own: as little work for each document as there can be.
+    #[default]
+    Native,
+    /// Azure's SDK: Gateway 2.0 and HTTP/2 where the account offers them.
+    Sdk,
+}
+
+impl fmt::Display for CosmosDbClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native => "native",
+            Self::Sdk => "sdk",
+        })
+    }
+}
+
 /// How to send to Cosmos DB.
 #[derive(Clone, Debug)]
 pub struct CosmosDbSettings {
@@ -132,6 +152,10 @@ pub struct CosmosDbSettings {
     pub container: String,
     /// RU/s of the database, used only when txgen creates it.
     pub throughput: u32,
+    /// Which client sends.
+    pub client: CosmosDbClient,
+    /// The regions to write to, the best one first; empty leaves it to the account.
+    pub preferred_regions: Vec<String>,
     /// Transactions in flight at most.
     pub max_in_flight: NonZeroUsize,
     /// How long one transaction is tried for.

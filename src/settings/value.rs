@@ -139,6 +139,17 @@ pub(super) fn resource_name(text: &str) -> Checked<String> {
     }
 }
 
+/// A region as Azure calls it: `West Europe`, or `westeurope`.
+pub(super) fn region(text: &str) -> Checked<String> {
+    let name = text.trim();
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == ' ' || c == '(' || c == ')';
+    if !name.is_empty() && name.len() <= 60 && name.chars().all(fits) {
+        Ok(name.to_owned())
+    } else {
+        Err("must be names of regions with commas between them, as in `West Europe,North Europe`".to_owned())
+    }
+}
+
 /// The address of a Cosmos DB account. Plain http passes for the hosts for which Azure's client takes it.
 pub(super) fn cosmos_endpoint(text: &str) -> Checked<Url> {
     const EXAMPLE: &str = "https://ACCOUNT.documents.azure.com:443/";

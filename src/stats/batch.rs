@@ -42,6 +42,8 @@ pub struct ServiceBatch {
     pub service_time: Percentiles,
     /// Their response times, ms.
     pub response_time: Percentiles,
+    /// How long the service worked on them, by its own account, ms; `None` where it told nothing.
+    pub server_time: Option<Percentiles>,
     /// The time for the latest 1,000 settlements; `None` before the first one.
     pub processing: Option<Processing>,
     /// From the first send to the latest settlement of the run.

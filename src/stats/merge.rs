@@ -306,6 +306,10 @@ fn service(parts: &[&Summary], name: ServiceName, clock: &Clock) -> ServiceSumma
     let counts = counts(each().map(|service| service.counts));
     let service_time = added(each().map(|service| (&service.histograms.service_time, service.service_time_ms)));
     let response_time = added(each().map(|service| (&service.histograms.response_time, service.response_time_ms)));
+    let server_times: Vec<_> = each()
+        .filter_map(|service| Some((service.histograms.server_time.as_ref()?, service.server_time_ms?)))
+        .collect();
+    let server_time = (!server_times.is_empty()).then(|| added(server_times.into_iter()));
     let first_sent = earliest(
         services.iter().filter_map(|(part, service)| service.first_sent_seconds.map(|first| clock.at(part, first))),
     );
@@ -322,7 +326,8 @@ fn service(parts: &[&Summary], name: ServiceName, clock: &Clock) -> ServiceSumma
         writes_per_second: round(per_second(counts.succeeded as f64, seconds(elapsed))),
         service_time_ms: service_time.percentiles(),
         response_time_ms: response_time.percentiles(),
-        histograms: Histograms { service_time, response_time },
+        server_time_ms: server_time.as_ref().map(Latencies::percentiles),
+        histograms: Histograms { service_time, response_time, server_time },
         failures: sums(each().map(|service| &service.failures)),
         failure_examples: examples(each().flat_map(|service| service.failure_examples.iter().cloned())),
         ambiguous_rows,

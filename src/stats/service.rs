@@ -35,9 +35,12 @@ pub(super) struct ServiceStats {
     /// Of all points that are closed.
     service_time: Latencies,
     response_time: Latencies,
+    /// Of all transactions; `None` while none told.
+    server_time: Option<Latencies>,
     first_sent: Option<Instant>,
     last_settled: Option<Instant>,
     window: Window,
+    batch_server_time: Option<Latencies>,
     batch: Tally,
     point: Tally,
     throttled_before_point: u64,
@@ -85,6 +88,8 @@ impl ServiceStats {
             ambiguous_rows: Rows::default(),
             service_time: Latencies::default(),
             response_time: Latencies::default(),
+            server_time: None,
+            batch_server_time: None,
             first_sent: None,
             last_settled: None,
             window: Window::default(),
@@ -111,6 +116,11 @@ impl ServiceStats {
                 let (service_time, response_time) = (outcome.service_time(), outcome.response_time());
                 for tally in [&mut self.batch, &mut self.point] {
                     tally.succeeded(receipt.request_units, service_time, response_time);
+                }
+                if let Some(server_time) = receipt.server_time {
+                    for latencies in [&mut self.server_time, &mut self.batch_server_time] {
+                        latencies.get_or_insert_default().record(server_time);
+                    }
                 }
                 None
             }
@@ -171,11 +181,15 @@ impl ServiceStats {
             wall,
             service_time: self.batch.service_time.percentiles(),
             response_time: self.batch.response_time.percentiles(),
+            server_time: self.batch_server_time.as_ref().and_then(reported),
             processing: self.window.processing(),
             elapsed: self.elapsed(),
             total: self.counts(requested),
         };
         self.batch.reset();
+        if let Some(latencies) = &mut self.batch_server_time {
+            latencies.clear();
+        }
         figures
     }
 
@@ -220,6 +234,7 @@ impl ServiceStats {
             latest_failures: self.latest_failures.iter().cloned().collect(),
             service_time: all(&self.service_time, &self.point.service_time),
             response_time: all(&self.response_time, &self.point.response_time),
+            server_time: self.server_time.clone(),
         }
     }
 

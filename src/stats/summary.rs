@@ -130,7 +130,10 @@ pub struct ServiceSummary {
     pub service_time_ms: Percentiles,
     /// From the moment meant to the settlement, of what was stored, ms.
     pub response_time_ms: Percentiles,
-    /// The same two, whole.
+    /// How long the service worked on what was stored, by its own account, ms; not there where it told nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_time_ms: Option<Percentiles>,
+    /// The same, whole.
     pub histograms: Histograms,
     /// Failed transactions by kind.
     pub failures: BTreeMap<FailureKind, u64>,
@@ -153,6 +156,9 @@ pub struct Histograms {
     pub service_time: Latencies,
     /// Response times.
     pub response_time: Latencies,
+    /// Server times, where the service told them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_time: Option<Latencies>,
 }
 
 /// A transaction that failed.
@@ -280,7 +286,12 @@ impl ServiceSummary {
             writes_per_second: round(per_second(end.counts.succeeded as f64, end.elapsed)),
             service_time_ms: end.service_time.percentiles(),
             response_time_ms: end.response_time.percentiles(),
-            histograms: Histograms { service_time: end.service_time, response_time: end.response_time },
+            server_time_ms: end.server_time.as_ref().map(Latencies::percentiles),
+            histograms: Histograms {
+                service_time: end.service_time,
+                response_time: end.response_time,
+                server_time: end.server_time,
+            },
             failures: end.failures,
             failure_examples: end.failure_examples,
             ambiguous_rows,

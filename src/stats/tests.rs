@@ -14,7 +14,8 @@ fn stats(now: Instant) -> Stats {
 
 fn stored(start: Instant, after: u64, request_units: f64) -> Outcome {
     let settled = start + Duration::from_millis(after);
-    Outcome { result: Ok(Receipt { request_units }), intended: start, admitted: start, settled, ambiguous: false }
+    let receipt = Receipt { request_units, server_time: None };
+    Outcome { result: Ok(receipt), intended: start, admitted: start, settled, ambiguous: false }
 }
 
 fn transaction(row: u64, key: &str) -> Transaction {

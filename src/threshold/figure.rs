@@ -33,7 +33,7 @@ const OF_SERVICE: [&str; 13] = [
 const OF_COSMOS_DB: [&str; 2] = ["request_units", "request_units_per_second"];
 /// Distributions of the run as a whole, and of either service.
 const LATENCIES_OF_RUN: [&str; 1] = ["lateness_ms"];
-const LATENCIES_OF_SERVICE: [&str; 2] = ["service_time_ms", "response_time_ms"];
+const LATENCIES_OF_SERVICE: [&str; 3] = ["service_time_ms", "response_time_ms", "server_time_ms"];
 /// The measures that the document holds; other percentiles come out of the histograms.
 const MEASURES: [&str; 6] = ["p50", "p90", "p99", "p999", "max", "mean"];
 
@@ -134,6 +134,9 @@ impl Figure {
         match &self.kind {
             Kind::Latency("service_time_ms", measure) => {
                 measure.of(&service.histograms.service_time, service.service_time_ms.max)
+            }
+            Kind::Latency("server_time_ms", measure) => {
+                measure.of(service.histograms.server_time.as_ref()?, service.server_time_ms?.max)
             }
             Kind::Latency(_, measure) => measure.of(&service.histograms.response_time, service.response_time_ms.max),
             kind => kind.in_document(&serde_json::to_value(service).ok()?),

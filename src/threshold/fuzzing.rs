@@ -50,7 +50,7 @@ pub(super) fn summary() -> Summary {
         let transaction = Transaction::new(row, run.transaction_id(row), "us".into(), "{}".into());
         stats.requested(&transaction, start, start);
         let stored = Outcome {
-            result: Ok(Receipt { request_units: 14.5 }),
+            result: Ok(Receipt { request_units: 14.5, server_time: None }),
             intended: start,
             admitted: start,
             settled: start + Duration::from_millis(row),

@@ -1,6 +1,7 @@
 //! The table's rows, and what plays them: several at a time, for most of them wait.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -66,24 +67,27 @@ pub(crate) const HEALED: Case = Case {
 /// A case that only the time limit ends.
 pub(crate) const GIVEN_UP: Case = Case { seconds: (10, 1), code: 1, ..HEALED };
 
-/// Plays all cases, and fails with all that is wrong.
-pub(crate) fn play(cases: &[Case]) {
-    play_with(cases, &[]);
+/// Plays all cases with each of these clients for Cosmos DB, and fails with all that is wrong.
+pub(crate) fn play(cases: &[Case], clients: &[&'static str]) {
+    play_in(cases, clients, &[]);
 }
 
 /// Plays all cases in this environment, and fails with all that is wrong. Rows are looked at one by one where it is
 /// empty, which every case is played in.
-pub(crate) fn play_with(cases: &[Case], environment: &[(&str, &str)]) {
-    let work: Vec<Named<'_>> =
-        cases.iter().map(|case| (case.name, Box::new(move || play_one(case, environment)) as Work<'_>)).collect();
-    all(work);
+pub(crate) fn play_in(cases: &[Case], clients: &[&'static str], environment: &[(&str, &str)]) {
+    let plays = cases.iter().flat_map(|case| clients.iter().map(move |client| (case, *client)));
+    let work = plays.map(|(case, client)| {
+        let play = move || play_one(case, client, environment);
+        (format!("{}, {client}", case.name), Box::new(play) as Work<'_>)
+    });
+    all(work.collect());
 }
 
 pub(crate) type Work<'a> = Box<dyn FnOnce() -> Result<(), String> + Send + 'a>;
 pub(crate) type Named<'a> = (&'a str, Work<'a>);
 
 /// Does all of this, some at a time, and fails with all that is wrong.
-pub(crate) fn all(work: Vec<Named<'_>>) {
+pub(crate) fn all<N: Display + Send>(work: Vec<(N, Work<'_>)>) {
     let (waiting, wrong) = (Mutex::new(VecDeque::from(work)), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
@@ -104,8 +108,8 @@ pub(crate) fn all(work: Vec<Named<'_>>) {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n\n"));
 }
 
-fn play_one(case: &Case, environment: &[(&str, &str)]) -> Result<(), String> {
-    let stage = Stage::new();
+fn play_one(case: &Case, client: &'static str, environment: &[(&str, &str)]) -> Result<(), String> {
+    let stage = Stage::with(client);
     let mut emulator = stage.emulator(case.emulator);
     let marks = Marks::of_settings(stage.path());
     let (limit, seconds, drain) = (case.limit.to_string(), case.seconds.0.to_string(), format!("{}s", case.seconds.1));

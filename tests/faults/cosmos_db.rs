@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::case::{Case, End, GIVEN_UP, HEALED, play};
 use crate::proof::prove;
-use crate::stage::{GRACE, Stage, reconcile};
+use crate::stage::{COSMOS_CLIENTS, GRACE, Stage, reconcile};
 use crate::support::client::Client;
 
 pub(crate) const CASES: &[Case] = &[
@@ -93,7 +93,7 @@ pub(crate) const CASES: &[Case] = &[
 
 #[test]
 fn whatever_happens_at_cosmos_db_is_reported_and_nothing_is_lost() {
-    play(CASES);
+    play(CASES, &COSMOS_CLIENTS);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Trouble at Event Hubs, with Cosmos DB going on as if nothing were.
 
 use crate::case::{Case, End, GIVEN_UP, HEALED, play};
+use crate::stage::COSMOS_CLIENTS;
 
 pub(crate) const CASES: &[Case] = &[
     Case { name: "connection closed politely", emulator: &["--fault", "event_hubs:close:@50"], ..HEALED },
@@ -78,5 +79,5 @@ pub(crate) const CASES: &[Case] = &[
 
 #[test]
 fn whatever_happens_at_event_hubs_is_reported_and_nothing_is_lost() {
-    play(CASES);
+    play(CASES, &COSMOS_CLIENTS[..1]);
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::case::{Named, Work, all};
+use crate::case::{Work, all};
 use crate::proof::prove;
 use crate::secrets::Marks;
-use crate::stage::{Ended, GRACE, Stage, reconcile};
+use crate::stage::{COSMOS_CLIENTS, Ended, GRACE, Stage, reconcile};
 use crate::support::bridge;
 use crate::support::emulator::Emulator;
 use crate::support::proxy::Proxy;
@@ -125,15 +125,22 @@ fn nobodys_tls() -> Arc<rustls::ServerConfig> {
 
 #[test]
 fn a_service_that_goes_away_in_mid_run_takes_nothing_with_it() {
-    let cases: Vec<Named<'_>> = vec![
-        ("Event Hubs is black-holed", work(|| black_hole("event_hubs"))),
-        ("Cosmos DB is black-holed", work(|| black_hole("cosmos_db"))),
-        ("Event Hubs is down for good", work(|| down_for_good("event_hubs"))),
-        ("Cosmos DB is down for good", work(|| down_for_good("cosmos_db"))),
-        ("the second of three hubs is down for good", work(second_of_three)),
-        ("TLS handshakes are refused for a while", work(tls_refused_for_a_while)),
+    let cases = vec![
+        ("Event Hubs is black-holed".to_owned(), work(|| black_hole("event_hubs", COSMOS_CLIENTS[0]))),
+        ("Event Hubs is down for good".to_owned(), work(|| down_for_good("event_hubs", COSMOS_CLIENTS[0]))),
+        ("the second of three hubs is down for good".to_owned(), work(second_of_three)),
     ];
-    all(cases);
+    let of_cosmos_db = COSMOS_CLIENTS.into_iter().flat_map(|client| {
+        [
+            (format!("Cosmos DB is black-holed, {client}"), work(move || black_hole("cosmos_db", client))),
+            (format!("Cosmos DB is down for good, {client}"), work(move || down_for_good("cosmos_db", client))),
+            (
+                format!("TLS handshakes are refused for a while, {client}"),
+                work(move || tls_refused_for_a_while(client)),
+            ),
+        ]
+    });
+    all(cases.into_iter().chain(of_cosmos_db).collect());
 }
 
 pub(crate) fn address(emulator: &Emulator, service: &str) -> SocketAddr {
@@ -152,8 +159,8 @@ pub(crate) fn sender(emulator: &Emulator) -> &str {
 }
 
 /// Packets are dropped from some moment on, with the connections open; those that are opened afterwards hang, too.
-fn black_hole(service: &str) -> Result<(), String> {
-    let stage = Stage::new();
+fn black_hole(service: &str, client: &'static str) -> Result<(), String> {
+    let stage = Stage::with(client);
     let mut emulator = stage.emulator(&[]);
     let other = if service == "event_hubs" { "cosmos_db" } else { "event_hubs" };
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -184,8 +191,8 @@ fn black_hole(service: &str) -> Result<(), String> {
 }
 
 /// One emulator for each service; one of them is killed, and the other must go on at full speed.
-fn down_for_good(service: &str) -> Result<(), String> {
-    let (stage, elsewhere) = (Stage::new(), Stage::new());
+fn down_for_good(service: &str, client: &'static str) -> Result<(), String> {
+    let (stage, elsewhere) = (Stage::with(client), Stage::new());
     let mut good = stage.emulator(&[]);
     let mut bad = elsewhere.emulator(&[]);
     let mut command = stage.run(&SHORT);
@@ -216,8 +223,8 @@ fn down_for_good(service: &str) -> Result<(), String> {
 }
 
 /// Connections end, and those that are to take their place do not get past the handshake, until they do again.
-fn tls_refused_for_a_while() -> Result<(), String> {
-    let stage = Stage::new();
+fn tls_refused_for_a_while(client: &'static str) -> Result<(), String> {
+    let stage = Stage::with(client);
     let mut emulator = stage.emulator(&["--https"]);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let target = address(&emulator, "cosmos_db");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::case::all;
 use crate::network::{ENDPOINT, HUB, address, expect, sender, work};
 use crate::proof::prove;
-use crate::stage::{GRACE, Stage, reconcile};
+use crate::stage::{COSMOS_CLIENTS, GRACE, Stage, reconcile};
 use crate::support::proxy::Proxy;
 
 const SCALE: u32 = 4;
@@ -16,17 +16,17 @@ const SERVICES: [&str; 2] = ["event_hubs", "cosmos_db"];
 
 #[test]
 fn the_same_outage_has_the_same_end_at_both_services() {
-    all(vec![
-        ("5 seconds", work(|| outage(5, None))),
-        ("30 seconds", work(|| outage(30, None))),
-        ("90 seconds", work(|| outage(90, None))),
-        ("150 seconds", work(|| outage(150, Some("connection")))),
-    ]);
+    let outages = [(5, None), (30, None), (90, None), (150, Some("connection"))];
+    let cases = outages.into_iter().flat_map(|(seconds, kind)| {
+        COSMOS_CLIENTS
+            .map(|client| (format!("{seconds} seconds, {client}"), work(move || outage(seconds, kind, client))))
+    });
+    all(cases.collect());
 }
 
 /// Takes both services away for so many seconds, to scale; `kind` is how what was under way fails, if it does.
-fn outage(seconds: u64, kind: Option<&str>) -> Result<(), String> {
-    let stage = Stage::new();
+fn outage(seconds: u64, kind: Option<&str>, client: &'static str) -> Result<(), String> {
+    let stage = Stage::with(client);
     let mut emulator = stage.emulator(&[]);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let targets = SERVICES.map(|service| address(&emulator, service));

@@ -19,9 +19,13 @@ const CONNECTING: Duration = Duration::from_secs(15);
 /// How often a process is looked at.
 const GLANCE: Duration = Duration::from_millis(10);
 
+/// The clients for Cosmos DB, the default one first.
+pub(crate) const COSMOS_CLIENTS: [&str; 2] = ["native", "sdk"];
+
 /// A directory with an appsettings.json, for one emulator and one run.
 pub(crate) struct Stage {
     pub(crate) directory: TempDir,
+    cosmos_client: &'static str,
 }
 
 /// A run that was started.
@@ -43,7 +47,12 @@ pub(crate) struct Ended {
 
 impl Stage {
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap() }
+        Self::with(COSMOS_CLIENTS[0])
+    }
+
+    /// For a run with this client for Cosmos DB.
+    pub(crate) fn with(cosmos_client: &'static str) -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), cosmos_client }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -59,6 +68,7 @@ impl Stage {
     pub(crate) fn run(&self, flags: &[&str]) -> Command {
         let mut command = support::txgen(self.path());
         command.args(["run", "--output", "json", "--summary-file", "summary.json", "--dead-letters", LETTERS]);
+        command.args(["--cosmos-client", self.cosmos_client]);
         command.arg("--data").arg(support::shipped_data()).args(flags);
         command
     }

@@ -29,8 +29,8 @@ use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 /// Runs each of these with both clients.
 macro_rules! with_both_clients {
     ($($name:ident)*) => {
-        mod pipelined {
-            $(#[tokio::test] async fn $name() { super::$name(super::EventHubClient::Pipelined).await })*
+        mod native {
+            $(#[tokio::test] async fn $name() { super::$name(super::EventHubClient::Native).await })*
         }
         mod sdk {
             $(#[tokio::test] async fn $name() { super::$name(super::EventHubClient::Sdk).await })*
@@ -192,7 +192,7 @@ async fn the_hubs_are_described_for_the_start_of_a_run(client: EventHubClient) {
     assert_eq!((info.hub.as_str(), info.partitions, info.client), ("transactions", Some(4), client));
     assert!(!info.tls);
     let authentication = match client {
-        EventHubClient::Pipelined => "shared access key of policy Sender",
+        EventHubClient::Native => "shared access key of policy Sender",
         EventHubClient::Sdk => "emulator",
     };
     assert_eq!(info.authentication.to_string(), authentication);
@@ -351,7 +351,7 @@ async fn closing_leaves_no_connection_open(client: EventHubClient) {
 async fn a_policy_without_the_send_right_is_refused_before_the_run() {
     let emulator = emulator(EventHubsEmulatorOptions::default()).await;
     let hub = hub(&emulator, "Listener", "transactions");
-    let error = refusal(&settings(EventHubClient::Pipelined, vec![hub]), &Options::default()).await;
+    let error = refusal(&settings(EventHubClient::Native, vec![hub]), &Options::default()).await;
     assert!(error.contains("policy `Listener`") && error.contains("has the Send right"), "{error}");
 }
 
@@ -364,7 +364,7 @@ async fn a_host_that_never_answers_is_given_up_in_time() {
     );
     let hub = ConnectionString::parse(&text).unwrap();
     let options = timeouts(Timeouts { connect: Duration::from_millis(100), ..Timeouts::default() });
-    let error = refusal(&settings(EventHubClient::Pipelined, vec![hub]), &options).await;
+    let error = refusal(&settings(EventHubClient::Native, vec![hub]), &options).await;
     assert!(error.contains("100ms"), "{error}");
 }
 
@@ -373,7 +373,7 @@ async fn a_host_that_does_not_speak_tls_is_told_apart() {
     let emulator = emulator(EventHubsEmulatorOptions::default()).await;
     let mut hub = hub(&emulator, "Sender", "transactions");
     hub.development_emulator = false;
-    let error = refusal(&settings(EventHubClient::Pipelined, vec![hub]), &Options::default()).await;
+    let error = refusal(&settings(EventHubClient::Native, vec![hub]), &Options::default()).await;
     assert!(error.contains("no TLS with"), "{error}");
 }
 
@@ -383,7 +383,7 @@ async fn one_hub_that_fails_fails_the_transaction_and_is_named() {
     let good = emulator(EventHubsEmulatorOptions { hubs: hubs.clone(), ..Default::default() }).await;
     let full = emulator(EventHubsEmulatorOptions { hubs, memory_limit: Some(0), ..Default::default() }).await;
     let hubs = vec![hub(&good, "Sender", "one"), hub(&full, "Sender", "two")];
-    let service = connect(&settings(EventHubClient::Pipelined, hubs), &Options::default()).await;
+    let service = connect(&settings(EventHubClient::Native, hubs), &Options::default()).await;
     let transactions = transactions(3);
     let (failures, _) = send_all(&service, &transactions).await;
     assert_eq!(failures.len(), 3);
@@ -399,7 +399,7 @@ async fn a_connection_on_which_nothing_is_heard_is_opened_again_though_nothing_i
     let mut hub = hub(&emulator, "Sender", "transactions");
     hub.port = Some(proxy.port());
     let options = timeouts(Timeouts { idle: Duration::from_millis(400), ..Timeouts::default() });
-    let service = connect(&settings(EventHubClient::Pipelined, vec![hub]), &options).await;
+    let service = connect(&settings(EventHubClient::Native, vec![hub]), &options).await;
     assert_eq!(emulator.counts().connections, 2);
     proxy.swallow();
     until("both are opened again", || emulator.counts().connections == 4).await;
@@ -413,7 +413,7 @@ async fn a_connection_that_takes_no_more_bytes_is_opened_again() {
     let proxy = Proxy::to(emulator.local_addr()).await;
     let hub = ConnectionString { port: Some(proxy.port()), ..hub(&emulator, "Sender", "transactions") };
     let options = timeouts(Timeouts { idle: Duration::from_millis(400), ..Timeouts::default() });
-    let service = connect(&settings(EventHubClient::Pipelined, vec![hub]), &options).await;
+    let service = connect(&settings(EventHubClient::Native, vec![hub]), &options).await;
     proxy.swallow();
     // More than all the buffers on the way hold, so that the AMQP library waits to write, and watches nothing else.
     let transactions = large_transactions(40);
@@ -429,7 +429,7 @@ async fn closing_does_not_wait_for_a_network_that_swallows_everything() {
     let mut hub = hub(&emulator, "Sender", "transactions");
     hub.port = Some(proxy.port());
     let options = timeouts(Timeouts { close: Duration::from_millis(100), ..Timeouts::default() });
-    let service = connect(&settings(EventHubClient::Pipelined, vec![hub]), &options).await;
+    let service = connect(&settings(EventHubClient::Native, vec![hub]), &options).await;
     proxy.swallow();
     timeout(Duration::from_secs(20), service.close()).await.expect("closing is bounded");
 }
@@ -440,7 +440,7 @@ async fn transactions_wait_for_a_service_that_is_away_for_a_moment() {
     let first = emulator(options.clone()).await;
     let proxy = Proxy::to(first.local_addr()).await;
     let hub = ConnectionString { port: Some(proxy.port()), ..hub(&first, "Sender", "transactions") };
-    let service = connect(&settings(EventHubClient::Pipelined, vec![hub]), &Options::default()).await;
+    let service = connect(&settings(EventHubClient::Native, vec![hub]), &Options::default()).await;
     first.stop().await;
     let transactions = transactions(100);
     let (sent, second) = tokio::join!(send_all(&service, &transactions), async {
@@ -460,7 +460,7 @@ async fn events_go_over_websockets() {
     let port = crate::support::bridge::to(emulator.local_addr(), None, true).await;
     let hub = ConnectionString { port: Some(port), ..hub(&emulator, "Sender", "transactions") };
     let settings =
-        EventHubsSettings { transport: EventHubTransport::Websocket, ..settings(EventHubClient::Pipelined, vec![hub]) };
+        EventHubsSettings { transport: EventHubTransport::Websocket, ..settings(EventHubClient::Native, vec![hub]) };
     let service = connect(&settings, &Options::default()).await;
     let transactions = transactions(100);
     let (failures, _) = send_all(&service, &transactions).await;
@@ -495,7 +495,7 @@ async fn transactions_go_over_websockets() {
 }
 
 fn over_websockets(hub: ConnectionString) -> EventHubsSettings {
-    EventHubsSettings { transport: EventHubTransport::Websocket, ..settings(EventHubClient::Pipelined, vec![hub]) }
+    EventHubsSettings { transport: EventHubTransport::Websocket, ..settings(EventHubClient::Native, vec![hub]) }
 }
 
 #[tokio::test]
@@ -505,7 +505,7 @@ async fn events_go_to_an_ipv6_address_in_brackets() {
     // Not every machine has IPv6.
     let Ok(emulator) = EventHubsEmulator::start(options).await else { return };
     let hub = ConnectionString { host: "[::1]".into(), ..hub(&emulator, "Sender", "transactions") };
-    let service = connect(&settings(EventHubClient::Pipelined, vec![hub]), &Options::default()).await;
+    let service = connect(&settings(EventHubClient::Native, vec![hub]), &Options::default()).await;
     let transactions = transactions(10);
     let (failures, _) = send_all(&service, &transactions).await;
     assert_eq!(failures, []);
@@ -542,8 +542,7 @@ impl TokenCredential for Tokens {
 async fn entra(emulator: &EventHubsEmulator, tokens: &Arc<Tokens>) -> EventHubs {
     let mut hub = hub(emulator, "Sender", "transactions");
     hub.credential = HubCredential::EntraId;
-    let settings =
-        EventHubsSettings { connections: NonZeroUsize::MIN, ..settings(EventHubClient::Pipelined, vec![hub]) };
+    let settings = EventHubsSettings { connections: NonZeroUsize::MIN, ..settings(EventHubClient::Native, vec![hub]) };
     connect(&settings, &Options { credential: Some(tokens.clone()), ..Options::default() }).await
 }
 
@@ -570,8 +569,7 @@ async fn a_token_that_is_refused_once_on_the_way_back_fails_nothing() {
     let faults = vec!["refused-token:@3".parse().unwrap()];
     let emulator = emulator(EventHubsEmulatorOptions { faults, ..EventHubsEmulatorOptions::default() }).await;
     let hub = hub(&emulator, "Sender", "transactions");
-    let settings =
-        EventHubsSettings { connections: NonZeroUsize::MIN, ..settings(EventHubClient::Pipelined, vec![hub]) };
+    let settings = EventHubsSettings { connections: NonZeroUsize::MIN, ..settings(EventHubClient::Native, vec![hub]) };
     let service = connect(&settings, &Options::default()).await;
     let transactions = transactions(5);
     let cut = async {

@@ -93,7 +93,7 @@ async fn connect(port: u16, key: Secret, transport: EventHubTransport) -> Result
     };
     let settings = EventHubsSettings {
         hubs: vec![hub],
-        client: EventHubClient::Pipelined,
+        client: EventHubClient::Native,
         transport,
         connections: NonZeroUsize::MIN,
         max_in_flight: NonZeroUsize::new(100).unwrap(),

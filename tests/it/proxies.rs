@@ -213,7 +213,7 @@ fn amqp_over_tcp_says_that_it_goes_past_the_proxy_and_what_goes_through() {
                 http://proxy.example:3128 (https_proxy); --event-hub-transport websocket goes through it";
     assert!(said.contains(message) && !said.contains("hush"), "{said}");
     let (_, said) = dry_run(&["--only-event-hubs", "--event-hub-client", "sdk"], &proxy);
-    let message = "--event-hub-client pipelined with --event-hub-transport websocket goes through it";
+    let message = "--event-hub-client native with --event-hub-transport websocket goes through it";
     assert!(said.contains(message), "{said}");
 }
 

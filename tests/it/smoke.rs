@@ -1,4 +1,4 @@
-//! The smoke test: `txgen run --only-cosmos --limit 2000`, then every one of the 2,000 documents is read back.
+//! The smoke test, with each client: `txgen run --only-cosmos --limit 2000`, then every one of the 2,000 documents is read back.
 //!
 //! It runs against txgen's own Cosmos DB emulator, or, where `TXGEN_SMOKE_COSMOS_DB_ENDPOINT` and
 //! `TXGEN_SMOKE_COSMOS_DB_AUTH_KEY` are set, against the service they name: CI sets them to Microsoft's emulator. They
@@ -20,12 +20,21 @@ const TTL: u64 = 5_184_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_transactions_arrive_as_two_thousand_documents() {
+    arrive_with("native").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_transactions_arrive_as_two_thousand_documents_with_azures_client() {
+    arrive_with("sdk").await;
+}
+
+async fn arrive_with(client: &str) {
     let (endpoint, key, _emulator) = target().await;
     let directory = tempfile::tempdir().unwrap();
     let summary_file = directory.path().join("summary.json");
     let mut command = support::txgen(directory.path());
     command
-        .args(["run", "--only-cosmos", "--limit", "2000", "--quiet", "--data"])
+        .args(["run", "--only-cosmos", "--limit", "2000", "--quiet", "--cosmos-client", client, "--data"])
         .arg(support::shipped_data())
         .arg("--summary-file")
         .arg(&summary_file)

@@ -128,22 +128,30 @@ pub(super) fn all(a: &Summary, b: &Summary) -> Vec<Figure> {
     let services: BTreeSet<ServiceName> = a.services.keys().chain(b.services.keys()).copied().collect();
     for service in services {
         figures.extend(MEASURES.iter().filter_map(|measure| measured(measure, service, a, b)));
-        for (key, name, of_summary, of_point) in distributions() {
+        for Distribution { key, name, of_summary, of_point } in DISTRIBUTIONS {
             for (percentile, said, pick) in PERCENTILES {
                 let total = |summary: &Summary| {
                     let service = summary.services.get(&service).filter(|service| service.counts.succeeded > 0)?;
-                    Some(pick(of_summary(service)))
+                    of_summary(service).as_ref().map(pick)
                 };
-                let intervals =
-                    |summary: &Summary| intervals(summary, service, |_, service| of_point(service).as_ref().map(pick));
+                let totals = (total(a), total(b));
+                if of_point.is_none() && totals == (None, None) {
+                    continue;
+                }
+                let spread = of_point.map(|of_point| {
+                    let intervals = |summary: &Summary| {
+                        intervals(summary, service, |_, service| of_point(service).as_ref().map(pick))
+                    };
+                    Spread::of(&intervals(a), &intervals(b))
+                });
                 figures.push(figure_of(
                     format!("{}.{key}.{percentile}", service.key()),
                     service.to_string(),
                     format!("{name} {said}"),
                     "ms",
                     Better::Lower,
-                    (total(a), total(b)),
-                    Some(Spread::of(&intervals(a), &intervals(b))),
+                    totals,
+                    spread,
                 ));
             }
         }
@@ -151,15 +159,35 @@ pub(super) fn all(a: &Summary, b: &Summary) -> Vec<Figure> {
     figures
 }
 
-type Distribution =
-    (&'static str, &'static str, fn(&ServiceSummary) -> &Percentiles, fn(&ServicePoint) -> Option<Percentiles>);
-
-fn distributions() -> [Distribution; 2] {
-    [
-        ("service_time_ms", "service time", |service| &service.service_time_ms, |point| point.service_time_ms),
-        ("response_time_ms", "response time", |service| &service.response_time_ms, |point| point.response_time_ms),
-    ]
+/// Latencies that are compared.
+struct Distribution {
+    key: &'static str,
+    name: &'static str,
+    of_summary: fn(&ServiceSummary) -> Option<Percentiles>,
+    /// Over time, where it is kept.
+    of_point: Option<fn(&ServicePoint) -> Option<Percentiles>>,
 }
+
+const DISTRIBUTIONS: [Distribution; 3] = [
+    Distribution {
+        key: "server_time_ms",
+        name: "server time",
+        of_summary: |service| service.server_time_ms,
+        of_point: None,
+    },
+    Distribution {
+        key: "service_time_ms",
+        name: "service time",
+        of_summary: |service| Some(service.service_time_ms),
+        of_point: Some(|point| point.service_time_ms),
+    },
+    Distribution {
+        key: "response_time_ms",
+        name: "response time",
+        of_summary: |service| Some(service.response_time_ms),
+        of_point: Some(|point| point.response_time_ms),
+    },
+];
 
 /// A measure of both runs; `None` where neither has it.
 fn measured(measure: &Measure, service: ServiceName, a: &Summary, b: &Summary) -> Option<Figure> {

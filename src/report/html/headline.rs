@@ -135,6 +135,9 @@ fn card(name: ServiceName, service: &ServiceSummary, faster: bool) -> Markup {
         ("service time p99", time(service.service_time_ms.p99)),
         ("response time p99", time(service.response_time_ms.p99)),
     ];
+    if let Some(server_time) = &service.server_time_ms {
+        figures.push(("server time p50", time(server_time.p50)));
+    }
     if let Some(units) = &service.request_units {
         figures.push(("RU/s", figure(units.request_units_per_second)));
     }
@@ -176,7 +179,7 @@ fn counts(summary: &Summary) -> Markup {
     totals(summary, "Totals", &rows)
 }
 
-/// The percentiles of both times.
+/// The percentiles of all times.
 fn latencies(summary: &Summary) -> Markup {
     type Pick = fn(&Percentiles) -> f64;
     let picks: [(&str, Pick); 6] = [
@@ -187,18 +190,23 @@ fn latencies(summary: &Summary) -> Markup {
         ("p99.9", |p| p.p999),
         ("max", |p| p.max),
     ];
-    type Distribution = fn(&ServiceSummary) -> &Percentiles;
-    let distributions: [(&str, Distribution); 2] =
-        [("service time", |service| &service.service_time_ms), ("response time", |service| &service.response_time_ms)];
+    type Distribution = fn(&ServiceSummary) -> Option<&Percentiles>;
+    let mut distributions: Vec<(&str, Distribution)> = vec![
+        ("service time", |service| Some(&service.service_time_ms)),
+        ("response time", |service| Some(&service.response_time_ms)),
+    ];
+    if summary.services.values().any(|service| service.server_time_ms.is_some()) {
+        distributions.insert(0, ("server time", |service| service.server_time_ms.as_ref()));
+    }
     let names: Vec<String> = distributions
         .iter()
         .flat_map(|(name, _)| picks.iter().map(move |(pick, _)| format!("{name} {pick}")))
         .collect();
     let cells = distributions.iter().flat_map(|(_, distribution)| {
         picks.iter().map(move |(_, pick)| -> Cell<'_> {
-            Box::new(move |service| match service.counts.succeeded {
-                0 => "-".to_owned(),
-                _ => latency(pick(distribution(service))),
+            Box::new(move |service| {
+                let figures = distribution(service).filter(|_| service.counts.succeeded > 0);
+                figures.map_or_else(|| "-".to_owned(), |figures| latency(pick(figures)))
             })
         })
     });

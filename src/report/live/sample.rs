@@ -67,6 +67,7 @@ fn service(
         latest_failures: Vec::new(),
         service_time: latencies.clone(),
         response_time: latencies,
+        server_time: None,
     }
 }
 

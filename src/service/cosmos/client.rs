@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use azure_data_cosmos::options::{
     AvailabilityStrategy, BinaryEncodingOptions, ConnectionPoolOptions, ContentResponseOnWrite, OperationOptions,
-    ServerCertificateValidation, ThrottlingRetryOptions, UserAgentSuffix,
+    Region, ServerCertificateValidation, ThrottlingRetryOptions, UserAgentSuffix,
 };
 use azure_data_cosmos::{AccountEndpoint, AccountReference, CosmosClient, CosmosError, CosmosRuntime, RoutingStrategy};
 
@@ -56,8 +56,9 @@ pub(super) async fn build(settings: &CosmosDbSettings) -> Result<CosmosClient, B
     if let Ok(suffix) = UserAgentSuffix::try_from(concat!("txgen-", env!("CARGO_PKG_VERSION"))) {
         builder = builder.with_user_agent_suffix(suffix);
     }
-    // The account's own order of regions: where txgen runs is not known.
-    Ok(builder.build(account, RoutingStrategy::PreferredRegions(Vec::new())).await?)
+    // Without any the account's own order counts: where txgen runs is not known.
+    let regions = settings.preferred_regions.iter().map(|name| Region::new(name.clone())).collect();
+    Ok(builder.build(account, RoutingStrategy::PreferredRegions(regions)).await?)
 }
 
 fn connection_pool(settings: &CosmosDbSettings) -> Result<ConnectionPoolOptions, CosmosError> {

@@ -17,15 +17,16 @@ use azure_data_cosmos::{ContainerClient, CosmosClient, CosmosError, DatabaseClie
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::CosmosDb;
 use super::answer::RequestError;
 use super::client::{self, BuildError};
+use super::native::Native;
 use super::provision::{self, Provision, Throughput, Transport};
 use super::refusal::{self, Step};
+use super::{Client, CosmosDb};
 use crate::service::clock::Skew;
 use crate::service::retry::AttemptError;
 use crate::service::{ConnectError, ServiceName, proxy};
-use crate::settings::{CosmosDbSettings, Proxy};
+use crate::settings::{CosmosDbClient, CosmosDbSettings, Proxy};
 
 /// How long connecting may take where everything is there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -121,13 +122,12 @@ impl<'a> Connecting<'a> {
         let database = client.database_client(self.settings.database.clone());
         let created_database = self.database(&client, &database).await?;
         let (container, created_container) = self.container(&database).await?;
-        let found = self.provision(&database, &container).await?;
+        let (sender, found) = self.sender(&database, container).await?;
         let provision = Provision { created_database, created_container, ..found };
         let CosmosDbSettings { endpoint, database, container: name, .. } = self.settings;
         tracing::info!(%endpoint, database, container = name, throughput = %provision.throughput, "connected to Cosmos DB");
         tracing::debug!(?provision, "what Cosmos DB is like");
-        let proxy = way(self.settings);
-        Ok(CosmosDb { container, retry_for: self.settings.retry_for, provision, proxy })
+        Ok(CosmosDb { client: sender, retry_for: self.settings.retry_for, provision })
     }
 
     async fn existing_container(&self) -> Result<ContainerClient, String> {
@@ -152,28 +152,53 @@ impl<'a> Connecting<'a> {
             return Ok(Found::Nothing);
         }
         match self.find_container(&database).await {
-            Ok(container) => Ok(Found::Container(Box::new(self.provision(&database, &container).await?))),
+            Ok(container) => Ok(Found::Container(Box::new(self.sender(&database, container).await?.1))),
             Err(error) if error.is_status(404) => Ok(Found::Database(self.throughput(&database, None).await?)),
             Err(error) => Err(self.refused(Step::ReadContainer, error).await),
         }
     }
 
-    /// What database and container are like, of which neither was created just now.
-    async fn provision(&self, database: &DatabaseClient, container: &ContainerClient) -> Result<Provision, String> {
-        let properties = self.properties(container).await?;
-        let warnings = provision::examine(&properties).map_err(|reason| self.failure(&reason))?;
-        let throughput = self.throughput(database, Some(container)).await?;
+    /// What sends, and what database and container are like, of which neither was created just now.
+    async fn sender(
+        &self,
+        database: &DatabaseClient,
+        container: ContainerClient,
+    ) -> Result<(Client, Provision), String> {
+        let properties = self.properties(&container).await?;
+        let mut warnings = provision::examine(&properties).map_err(|reason| self.failure(&reason))?;
+        let throughput = self.throughput(database, Some(&container)).await?;
         let physical_partitions = self.within(container.read_feed_ranges(None)).await.ok().map(|ranges| ranges.len());
-        let transport = self.transport(container).await;
-        Ok(Provision {
+        let (client, transport, region) = match self.settings.client {
+            CosmosDbClient::Native => {
+                let native = self.native().await?;
+                warnings.extend(native.warnings.iter().cloned());
+                let (transport, region) = (native.transport(), native.region_of_several().await);
+                (Client::Native(Box::new(native)), Some(transport), region)
+            }
+            CosmosDbClient::Sdk => {
+                let transport = self.transport(&container).await;
+                (Client::Sdk { container, proxy: way(self.settings) }, transport, None)
+            }
+        };
+        let provision = Provision {
             created_database: false,
             created_container: false,
             throughput,
             physical_partitions,
             default_ttl: properties.default_ttl.into(),
             transport,
+            region,
             warnings,
-        })
+        };
+        Ok((client, provision))
+    }
+
+    /// txgen's own client. Azure's has just been let in, so that little is left to go wrong.
+    async fn native(&self) -> Result<Native, String> {
+        match Native::connect(self.settings, self.deadline).await {
+            Ok(native) => Ok(native),
+            Err(error) => Err(self.explained(Step::Connect, Some(error)).await),
+        }
     }
 
     async fn client(&self) -> Result<CosmosClient, String> {
@@ -320,6 +345,11 @@ impl<'a> Connecting<'a> {
             StepError::Cosmos(error) => Some(RequestError::of(&error)),
             StepError::TooLate => None,
         };
+        self.explained(step, error).await
+    }
+
+    /// Why a step failed; without an error, time ran out.
+    async fn explained(&self, step: Step, error: Option<RequestError>) -> String {
         if let Some(trouble) = self.trouble_of_proxy(error.as_ref()).await {
             return self.failure(&format!("cannot be reached: {trouble}"));
         }
@@ -365,6 +395,7 @@ fn transport_of(diagnostics: &DiagnosticsContext) -> Option<Transport> {
     let requests = diagnostics.requests();
     let last = requests.last()?;
     Some(Transport {
+        client: CosmosDbClient::Sdk,
         gateway_v2: last.transport_kind().is_gateway_v2(),
         http2: last.transport_http_version().is_http2(),
     })

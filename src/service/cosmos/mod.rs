@@ -1,21 +1,23 @@
-//! Cosmos DB through Azure's own client: one create per transaction, throttling waited out, losses repeated.
+//! Cosmos DB: one create per transaction, throttling waited out, losses repeated.
 //!
-//! Azure's client would repeat requests by itself, for minutes and silently; here it is set not to
-//! (`client`), so that every attempt is counted as it happens.
+//! Two clients can send: txgen's own (`native`), and Azure's (`sdk`), which also makes the database and the container and
+//! reads documents back. Azure's would repeat requests by itself, for minutes and silently; here it is set not to
+//! (`client`), so that every attempt is counted as it happens. What answers mean (`answer`, `verdicts`) and when to try
+//! again is the same for both.
 
 mod answer;
 mod client;
 mod connect;
+mod native;
 mod provision;
 mod read_back;
 mod refusal;
+mod sdk;
 mod verdicts;
 
 use std::time::Duration;
 
 use azure_data_cosmos::ContainerClient;
-use azure_data_cosmos::models::ItemResponse;
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::service::retry::{self, ATTEMPT_TIMEOUT, AttemptError, Retries, RetryPolicy};
@@ -27,15 +29,23 @@ pub use connect::Found;
 pub use provision::{DefaultTtl, Provision, Scope, Throughput, Transport};
 pub use read_back::{Document, Reader};
 
-use answer::RequestError;
+use native::Native;
 
 /// The container that transactions are written to.
 pub struct CosmosDb {
-    container: ContainerClient,
+    client: Client,
     retry_for: Duration,
     provision: Provision,
-    /// What leads there, and to where.
-    proxy: Option<(Proxy, String)>,
+}
+
+/// What sends.
+enum Client {
+    Native(Box<Native>),
+    Sdk {
+        container: ContainerClient,
+        /// What leads there, and to where.
+        proxy: Option<(Proxy, String)>,
+    },
 }
 
 impl CosmosDb {
@@ -45,59 +55,66 @@ impl CosmosDb {
         &self.provision
     }
 
-    /// Azure's client for the container, with txgen's settings, for comparing txgen with a bare loop.
+    /// Azure's client for the container, with txgen's settings, where that is the client: to compare txgen with a bare
+    /// loop.
     #[must_use]
-    pub fn container(&self) -> &ContainerClient {
-        &self.container
+    pub fn container(&self) -> Option<&ContainerClient> {
+        match &self.client {
+            Client::Sdk { container, .. } => Some(container),
+            Client::Native(_) => None,
+        }
     }
 
-    /// One request, in Azure's client's terms.
-    async fn create(&self, transaction: &Transaction, document: &RawValue, deadline: Instant) -> Created {
-        let mut id = uuid::Uuid::encode_buffer();
-        let id: &str = transaction.id.hyphenated().encode_lower(&mut id);
-        let partition_key = String::from(&*transaction.partition_key);
-        let began = Instant::now();
-        let created = self.container.create_item(partition_key, id, document, None);
-        match tokio::time::timeout_at(deadline, created).await {
-            Ok(Ok(response)) => Created::stored(&response),
-            Ok(Err(error)) => {
-                Created::failed(&error, self.proxy.as_ref().map(|(proxy, authority)| (proxy, authority.as_str())))
+    async fn create(&self, transaction: &Transaction, deadline: Instant) -> Created {
+        match &self.client {
+            Client::Native(native) => native.create(transaction, deadline).await,
+            // Boxed, because its future is a multiple of the other one, and every transaction would pay for that.
+            Client::Sdk { container, proxy } => {
+                let proxy = proxy.as_ref().map(|(proxy, authority)| (proxy, authority.as_str()));
+                Box::pin(sdk::create(container, proxy, transaction, deadline)).await
             }
-            Err(_) => Created::timed_out(began.elapsed()),
+        }
+    }
+
+    /// Another region may take what this one did not.
+    async fn leave(&self, region: u64, deadline: Instant) {
+        match &self.client {
+            Client::Native(native) => Box::pin(native.leave(region, deadline)).await,
+            // It follows by itself.
+            Client::Sdk { .. } => {}
         }
     }
 }
 
-/// What became of one request, and of those that Azure's client sent on its own account within it.
+/// What became of one request, and of those that the client sent on its own account within it.
 struct Created {
     /// RU of all of them.
     request_units: f64,
+    /// How long the service worked on it, by its own account.
+    server_time: Option<Duration>,
     /// How many before the last one were lost with their answers outstanding.
     lost_on_the_way: usize,
+    /// How many before the last one were certainly not stored, for the last one was.
+    resent_unread: usize,
+    /// The number of the region that it was sent to, where another one may take it.
+    refused_by_region: Option<u64>,
     result: Result<(), AttemptError>,
 }
 
 impl Created {
-    fn stored(response: &ItemResponse) -> Self {
-        let diagnostics = response.diagnostics();
+    fn new(result: Result<(), AttemptError>) -> Self {
         Self {
-            request_units: diagnostics.total_request_charge().value(),
-            lost_on_the_way: answer::lost_on_the_way(&diagnostics),
-            result: Ok(()),
+            request_units: 0.0,
+            server_time: None,
+            lost_on_the_way: 0,
+            resent_unread: 0,
+            refused_by_region: None,
+            result,
         }
     }
 
-    fn failed(error: &azure_data_cosmos::CosmosError, proxy: Option<(&Proxy, &str)>) -> Self {
-        let diagnostics = error.diagnostics();
-        Self {
-            request_units: diagnostics.as_ref().map_or(0.0, |all| all.total_request_charge().value()),
-            lost_on_the_way: diagnostics.as_ref().map_or(0, |all| answer::lost_on_the_way(all)),
-            result: Err(RequestError::of(error).into_attempt_error(proxy)),
-        }
-    }
-
-    fn timed_out(waited: Duration) -> Self {
-        Self { request_units: 0.0, lost_on_the_way: 0, result: Err(AttemptError::timed_out(waited)) }
+    fn failed(error: AttemptError) -> Self {
+        Self::new(Err(error))
     }
 }
 
@@ -107,34 +124,39 @@ impl Service for CosmosDb {
     }
 
     async fn send(&self, transaction: &Transaction, attempts: &Attempts<'_>) -> Result<Receipt, Failure> {
-        // Borrowed and checked once: Azure's client copies it into the request as it is, for every attempt.
-        let document: &RawValue = serde_json::from_slice(&transaction.body)
-            .map_err(|error| Failure::new(FailureKind::Internal, format!("the transaction is no JSON: {error}")))?;
         let policy = RetryPolicy { budget: self.retry_for, attempt: ATTEMPT_TIMEOUT };
         let mut retries = Retries::new(policy, attempts);
-        let mut request_units = 0.0;
+        let mut receipt = Receipt::default();
         loop {
             let attempt = attempts.send();
-            let created = self.create(transaction, document, retries.deadline()).await;
-            request_units += created.request_units;
+            let created = self.create(transaction, retries.deadline()).await;
+            receipt.add(created.request_units, created.server_time);
             for _ in 0..created.lost_on_the_way {
                 attempts.send().lost();
                 attempts.resent();
             }
+            for _ in 0..created.resent_unread {
+                attempts.resent();
+            }
             retry::conclude(attempt, &created.result);
             match created.result {
-                Ok(()) => return Ok(Receipt { request_units }),
+                Ok(()) => return Ok(receipt),
                 // An attempt before this one has stored it.
                 Err(error)
                     if error.kind == FailureKind::Conflict
                         && (transaction.may_be_stored || attempts.may_be_stored()) =>
                 {
-                    return Ok(Receipt { request_units });
+                    return Ok(receipt);
                 }
-                Err(error) => retries.wait(error).await.map_err(|failure| Failure {
-                    ambiguous: failure.ambiguous || transaction.may_be_stored || attempts.may_be_stored(),
-                    ..failure
-                })?,
+                Err(error) => {
+                    if let Some(region) = created.refused_by_region {
+                        self.leave(region, retries.end()).await;
+                    }
+                    retries.wait(error).await.map_err(|failure| Failure {
+                        ambiguous: failure.ambiguous || transaction.may_be_stored || attempts.may_be_stored(),
+                        ..failure
+                    })?;
+                }
             }
         }
     }

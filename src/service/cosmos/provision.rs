@@ -4,6 +4,8 @@ use std::fmt;
 
 use azure_data_cosmos::models::{ContainerProperties, ThroughputProperties, TimeToLive};
 
+use crate::settings::CosmosDbClient;
+
 /// The path of the partition key.
 pub(super) const PARTITION_KEY: &str = "/ipCountryCode";
 
@@ -23,6 +25,8 @@ pub struct Provision {
     pub default_ttl: DefaultTtl,
     /// How requests travel; `None` if that is not known.
     pub transport: Option<Transport>,
+    /// The region that is written to at first, where the account has several and the client tells.
+    pub region: Option<String>,
     /// What is probably not meant so, one line each.
     pub warnings: Vec<String>,
 }
@@ -85,6 +89,8 @@ pub enum DefaultTtl {
 /// How requests travel to Cosmos DB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transport {
+    /// What sends them.
+    pub client: CosmosDbClient,
     /// Gateway 2.0, close to the partitions, rather than the account's general gateway.
     pub gateway_v2: bool,
     /// HTTP/2 rather than HTTP/1.1.
@@ -143,6 +149,10 @@ impl fmt::Display for DefaultTtl {
 
 impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.client {
+            CosmosDbClient::Native => "native, ",
+            CosmosDbClient::Sdk => "Azure's client, ",
+        })?;
         f.write_str(if self.gateway_v2 { "Gateway 2.0" } else { "gateway" })?;
         f.write_str(if self.http2 { ", HTTP/2" } else { ", HTTP/1.1" })
     }
@@ -161,6 +171,18 @@ impl From<TimeToLive> for DefaultTtl {
 /// The properties of the container that txgen makes.
 pub(super) fn new_container(name: &str) -> ContainerProperties {
     ContainerProperties::new(name.to_owned(), PARTITION_KEY.into()).with_default_ttl(TimeToLive::NoDefault)
+}
+
+impl Provision {
+    /// How requests travel and where to, as far as is known: `native, gateway, HTTP/1.1, West Europe`.
+    #[must_use]
+    pub fn way(&self) -> Option<String> {
+        let transport = self.transport?.to_string();
+        Some(match &self.region {
+            Some(region) => format!("{transport}, {region}"),
+            None => transport,
+        })
+    }
 }
 
 /// Whether transactions can be written to a container that is there; the warnings if so, the reason if not.

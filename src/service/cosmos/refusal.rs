@@ -74,12 +74,12 @@ pub(super) fn explain(step: Step, error: &RequestError, skew: Option<Skew>, sett
     format!("{}: {reason}", settings.endpoint)
 }
 
-/// Substatus codes that Azure's client gives to its own failures.
-mod own {
-    pub(super) const NO_SUCH_HOST: u32 = 20012;
-    pub(super) const UNREADABLE_ANSWER: u32 = 20020;
-    pub(super) const SIGNING_FAILED: u32 = 20401;
-    pub(super) const NO_TOKEN: u32 = 20402;
+/// Substatus codes that Azure's client gives to its own failures, and txgen's to the same.
+pub(super) mod own {
+    pub(in super::super) const NO_SUCH_HOST: u32 = 20012;
+    pub(in super::super) const UNREADABLE_ANSWER: u32 = 20020;
+    pub(in super::super) const SIGNING_FAILED: u32 = 20401;
+    pub(in super::super) const NO_TOKEN: u32 = 20402;
 }
 
 fn unanswered(step: Step, error: &RequestError, settings: &CosmosDbSettings) -> String {
@@ -180,7 +180,7 @@ pub(super) mod tests {
     use azure_core::credentials::Secret;
 
     use super::*;
-    use crate::settings::{DEFAULT_RETRY_FOR, Proxies};
+    use crate::settings::{CosmosDbClient, DEFAULT_RETRY_FOR, Proxies};
 
     pub(crate) fn settings(key: bool) -> CosmosDbSettings {
         CosmosDbSettings {
@@ -189,6 +189,8 @@ pub(super) mod tests {
             database: "Woodgrove".to_owned(),
             container: "transactions".to_owned(),
             throughput: 15_000,
+            client: CosmosDbClient::default(),
+            preferred_regions: Vec::new(),
             max_in_flight: CosmosDbSettings::DEFAULT_MAX_IN_FLIGHT,
             retry_for: DEFAULT_RETRY_FOR,
             proxies: Proxies::default(),
@@ -203,6 +205,7 @@ pub(super) mod tests {
             may_have_left: answered,
             of_proxy: None,
             retry_after: None,
+            activity_id: None,
             detail: detail.to_owned(),
         }
     }

@@ -21,14 +21,14 @@ pub(super) fn incompatible(hub: &ConnectionString, settings: &EventHubsSettings)
     }
     if settings.transport == EventHubTransport::Websocket {
         return Some(format!(
-            "{}: the client `sdk` knows no WebSockets; use `--event-hub-client pipelined`, or `--event-hub-transport tcp`",
+            "{}: the client `sdk` knows no WebSockets; use `--event-hub-client native`, or `--event-hub-transport tcp`",
             subject(hub)
         ));
     }
     let has_secret = !matches!(hub.credential, HubCredential::EntraId);
     (has_secret && !hub.development_emulator).then(|| {
         format!(
-            "{}: the client `sdk` knows Microsoft Entra ID only; use `--event-hub-client pipelined`, or take the key out \
+            "{}: the client `sdk` knows Microsoft Entra ID only; use `--event-hub-client native`, or take the key out \
              of the connection string",
             subject(hub)
         )
@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn message(error: AttemptError) -> String {
-        let text = refusal(&hub(), &settings(EventHubClient::Pipelined), &error);
+        let text = refusal(&hub(), &settings(EventHubClient::Native), &error);
         assert!(!text.contains("hush") && !text.contains('\n'), "{text}");
         text
     }
@@ -210,7 +210,7 @@ mod tests {
         assert!(incompatible(&hub(), &sdk).unwrap().contains("Microsoft Entra ID only"));
         assert_eq!(incompatible(&ConnectionString { development_emulator: true, ..hub() }, &sdk), None);
         assert_eq!(incompatible(&ConnectionString { credential: HubCredential::EntraId, ..hub() }, &sdk), None);
-        assert_eq!(incompatible(&hub(), &settings(EventHubClient::Pipelined)), None);
+        assert_eq!(incompatible(&hub(), &settings(EventHubClient::Native)), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Azure Event Hubs: one to three hubs, each transaction to all of them.
 //!
-//! Two clients stand behind `Publisher`: txgen's own (`pipelined`), and Azure's (`sdk`). What they have in common
+//! Two clients stand behind `Publisher`: txgen's own (`native`, in `pipelined`), and Azure's (`sdk`). What they have in common
 //! is here: where a hub is (`address`), how to enter it (`tokens`), and what its answers mean
 //! (`verdicts`).
 
@@ -144,12 +144,10 @@ impl Authentication {
     fn of(hub: &ConnectionString, client: EventHubClient) -> Self {
         match &hub.credential {
             HubCredential::EntraId if !hub.development_emulator => Self::EntraId,
-            HubCredential::SharedAccessKey { policy, .. } if client == EventHubClient::Pipelined => {
+            HubCredential::SharedAccessKey { policy, .. } if client == EventHubClient::Native => {
                 Self::SharedAccessKey(policy.clone())
             }
-            HubCredential::SharedAccessSignature(_) if client == EventHubClient::Pipelined => {
-                Self::SharedAccessSignature
-            }
+            HubCredential::SharedAccessSignature(_) if client == EventHubClient::Native => Self::SharedAccessSignature,
             HubCredential::SharedAccessKey { policy, .. } if !hub.development_emulator => {
                 Self::SharedAccessKey(policy.clone())
             }
@@ -319,7 +317,7 @@ async fn connect_hub(
     let policy = RetryPolicy { budget: settings.retry_for, attempt: timeouts.attempt };
     let connect = async {
         Ok(match settings.client {
-            EventHubClient::Pipelined => {
+            EventHubClient::Native => {
                 let tokens = token_source(hub, options)?;
                 let (publisher, partitions) = Pipelined::connect(hub, settings, tokens, timeouts, policy).await?;
                 (AnyPublisher::Pipelined(publisher), partitions)

@@ -89,12 +89,13 @@ fn the_workshops_file_works_as_it_is_written() {
     let (event_hubs, cosmos_db) = (event_hubs.unwrap(), cosmos_db.unwrap());
     assert_eq!(event_hubs.hubs.len(), 1);
     assert_eq!(event_hubs.hubs[0].resource(), "sb://ns.servicebus.windows.net/transactions");
-    assert_eq!((event_hubs.client, event_hubs.transport), (EventHubClient::Pipelined, EventHubTransport::Tcp));
+    assert_eq!((event_hubs.client, event_hubs.transport), (EventHubClient::Native, EventHubTransport::Tcp));
     assert_eq!((event_hubs.connections.get(), event_hubs.max_in_flight.get()), (2, 1000));
     assert_eq!(cosmos_db.endpoint.as_str(), "https://woodgrove.documents.azure.com/");
     assert_eq!(cosmos_db.auth_key.unwrap().secret(), "c2VjcmV0");
     assert_eq!((cosmos_db.database.as_str(), cosmos_db.container.as_str()), ("Woodgrove", "transactions"));
     assert_eq!((cosmos_db.throughput, cosmos_db.max_in_flight.get()), (15_000, 128));
+    assert_eq!((cosmos_db.client, cosmos_db.preferred_regions.len()), (CosmosDbClient::Native, 0));
     assert_eq!(cosmos_db.retry_for, Duration::from_secs(120));
     assert_eq!((run.lead, run.duration), (Duration::ZERO, Some(Duration::from_secs(600))));
     assert_eq!((run.ttl_seconds, run.max_pending.get()), (5_184_000, 100_000));
@@ -381,8 +382,8 @@ fn azures_event_hubs_client_wants_entra_id_and_tcp() {
     assert_eq!(
         problems(&flags, WORKSHOP, &[]),
         [
-            "--event-hub-transport websocket: needs --event-hub-client pipelined, for Azure's client speaks TCP alone",
-            "--event-hub-client sdk: needs Microsoft Entra ID, but EVENT_HUB_1_CONNECTION_STRING has a key; take that out (Endpoint and EntityPath alone), or use --event-hub-client pipelined",
+            "--event-hub-transport websocket: needs --event-hub-client native, for Azure's client speaks TCP alone",
+            "--event-hub-client sdk: needs Microsoft Entra ID, but EVENT_HUB_1_CONNECTION_STRING has a key; take that out (Endpoint and EntityPath alone), or use --event-hub-client native",
         ]
     );
     let flags = RunFlags { event_hub_client: Some(EventHubClient::Sdk), ..RunFlags::default() };

@@ -63,7 +63,11 @@ fn summary(fates: &[Fate], shard: Shard, late: u64, zero: Instant) -> Summary {
             let after = |micros| requested + Duration::from_micros(micros);
             let outcome = Outcome {
                 result: match end_there.result {
-                    Ok(hundredths) => Ok(Receipt { request_units: f64::from(hundredths) / 100.0 }),
+                    Ok(hundredths) => Ok(Receipt {
+                        request_units: f64::from(hundredths) / 100.0,
+                        server_time: (name == ServiceName::CosmosDb)
+                            .then(|| Duration::from_micros(end_there.settled / 2)),
+                    }),
                     Err(kind) => Err(Failure::new(KINDS[kind], "refused")),
                 },
                 intended: requested,

@@ -78,8 +78,11 @@ fn latency_plot<'a>(live: &LiveRun, service: &ServiceSnapshot) -> Plot<'a> {
         .iter()
         .rev()
         .find_map(|point| point.services.get(&service.service)?.service_time_ms);
-    let figures = latest
+    let mut figures = latest
         .map_or_else(|| "-".to_owned(), |Percentiles { p50, p99, .. }| format!("p50 {}  p99 {}", ms(p50), ms(p99)));
+    if let Some(server_time) = &service.server_time {
+        figures.push_str(&format!("  server p50 {}", ms(server_time.at(0.5))));
+    }
     let percentile = |pick: fn(Percentiles) -> f64, colour| Curve {
         points: live.curve(service.service, |point, _| point.service_time_ms.map(pick)),
         colour,
