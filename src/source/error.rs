@@ -51,10 +51,13 @@ impl SourceError {
                 let odd =
                     (1..).zip(columns).find_map(|(number, name)| Some((number, StrayCharacter::any(name.trim())?)));
                 let odd = odd.map(|(number, odd)| format!("; column {number} {odd}")).unwrap_or_default();
+                let spaced = columns.iter().find_map(|name| Some((name, respelled(name)?)));
+                let spaced = spaced.map(|(name, meant)| format!("; is `{}` meant to be {meant}?", shortened(name)));
                 format!(
                     "does not look like a CSV file of transactions: its first line should name columns such as \
-                     transactionID, accountID and ipCountryCode, separated by commas, but holds {}{odd}",
-                    listed(columns)
+                     transactionID, accountID and ipCountryCode, separated by commas, but holds {}{odd}{}",
+                    listed(columns),
+                    spaced.unwrap_or_default()
                 )
             }
             HeaderProblem::Missing(missing) => {
@@ -74,6 +77,12 @@ impl SourceError {
         };
         Self::Header { name: name.to_owned(), problem }
     }
+}
+
+/// The column that everything needs and whose name this is but for blanks, underscores and the like: `Transaction ID`.
+fn respelled(name: &str) -> Option<&'static str> {
+    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    ["transactionID", "accountID", "ipCountryCode"].into_iter().find(|known| letters.eq_ignore_ascii_case(known))
 }
 
 /// A separator as one says it.

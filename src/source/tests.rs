@@ -147,6 +147,8 @@ fn a_header_that_will_not_do_says_what_is_missing_and_what_was_found() {
         "rows.csv does not look like a CSV file of transactions: its first line should name columns such as \
          transactionID, accountID and ipCountryCode, separated by commas, but holds `name`, `age`"
     );
+    let respelled = refusal("Transaction ID,Account ID,IP Country Code\nx,1,2\n");
+    assert!(respelled.ends_with("; is `Transaction ID` meant to be transactionID?"), "{respelled}");
     assert_eq!(
         refusal("transactionID;account_id;country;localHour\nx;1;2;3\n"),
         "rows.csv has no column accountID or ipCountryCode, without which nothing can be sent; is `account_id` meant to \
