@@ -22,6 +22,7 @@ use super::client::{self, BuildError};
 use super::native::Native;
 use super::provision::{self, Provision, Throughput, Transport};
 use super::refusal::{self, Step};
+use super::sdk::Sdk;
 use super::{Client, CosmosDb};
 use crate::service::clock::Skew;
 use crate::service::retry::AttemptError;
@@ -177,7 +178,7 @@ impl<'a> Connecting<'a> {
             }
             CosmosDbClient::Sdk => {
                 let transport = self.transport(&container).await;
-                (Client::Sdk { container, proxy: way(self.settings) }, transport, None)
+                (Client::Sdk(Box::new(Sdk { container, proxy: way(self.settings) })), transport, None)
             }
         };
         let provision = Provision {

@@ -22,7 +22,6 @@ use tokio::time::Instant;
 
 use crate::service::retry::{self, ATTEMPT_TIMEOUT, AttemptError, Retries, RetryPolicy};
 use crate::service::{Attempts, Failure, FailureKind, Receipt, Service, ServiceName};
-use crate::settings::Proxy;
 use crate::transaction::Transaction;
 
 pub use connect::Found;
@@ -30,6 +29,7 @@ pub use provision::{DefaultTtl, Provision, Scope, Throughput, Transport};
 pub use read_back::{Document, Reader};
 
 use native::Native;
+use sdk::Sdk;
 
 /// The container that transactions are written to.
 pub struct CosmosDb {
@@ -41,11 +41,7 @@ pub struct CosmosDb {
 /// What sends.
 enum Client {
     Native(Box<Native>),
-    Sdk {
-        container: ContainerClient,
-        /// What leads there, and to where.
-        proxy: Option<(Proxy, String)>,
-    },
+    Sdk(Box<Sdk>),
 }
 
 impl CosmosDb {
@@ -60,7 +56,7 @@ impl CosmosDb {
     #[must_use]
     pub fn container(&self) -> Option<&ContainerClient> {
         match &self.client {
-            Client::Sdk { container, .. } => Some(container),
+            Client::Sdk(sdk) => Some(&sdk.container),
             Client::Native(_) => None,
         }
     }
@@ -69,10 +65,7 @@ impl CosmosDb {
         match &self.client {
             Client::Native(native) => native.create(transaction, deadline).await,
             // Boxed, because its future is a multiple of the other one, and every transaction would pay for that.
-            Client::Sdk { container, proxy } => {
-                let proxy = proxy.as_ref().map(|(proxy, authority)| (proxy, authority.as_str()));
-                Box::pin(sdk::create(container, proxy, transaction, deadline)).await
-            }
+            Client::Sdk(sdk) => Box::pin(sdk.create(transaction, deadline)).await,
         }
     }
 
@@ -81,7 +74,7 @@ impl CosmosDb {
         match &self.client {
             Client::Native(native) => Box::pin(native.leave(region, deadline)).await,
             // It follows by itself.
-            Client::Sdk { .. } => {}
+            Client::Sdk(_) => {}
         }
     }
 }

@@ -18,31 +18,34 @@ use crate::service::retry::{AttemptError, one_line};
 use crate::settings::Proxy;
 use crate::transaction::Transaction;
 
-/// One request, and those that Azure's client sends on its own account within it.
-/// `proxy` leads to the service at the address beside it, where any does.
-pub(super) async fn create(
-    container: &ContainerClient,
-    proxy: Option<(&Proxy, &str)>,
-    transaction: &Transaction,
-    deadline: Instant,
-) -> Created {
-    // Borrowed and checked: Azure's client copies it into the request as it is.
-    let document: &RawValue = match serde_json::from_slice(&transaction.body) {
-        Ok(document) => document,
-        Err(error) => {
-            let message = format!("the transaction is no JSON: {error}");
-            return Created::failed(AttemptError::impossible(FailureKind::Internal, message));
+/// Azure's client for a container.
+pub(super) struct Sdk {
+    pub(super) container: ContainerClient,
+    /// What leads there, and to where.
+    pub(super) proxy: Option<(Proxy, String)>,
+}
+
+impl Sdk {
+    /// One request, and those that Azure's client sends on its own account within it.
+    pub(super) async fn create(&self, transaction: &Transaction, deadline: Instant) -> Created {
+        // Borrowed and checked: Azure's client copies it into the request as it is.
+        let document: &RawValue = match serde_json::from_slice(&transaction.body) {
+            Ok(document) => document,
+            Err(error) => {
+                let message = format!("the transaction is no JSON: {error}");
+                return Created::failed(AttemptError::impossible(FailureKind::Internal, message));
+            }
+        };
+        let mut id = uuid::Uuid::encode_buffer();
+        let id: &str = transaction.id.hyphenated().encode_lower(&mut id);
+        let partition_key = String::from(&*transaction.partition_key);
+        let began = Instant::now();
+        let created = self.container.create_item(partition_key, id, document, None);
+        match tokio::time::timeout_at(deadline, created).await {
+            Ok(Ok(response)) => stored(&response),
+            Ok(Err(error)) => failed(&error, self.proxy.as_ref().map(|(proxy, authority)| (proxy, authority.as_str()))),
+            Err(_) => Created::failed(AttemptError::timed_out(began.elapsed())),
         }
-    };
-    let mut id = uuid::Uuid::encode_buffer();
-    let id: &str = transaction.id.hyphenated().encode_lower(&mut id);
-    let partition_key = String::from(&*transaction.partition_key);
-    let began = Instant::now();
-    let created = container.create_item(partition_key, id, document, None);
-    match tokio::time::timeout_at(deadline, created).await {
-        Ok(Ok(response)) => stored(&response),
-        Ok(Err(error)) => failed(&error, proxy),
-        Err(_) => Created::failed(AttemptError::timed_out(began.elapsed())),
     }
 }
 

@@ -91,9 +91,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
     }
 }
 
+type Http1<S> = http1::Connection<TokioIo<Watched<S>>, Full<Bytes>>;
+
 /// The machinery of a connection.
 struct Driver<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> {
-    connection: Pin<Box<http1::Connection<TokioIo<Watched<S>>, Full<Bytes>>>>,
+    connection: Pin<Box<Http1<S>>>,
     ended: bool,
 }
 

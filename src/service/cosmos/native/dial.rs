@@ -37,13 +37,13 @@ pub(super) struct Dialer {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadEndpoint {
     #[error("{0} has no host")]
-    NoHost(Url),
+    WithoutHost(Url),
     #[error("{0} is no name that a certificate can have")]
-    NoServerName(String),
+    BadName(String),
     #[error("{0}")]
-    NoTrust(AttemptError),
+    Untrusted(AttemptError),
     #[error("{0}")]
-    NoProxy(String),
+    BadProxy(String),
 }
 
 impl Dialer {
@@ -53,18 +53,18 @@ impl Dialer {
             Some(Host::Domain(name)) => name.trim_end_matches('.').to_owned(),
             Some(Host::Ipv4(address)) => address.to_string(),
             Some(Host::Ipv6(address)) => address.to_string(),
-            None => return Err(BadEndpoint::NoHost(endpoint.clone())),
+            None => return Err(BadEndpoint::WithoutHost(endpoint.clone())),
         };
         let tls = if endpoint.scheme() == "https" {
-            let name = ServerName::try_from(host.clone()).map_err(|_| BadEndpoint::NoServerName(host.clone()))?;
-            Some((tls::for_http1(is_loopback(endpoint)).map_err(BadEndpoint::NoTrust)?, name))
+            let name = ServerName::try_from(host.clone()).map_err(|_| BadEndpoint::BadName(host.clone()))?;
+            Some((tls::for_http1(is_loopback(endpoint)).map_err(BadEndpoint::Untrusted)?, name))
         } else {
             None
         };
-        let proxy = match proxies.to(endpoint).map_err(BadEndpoint::NoProxy)? {
+        let proxy = match proxies.to(endpoint).map_err(BadEndpoint::BadProxy)? {
             None => None,
             Some(proxy) if proxy.uses_tls() => {
-                let connector = tls::verified().map_err(BadEndpoint::NoTrust)?;
+                let connector = tls::verified().map_err(BadEndpoint::Untrusted)?;
                 Some((proxy, proxy::authority(endpoint), Some(connector)))
             }
             Some(proxy) => Some((proxy, proxy::authority(endpoint), None)),

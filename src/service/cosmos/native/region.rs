@@ -51,7 +51,7 @@ impl Region {
         let endpoint = &location.endpoint;
         let dialer = Dialer::new(endpoint, proxies)?;
         let authority = &endpoint[Position::BeforeHost..Position::AfterPort];
-        let host = HeaderValue::try_from(authority).map_err(|_| BadEndpoint::NoHost(endpoint.clone()))?;
+        let host = HeaderValue::try_from(authority).map_err(|_| BadEndpoint::WithoutHost(endpoint.clone()))?;
         let mut every = HeaderMap::from_iter([(HOST, host), (USER_AGENT, AGENT), (X_MS_VERSION, VERSION)]);
         let plain_proxy = dialer.plain_proxy();
         if let Some(authorization) = plain_proxy.and_then(Proxy::authorization) {
