@@ -9,6 +9,7 @@
 //! | `observers` | what shows a run: the terminal, standard output, files, metrics |
 //! | [`report`] | figures in, text, JSON and HTML out; live views among them; pure |
 //! | [`verify`] | what the services hold, held against the data; pure |
+//! | `land` | what a hub holds, into a Delta table (Cargo feature `lake`) |
 //! | [`run`] | a run from its settings to its summary: the pace, the bulkheads, stopping, dead letters |
 //! | [`threshold`] | conditions on the figures of a summary; pure |
 //! | [`stats`] | outcomes and clock readings in, batch figures and totals out; pure |
@@ -32,6 +33,8 @@ pub(crate) mod encoding;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod identity;
+#[cfg(feature = "lake")]
+pub mod land;
 pub(crate) mod likeness;
 mod observers;
 pub mod private_file;

@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod data;
 mod emulator;
+mod land;
 mod logging;
 mod man;
 mod reading;
@@ -71,6 +72,8 @@ enum Command {
     Check(Box<check::CheckArgs>),
     /// Read a run back from both services and reconcile it with its data, row by row
     Verify(Box<verify::VerifyArgs>),
+    /// Land what an event hub holds in a Delta table, every event exactly once
+    Land(Box<land::LandArgs>),
     /// Serve local Event Hubs, Cosmos DB and Key Vault until Ctrl-C
     Emulator(emulator::EmulatorArgs),
     /// Generate and profile CSV files of transactions
@@ -133,6 +136,7 @@ impl Command {
             Command::Run(args) => run::execute(*args).await,
             Command::Check(args) => check::execute(*args).await,
             Command::Verify(args) => verify::execute(*args).await,
+            Command::Land(args) => land::execute(*args).await,
             Command::Emulator(args) => emulator::execute(args).await,
             Command::Data(command) => data::execute(command).await,
             Command::Report(args) => report::execute(args).await,

@@ -33,7 +33,9 @@ use crate::verify::subject::{Part, Subject};
         txgen verify --summary summary.json\n  \
         txgen verify --summary summary.json --summary replay.json     a run and the replay of its dead letters\n  \
         txgen verify --summary shard-0.json --summary shard-1.json    a run in several processes\n  \
-        txgen verify --summary dead-letters/run.json                  a run that was killed\n\n\
+        txgen verify --summary dead-letters/run.json                  a run that was killed\n  \
+        txgen verify --summary summary.json --table lake/transactions    what was landed of a run\n  \
+        txgen verify --summary summary.json --table lake/documents --only cosmos-db    by the change feed\n\n\
         Exit codes:\n  \
         0      every row is there, as it was sent, where it belongs; duplicates after an ambiguous send are allowed\n  \
         1      rows are missing, duplicated without a reason, different, misplaced, unexpected, or have a wrong ttl\n  \
@@ -54,6 +56,9 @@ pub(super) struct VerifyArgs {
     /// Verify only one of the services
     #[arg(long, value_name = "SERVICE", value_enum)]
     only: Option<Only>,
+    /// Verify this Delta table, which `txgen land` wrote, instead of the services
+    #[arg(long, value_name = "PLACE")]
+    table: Option<String>,
     /// Consumer group to read event hubs with
     #[arg(long, value_name = "NAME", default_value = "$Default")]
     consumer_group: String,
@@ -122,6 +127,16 @@ async fn prepare(args: &VerifyArgs, cancel: &CancellationToken) -> Result<Job, C
         return Err(CliError::usage(anyhow!("--only: the run did not write to that service")));
     }
     let file = SettingsFile::of_flag(args.settings.clone());
+    if let Some(table) = &args.table {
+        return of_table(args, subject, services, table);
+    }
+    if let Some(part) = subject.parts.iter().find(|part| part.with_emulator) {
+        return Err(CliError::usage(anyhow!(
+            "{} is of a run with --emulator: the local services ended with it, and with them what they held; start `txgen \
+             emulator` beside the run to read it back",
+            part.name
+        )));
+    }
     let vaults = KeyVault::new(cancel.clone());
     let (settings, listeners) = settings::read(&file, &vaults, |sources| read_settings(sources, &services))
         .await
@@ -129,13 +144,42 @@ async fn prepare(args: &VerifyArgs, cancel: &CancellationToken) -> Result<Job, C
     Ok(Job {
         subject,
         services,
-        settings,
+        settings: Some(settings),
         listeners,
         data: args.data.clone(),
         consumer_group: args.consumer_group.clone(),
         transport: args.event_hub_transport,
         listed: args.first.into(),
+        #[cfg(feature = "lake")]
+        table: None,
     })
+}
+
+/// A table was landed from one service: from the event hub unless `--only` says otherwise, or the run had none.
+#[cfg(feature = "lake")]
+fn of_table(args: &VerifyArgs, subject: Subject, services: Vec<ServiceName>, table: &str) -> Result<Job, CliError> {
+    let usage = |error| CliError::usage(anyhow::Error::new(error).context("--table"));
+    let location = txgen_lake::Location::parse(table).map_err(usage)?;
+    if location.as_folder().is_some_and(|folder| !folder.exists()) {
+        return Err(CliError::usage(anyhow!("--table: there is no folder {location}")));
+    }
+    let store = location.store(super::land::variables()).map_err(usage)?;
+    Ok(Job {
+        subject,
+        services: services.into_iter().take(1).collect(),
+        settings: None,
+        listeners: Vec::new(),
+        data: args.data.clone(),
+        consumer_group: args.consumer_group.clone(),
+        transport: args.event_hub_transport,
+        listed: args.first.into(),
+        table: Some(crate::verify::table::Table { location, store }),
+    })
+}
+
+#[cfg(not(feature = "lake"))]
+fn of_table(_: &VerifyArgs, _: Subject, _: Vec<ServiceName>, _: &str) -> Result<Job, CliError> {
+    Err(super::land::missing())
 }
 
 impl From<VerifyError> for CliError {
@@ -143,6 +187,10 @@ impl From<VerifyError> for CliError {
         match error {
             VerifyError::Unusable(error) => Self::usage(error),
             VerifyError::NotConnected(error) => Self::not_connected(error),
+            #[cfg(feature = "lake")]
+            VerifyError::Table(error @ txgen_lake::LakeError::Unfit { .. }) => Self::usage(error),
+            #[cfg(feature = "lake")]
+            VerifyError::Table(_) => Self::failed(error),
             VerifyError::Thread => Self::failed(error),
         }
     }

@@ -22,6 +22,11 @@ pub(super) fn preset(emulators: &Emulators) -> Preset {
     }
 }
 
+/// The connection string that reads the event hub of a run.
+pub(super) fn listener(emulators: &Emulators) -> Option<Secret> {
+    emulators.event_hubs().connection_string("Listener", DEFAULT_HUB)
+}
+
 /// Settings of their kind for a dry run, which brings none up.
 pub(super) fn dry_preset() -> Preset {
     let hub = format!("Endpoint=sb://127.0.0.1;UseDevelopmentEmulator=true;EntityPath={DEFAULT_HUB}");

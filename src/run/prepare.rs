@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::anyhow;
+use azure_core::credentials::Secret;
 use tokio_util::sync::CancellationToken;
 use txgen_emulator::Emulators;
 
@@ -49,6 +50,14 @@ pub async fn prepare(options: RunOptions, observer: &impl Observer, stop: Stop) 
     let assignment = assignment(&options, &source);
     let RunOptions { criteria, hash_data, .. } = options;
     Ok(Prepared { assignment, loaded, source, folder, criteria, hash_data, emulators, stop })
+}
+
+impl Prepared {
+    /// How the local event hub is read, where the run has local services.
+    #[must_use]
+    pub fn local_listener(&self) -> Option<Secret> {
+        self.emulators.as_ref().and_then(local::listener)
+    }
 }
 
 /// A run that will not connect: what it would be, and its transactions.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::file::AppSettings;
 use super::secrets::{Incomplete, SecretStore, Secrets, complete};
-use super::{Key, Loaded, Preset, RunFlags, SettingsError, SettingsFile};
+use super::{Key, Loaded, Preset, Proxies, RunFlags, SettingsError, SettingsFile};
 
 /// Everything below the flags.
 pub struct Sources<'a> {
@@ -12,6 +12,14 @@ pub struct Sources<'a> {
     /// Reads one environment variable.
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     pub(super) secrets: &'a Secrets,
+}
+
+impl Sources<'_> {
+    /// The ways to the services, by the environment.
+    #[must_use]
+    pub fn proxies(&self) -> Proxies {
+        Proxies::of(self.env)
+    }
 }
 
 /// Reads settings from the file and the environment of this process, with `read`, which is called again once the secrets

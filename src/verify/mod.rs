@@ -12,3 +12,5 @@ pub mod reconcile;
 mod remarks;
 pub mod report;
 pub mod subject;
+#[cfg(feature = "lake")]
+pub mod table;

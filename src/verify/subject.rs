@@ -37,6 +37,8 @@ pub struct Part {
     pub ttl_seconds: u32,
     /// Whether the run was killed, and its dead letters were not completed yet.
     pub is_unfinished: bool,
+    /// Whether the services were in the process of the run, and ended with it.
+    pub with_emulator: bool,
     /// The services that were written to.
     pub services: BTreeMap<ServiceName, Place>,
 }
@@ -97,13 +99,6 @@ impl Part {
 
     fn of_summary(name: &str, summary: &Summary, shard: Shard) -> Result<Self, String> {
         let setting = |key: &str| summary.settings.iter().find(|setting| setting.key == key);
-        if summary.settings.iter().any(|setting| setting.source == "--emulator") {
-            return Err(
-                "is of a run with --emulator: the local services ended with it, and with them what they held; \
-                        start `txgen emulator` beside the run to read it back"
-                    .to_owned(),
-            );
-        }
         let is_set = |key: &str| setting(key).is_some_and(|setting| setting.value == "true");
         let of_target = summary.services.values().find_map(|service| match &service.target {
             Some(Target::Container(container)) => Some(container.ttl_seconds),
@@ -135,6 +130,7 @@ impl Part {
             is_limit: false,
             ttl_seconds: of_target.or_else(of_setting).ok_or("does not say the time to live of its documents")?,
             is_unfinished: false,
+            with_emulator: summary.settings.iter().any(|setting| setting.source == "--emulator"),
             services: summary.services.iter().map(place).collect(),
         })
     }
@@ -171,6 +167,7 @@ impl Part {
             is_limit: true,
             ttl_seconds: record.ttl_seconds,
             is_unfinished: record.state == State::Running,
+            with_emulator: false,
             services: record.services.iter().map(place).collect(),
         })
     }

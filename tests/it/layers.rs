@@ -10,7 +10,7 @@ type Graph = BTreeMap<String, BTreeSet<String>>;
 const LAYERS: [&[&str]; 14] = [
     &["cli", "fuzzing"],
     &["observers"],
-    &["report", "verify"],
+    &["report", "verify", "land"],
     &["run"],
     &["threshold"],
     &["stats"],

@@ -30,6 +30,8 @@ mod event_hubs_tls;
 mod first_contact;
 mod habits;
 mod key_vault;
+#[cfg(unix)]
+mod land;
 mod layers;
 mod leftovers;
 #[cfg(unix)]

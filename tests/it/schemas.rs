@@ -322,6 +322,47 @@ fn every_schema_is_one_and_is_strict() {
     }
 }
 
+#[cfg(feature = "lake")]
+#[test]
+fn every_line_of_a_landing_fits() {
+    let directory = tempfile::tempdir().unwrap();
+    let _emulator = support::verified::emulator(directory.path(), &[]);
+    ended(&mut run(directory.path(), &["--only-event-hubs", "--limit", "50"]), 0);
+    let flags = ["land", "--to", "lake/t", "--until-caught-up", "--output", "json"];
+    let lines = json_lines(&ended(&mut txgen(directory.path(), &flags), 0));
+    let types: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["land_start", "land_commit", "land_end"]);
+    lines.iter().for_each(|line| assert_landing_fits(line));
+}
+
+/// Gaps, lags and troubles do not come at will: their lines are those that the command's own tests hold against the schema's
+/// fields.
+#[cfg(feature = "lake")]
+#[test]
+fn the_rarer_lines_of_a_landing_fit() {
+    for line in [
+        json!({"type": "land_gap", "partition": 0, "events_lost": 7}),
+        json!({"type": "land_lag", "partitions": {"0": {"events": 7, "seconds": 1.5}}}),
+        json!({"type": "land_retry", "reason": "the table lake/t: 503"}),
+    ] {
+        assert_landing_fits(&line);
+    }
+}
+
+#[cfg(feature = "lake")]
+fn assert_landing_fits(line: &Value) {
+    let name = match line["type"].as_str().unwrap() {
+        "land_start" => "land-start",
+        "land_commit" => "land-commit",
+        "land_gap" => "land-gap",
+        "land_lag" => "land-lag",
+        "land_retry" => "land-retry",
+        "land_end" => "land-end",
+        other => panic!("there is no schema for lines of the type {other}"),
+    };
+    assert_fits(name, line);
+}
+
 /// Objects with named fields allow no others, and demand all but a few.
 fn assert_strict(path: &str, schema: &Value) {
     match schema {

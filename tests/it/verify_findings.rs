@@ -4,7 +4,7 @@
 use crate::support;
 use std::path::Path;
 
-use crate::support::client::Client;
+use crate::support::documents::Documents;
 use crate::support::verified::{assert_success, counts, emulator, run, run_of, txgen, verify, verify_text};
 use serde_json::{Value, json};
 
@@ -41,51 +41,6 @@ fn first(finding: &Value) -> Vec<(u64, String)> {
     let message =
         |found: &Value| (found["row"].as_u64().unwrap(), found["detail"].as_str().unwrap_or_default().to_owned());
     finding["first"].as_array().unwrap().iter().map(message).collect()
-}
-
-/// Documents of a container, as somebody with a REST client gets at them.
-struct Documents {
-    client: Client,
-    path: String,
-}
-
-impl Documents {
-    async fn of(ready: &Value) -> Self {
-        let endpoint = ready["cosmos_db"]["endpoint"].as_str().unwrap();
-        let address = endpoint.trim_start_matches("http://").trim_end_matches('/');
-        let (host, port) = address.rsplit_once(':').unwrap();
-        let key = ready["cosmos_db"]["key"].as_str().unwrap();
-        let client = Client::connect_to((host, port.parse().unwrap()), key).await;
-        Self { client, path: "/dbs/Woodgrove/colls/transactions/docs".to_owned() }
-    }
-
-    async fn read(&mut self, id: &str, key: &str) -> Value {
-        let path = format!("{}/{id}", self.path);
-        let headers = [("x-ms-documentdb-partitionkey", &*json!([key]).to_string())];
-        let reply = self.client.send("GET", &path, &headers, "").await;
-        assert_eq!(reply.status, 200, "{reply:?}");
-        reply.json()
-    }
-
-    async fn replace(&mut self, document: &Value, key: &str) {
-        let path = format!("{}/{}", self.path, document["id"].as_str().unwrap());
-        let headers = [("x-ms-documentdb-partitionkey", &*json!([key]).to_string())];
-        let reply = self.client.send("PUT", &path, &headers, &document.to_string()).await;
-        assert_eq!(reply.status, 200, "{reply:?}");
-    }
-
-    async fn create(&mut self, document: &Value, key: &str) {
-        let headers = [("x-ms-documentdb-partitionkey", &*json!([key]).to_string())];
-        let reply = self.client.send("POST", &self.path, &headers, &document.to_string()).await;
-        assert_eq!(reply.status, 201, "{reply:?}");
-    }
-
-    async fn delete(&mut self, id: &str, key: &str) {
-        let path = format!("{}/{id}", self.path);
-        let headers = [("x-ms-documentdb-partitionkey", &*json!([key]).to_string())];
-        let reply = self.client.send("DELETE", &path, &headers, "").await;
-        assert_eq!(reply.status, 204, "{reply:?}");
-    }
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use crate::threshold::Threshold;
 /// What `txgen run` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  txgen run --emulator                    try it, without an Azure account\n  \
+    txgen run --emulator --land lake        the same, and its events in a Delta table\n  \
     txgen run --seconds-to-run 600          both services, as appsettings.json says\n  \
     txgen run --only-cosmos --limit 2000    2,000 documents\n  \
     txgen run --rate 500 --loop             500 transactions per second, repeating the data\n  \
@@ -32,6 +33,9 @@ pub(in crate::cli) struct RunArgs {
     /// Bring up local Event Hubs and Cosmos DB in this process, and write to them
     #[arg(long)]
     emulator: bool,
+    /// Land what the run sends in the Delta table LAKE/transactions, a folder; needs --emulator
+    #[arg(long, value_name = "LAKE", requires = "emulator", conflicts_with_all = ["only_cosmos", "dry_run"])]
+    land: Option<String>,
     /// Reject rows with empty or unreadable numbers, dates and booleans, instead of sending 0 or false
     #[arg(long)]
     strict: bool,
@@ -89,6 +93,16 @@ pub(in crate::cli) struct RunArgs {
 }
 
 impl RunArgs {
+    /// The folder of tables in which the run is landed.
+    pub(super) fn lake(&self) -> Option<String> {
+        self.land.clone()
+    }
+
+    /// Whether standard output is JSON.
+    pub(super) fn is_json(&self) -> bool {
+        self.output == OutputFormat::Json
+    }
+
     /// How many transactions a dry run shows, and in which format; `None` for a run.
     pub(super) fn dry_run(&self) -> Option<(u64, OutputFormat)> {
         self.dry_run.map(|count| (count, self.output))

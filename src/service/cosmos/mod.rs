@@ -6,6 +6,8 @@
 //! again is the same for both.
 
 mod answer;
+#[cfg(feature = "lake")]
+pub mod change_feed;
 mod client;
 mod connect;
 mod native;

@@ -22,7 +22,7 @@ use crate::settings::{CosmosDbSettings, Proxy};
 /// Queries at a time: reading is cheap, and the account has other work.
 const AT_A_TIME: usize = 4;
 /// How long one page may take, the waits of Azure's client for throttling included.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pages in a row that fail before the reading is given up.
 const MOST_TRIES: u32 = 8;
 
@@ -120,7 +120,7 @@ impl Reader {
         F: Future<Output = Result<(), E>>,
     {
         let mut continuation = None;
-        let mut tries = 0;
+        let mut patience = Patience::default();
         'again: loop {
             let mut options = QueryOptions::default();
             options.operation = client::for_metadata();
@@ -136,11 +136,11 @@ impl Reader {
             let mut pages = match begun {
                 Ok(Ok(items)) => items.into_pages(),
                 Ok(Err(error)) => {
-                    self.wait_or_give_up(Some(&error), &mut tries).await?;
+                    self.wait_or_give_up(&mut patience, Some(&error)).await?;
                     continue 'again;
                 }
                 Err(_) => {
-                    self.wait_or_give_up(None, &mut tries).await?;
+                    self.wait_or_give_up(&mut patience, None).await?;
                     continue 'again;
                 }
             };
@@ -148,18 +148,18 @@ impl Reader {
                 match timeout(PAGE_TIMEOUT, pages.next()).await {
                     Ok(None) => return Ok(()),
                     Ok(Some(Ok(page))) => {
-                        tries = 0;
+                        patience = Patience::default();
                         continuation = pages.to_continuation_token().ok();
                         if hand_over(page.into_items()).await.is_err() {
                             return Ok(());
                         }
                     }
                     Ok(Some(Err(error))) => {
-                        self.wait_or_give_up(Some(&error), &mut tries).await?;
+                        self.wait_or_give_up(&mut patience, Some(&error)).await?;
                         continue 'again;
                     }
                     Err(_) => {
-                        self.wait_or_give_up(None, &mut tries).await?;
+                        self.wait_or_give_up(&mut patience, None).await?;
                         continue 'again;
                     }
                 }
@@ -167,14 +167,35 @@ impl Reader {
         }
     }
 
-    /// Waits before the next try, if that can help. `None` is a page that never came.
-    async fn wait_or_give_up(&self, error: Option<&CosmosError>, tries: &mut u32) -> Result<(), ConnectError> {
-        *tries += 1;
+    async fn wait_or_give_up(&self, patience: &mut Patience, error: Option<&CosmosError>) -> Result<(), ConnectError> {
+        patience.wait_or_give_up(error, self.proxy.as_ref()).await.map_err(|reason| self.failure(&reason))
+    }
+
+    fn failure(&self, reason: &str) -> ConnectError {
+        let message = format!("{}: documents cannot be read back: {reason}", self.endpoint);
+        ConnectError { service: ServiceName::CosmosDb, message }
+    }
+}
+
+/// How often a page is asked for again.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    tries: u32,
+}
+
+impl Patience {
+    /// Waits before the next try, if that can help; otherwise says why it does not. `None` is a page that never came.
+    /// `proxy` leads to the account, where any does.
+    pub(super) async fn wait_or_give_up(
+        &mut self,
+        error: Option<&CosmosError>,
+        proxy: Option<&(Proxy, String)>,
+    ) -> Result<(), String> {
+        self.tries += 1;
         let (is_final, message) = match error.map(RequestError::of) {
             None => (false, format!("no answer within {PAGE_TIMEOUT:?}")),
             Some(error) => {
-                let error =
-                    error.into_attempt_error(self.proxy.as_ref().map(|(proxy, authority)| (proxy, authority.as_str())));
+                let error = error.into_attempt_error(proxy.map(|(proxy, authority)| (proxy, authority.as_str())));
                 let is_final = matches!(error.verdict, Verdict::GiveUp | Verdict::RetryRefusal);
                 let message = match error.kind {
                     FailureKind::KeysDisabled | FailureKind::ClockSkew | FailureKind::NetworkBlocked => {
@@ -185,15 +206,10 @@ impl Reader {
                 (is_final, message)
             }
         };
-        if is_final || *tries >= MOST_TRIES {
-            return Err(self.failure(&message));
+        if is_final || self.tries >= MOST_TRIES {
+            return Err(message);
         }
-        sleep(Duration::from_millis(100) * 2_u32.pow(*tries)).await;
+        sleep(Duration::from_millis(100) * 2_u32.pow(self.tries)).await;
         Ok(())
-    }
-
-    fn failure(&self, reason: &str) -> ConnectError {
-        let message = format!("{}: documents cannot be read back: {reason}", self.endpoint);
-        ConnectError { service: ServiceName::CosmosDb, message }
     }
 }

@@ -12,6 +12,7 @@ mod timeouts;
 mod tokens;
 mod verdicts;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -20,10 +21,12 @@ use std::sync::Arc;
 use azure_core::credentials::TokenCredential;
 use futures_util::future::{join_all, try_join_all};
 use serde::Serialize;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::pipelined::Pipelined;
+pub use self::pipelined::follow::{HubEvent, HubState, PartitionState};
 pub use self::pipelined::read_back::StoredEvent;
 use self::sdk::Sdk;
 pub use self::timeouts::Timeouts;
@@ -305,6 +308,80 @@ pub async fn read_back(
         let message = explain::unreadable(hub, transport, key_name, from.consumer_group, &error);
         ConnectError { service: ServiceName::EventHubs, message }
     })
+}
+
+/// A hub that is to be followed.
+#[derive(Clone, Debug)]
+pub struct Followed {
+    /// The connection string.
+    pub hub: ConnectionString,
+    /// The setting that could hold one that may read, for messages.
+    pub key_name: &'static str,
+    /// What carries AMQP.
+    pub transport: EventHubTransport,
+    /// The ways to the service.
+    pub proxies: Proxies,
+    /// The consumer group to read as.
+    pub consumer_group: String,
+}
+
+/// Why a hub is followed no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// Another reader of the same consumer group has taken a partition over.
+    #[error("{0}")]
+    TakenOver(String),
+    /// The hub cannot be reached, or does not let this connection string read.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+}
+
+impl Followed {
+    /// What the hub is and what its partitions hold.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or refuses to tell.
+    pub async fn look(&self) -> Result<HubState, ConnectError> {
+        let look = async { pipelined::follow::look(&self.target()?).await };
+        look.await.map_err(|error| self.unreadable(&error))
+    }
+
+    /// Reads the partitions after the given sequence numbers, `None` meaning from their beginning, and hands their events
+    /// over, each partition's in its order, until `cancel` says so or they are taken no longer. Other readers of these partitions
+    /// in the same consumer group are shut out.
+    ///
+    /// # Errors
+    /// When the hub refuses to let txgen read, cannot be reached for two minutes, or lets another reader take over.
+    pub async fn follow(
+        &self,
+        after: BTreeMap<u32, Option<i64>>,
+        events: mpsc::Sender<Vec<HubEvent>>,
+        cancel: CancellationToken,
+    ) -> Result<(), FollowError> {
+        let follow = async {
+            let target = self.target()?;
+            pipelined::follow::follow(target, self.consumer_group.clone(), after, events, cancel).await
+        };
+        follow.await.map_err(|error| {
+            if pipelined::follow::is_stolen(&error) {
+                FollowError::TakenOver(error.message)
+            } else {
+                FollowError::Connect(self.unreadable(&error))
+            }
+        })
+    }
+
+    fn target(&self) -> Result<pipelined::Target, AttemptError> {
+        let Self { hub, transport, proxies, .. } = self;
+        let options = Options::default();
+        pipelined::reading_target(hub, *transport, proxies, token_source(hub, &options)?, options.timeouts)
+    }
+
+    fn unreadable(&self, error: &AttemptError) -> ConnectError {
+        let Self { hub, transport, key_name, consumer_group, .. } = self;
+        let message = explain::unreadable(hub, *transport, key_name, consumer_group, error);
+        ConnectError { service: ServiceName::EventHubs, message }
+    }
 }
 
 /// Connects one hub; an error is the whole line for the user.

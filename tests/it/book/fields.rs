@@ -9,13 +9,19 @@ use crate::support::read_json;
 const GENERATED: &str = "<!-- Generated from docs/schemas/: TXGEN_REFRESH_DOCS=1 cargo test --test it book -->\n\n";
 
 /// Every document but the summary, in the order in which people meet them.
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 17] = [
     "run-start",
     "run-batch",
     "dry-run",
     "dry-run-transaction",
     "check",
     "verify",
+    "land-start",
+    "land-commit",
+    "land-gap",
+    "land-lag",
+    "land-retry",
+    "land-end",
     "comparison",
     "dead-letters",
     "data-check",

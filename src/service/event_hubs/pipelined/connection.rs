@@ -1,6 +1,7 @@
 //! One connection: opened, authorised, kept, and opened again when it is lost.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fe2o3_amqp::connection::ConnectionHandle;
 use fe2o3_amqp::sasl_profile::SaslProfile;
@@ -29,7 +30,7 @@ use crate::service::retry::{AttemptError, Backoff, MOST_REFUSALS, RetryPolicy, V
 const MAX_FRAME_SIZE: u32 = 64 * 1024;
 
 /// A hub, and how to get there: what all its connections have in common.
-pub(super) struct Target {
+pub(in crate::service::event_hubs) struct Target {
     pub(super) hub: String,
     /// What tokens are for, such as `sb://host/hub`.
     pub(super) resource: String,
@@ -123,6 +124,42 @@ impl Open {
         count: u32,
     ) -> Result<Vec<management::Partition>, AttemptError> {
         management::each_partition(&mut self.session, hub, count, &self.token.text).await
+    }
+
+    /// When the hub was created, in milliseconds since 1970-01-01 UTC; `None` when the service does not tell.
+    pub(super) async fn created_unix_ms(&mut self, hub: &str) -> Result<Option<i64>, AttemptError> {
+        management::created_unix_ms(&mut self.session, hub, &self.token.text).await
+    }
+
+    /// How long the token is good before it is to be renewed; `None` where it cannot be.
+    pub(super) fn renew_in(&self) -> Option<Duration> {
+        self.token.renew_in(&mut rand::rng())
+    }
+
+    /// Renews the token.
+    pub(super) async fn renew(&mut self, target: &Target) -> Result<(), AttemptError> {
+        let token = target.tokens.token(&target.resource).await?;
+        authorise::put(&mut self.session, &target.resource, &token).await?;
+        self.token = token;
+        Ok(())
+    }
+
+    /// Waits until session or connection end, or nothing has been heard from the service for so long.
+    pub(super) async fn end(&mut self, idle: Duration) -> AttemptError {
+        let mut watch = interval(idle / 4);
+        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                result = self.connection.on_close() => return errors::of_close(result),
+                result = self.session.on_end() => return errors::of_end(result),
+                _ = watch.tick() => if self.liveness.silence() > idle {
+                    return AttemptError::lost(
+                        FailureKind::Connection,
+                        format!("nothing was heard from the service for {idle:?}"),
+                    );
+                },
+            }
+        }
     }
 
     /// Ends session and connection politely. The caller bounds the time.

@@ -64,6 +64,8 @@ impl Request for ReadPartition<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Partition {
     pub(super) is_empty: bool,
+    /// The number of its first event, or of the next one where it is empty.
+    pub(super) first_sequence_number: i64,
     /// The number of its last event.
     pub(super) last_sequence_number: i64,
     /// When that was enqueued, in milliseconds since 1970-01-01 UTC.
@@ -85,13 +87,15 @@ pub(super) async fn each_partition(
         let request = ReadPartition { hub, partition: partition.to_string(), token };
         let reply = client.call(request).await.map_err(|error| errors::of_request(&error))?;
         let attribute = |name: &str| reply.entity_attributes.get(name);
+        let number = |name: &str| match attribute(name) {
+            Some(Value::Long(number)) => Some(*number),
+            Some(Value::Int(number)) => Some(i64::from(*number)),
+            _ => None,
+        };
         partitions.push(Partition {
             is_empty: matches!(attribute("is_partition_empty"), Some(Value::Bool(true))),
-            last_sequence_number: match attribute("last_enqueued_sequence_number") {
-                Some(Value::Long(number)) => *number,
-                Some(Value::Int(number)) => i64::from(*number),
-                _ => -1,
-            },
+            first_sequence_number: number("begin_sequence_number").unwrap_or(0),
+            last_sequence_number: number("last_enqueued_sequence_number").unwrap_or(-1),
             last_enqueued_unix_ms: match attribute("last_enqueued_time_utc") {
                 Some(Value::Timestamp(time)) => time.milliseconds(),
                 // Unknown: read it rather than miss it.
@@ -100,6 +104,21 @@ pub(super) async fn each_partition(
         });
     }
     Ok(partitions)
+}
+
+/// Reads when the hub was created, in milliseconds since 1970-01-01 UTC.
+pub(super) async fn created_unix_ms(
+    session: &mut SessionHandle<()>,
+    hub: &str,
+    token: &Secret,
+) -> Result<Option<i64>, AttemptError> {
+    let client = MgmtClient::attach(session, "txgen-created").await;
+    let mut client = client.map_err(|error| errors::of_request_attach(&error))?;
+    let reply = client.call(ReadHub { hub, token }).await.map_err(|error| errors::of_request(&error))?;
+    Ok(match reply.entity_attributes.get("created_at") {
+        Some(Value::Timestamp(time)) => Some(time.milliseconds()),
+        _ => None,
+    })
 }
 
 /// Reads how many partitions the hub has.

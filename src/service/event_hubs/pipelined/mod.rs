@@ -11,6 +11,7 @@ mod authorise;
 mod connection;
 mod dial;
 mod errors;
+pub(super) mod follow;
 mod link;
 mod management;
 mod message;
@@ -26,7 +27,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use self::connection::{Supervisor, Target};
+use self::connection::Supervisor;
+pub(super) use self::connection::Target;
 use self::dial::Dialer;
 use self::link::{Delivery, Request};
 use self::message::Event;
@@ -37,7 +39,7 @@ use super::timeouts::Timeouts;
 use super::tokens::TokenSource;
 use crate::service::retry::{self, AttemptError, Retries, RetryPolicy};
 use crate::service::{Attempts, Failure, FailureKind};
-use crate::settings::{ConnectionString, EventHubsSettings};
+use crate::settings::{ConnectionString, DEFAULT_RETRY_FOR, EventHubTransport, EventHubsSettings, Proxies};
 use crate::transaction::Transaction;
 
 /// Unsettled events that one link is planned for. Azure gives 300 credits or so, and fills them up in portions.
@@ -64,6 +66,25 @@ enum Settled {
     NotSent(AttemptError),
     /// The request left, and the answer will not come.
     Lost(AttemptError),
+}
+
+/// A hub to be read, over connections without links to send.
+pub(super) fn reading_target(
+    hub: &ConnectionString,
+    transport: EventHubTransport,
+    proxies: &Proxies,
+    tokens: TokenSource,
+    timeouts: Timeouts,
+) -> Result<Target, AttemptError> {
+    Ok(Target {
+        hub: hub.hub.clone(),
+        resource: format!("sb://{}/{}", hub.host, hub.hub),
+        dialer: Dialer::new(Address::of(hub, transport), address::proxy(hub, transport, proxies)?, timeouts.dial)?,
+        tokens,
+        links: 0,
+        timeouts,
+        policy: RetryPolicy { budget: DEFAULT_RETRY_FOR, attempt: timeouts.attempt },
+    })
 }
 
 impl Pipelined {

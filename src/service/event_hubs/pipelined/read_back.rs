@@ -21,15 +21,13 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::connection::{Open, Target};
-use super::dial::Dialer;
 use super::errors;
 use crate::service::FailureKind;
 use crate::service::event_hubs::ReadFrom;
-use crate::service::event_hubs::address::{self, Address};
 use crate::service::event_hubs::timeouts::Timeouts;
 use crate::service::event_hubs::tokens::TokenSource;
-use crate::service::retry::{AttemptError, RetryPolicy, Verdict};
-use crate::settings::{ConnectionString, DEFAULT_RETRY_FOR, EventHubTransport, Proxies};
+use crate::service::retry::{AttemptError, Verdict};
+use crate::settings::{ConnectionString, EventHubTransport, Proxies};
 
 /// The filter that says where a reader starts, by name and by the descriptor that Microsoft's clients use.
 const SELECTOR: &str = "apache.org:selector-filter:string";
@@ -74,15 +72,7 @@ pub(in crate::service::event_hubs) async fn read_back(
     ReadFrom { consumer_group, since_unix_ms }: ReadFrom<'_>,
     take: &mut (dyn FnMut(StoredEvent) + Send),
 ) -> Result<(), AttemptError> {
-    let target = Target {
-        hub: hub.hub.clone(),
-        resource: format!("sb://{}/{}", hub.host, hub.hub),
-        dialer: Dialer::new(Address::of(hub, transport), address::proxy(hub, transport, proxies)?, timeouts.dial)?,
-        tokens,
-        links: 0,
-        timeouts,
-        policy: RetryPolicy { budget: DEFAULT_RETRY_FOR, attempt: timeouts.attempt },
-    };
+    let target = super::reading_target(hub, transport, proxies, tokens, timeouts)?;
     let mut reading = Reading { target, consumer_group: consumer_group.to_owned(), since_unix_ms, left: None };
     let mut tries = 0;
     loop {

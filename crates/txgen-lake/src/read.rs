@@ -1,0 +1,154 @@
+//! The table read back.
+
+use deltalake_core::arrow::array::{Array, AsArray as _, RecordBatch};
+use deltalake_core::arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use deltalake_core::datafile::reader::ParquetTableReader;
+use deltalake_core::datafile::{DeltaDataReader as _, ReadOptions};
+use deltalake_core::{DeltaTable, DeltaTableError};
+use futures_util::StreamExt as _;
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::columns::{EXTRA, Kind, TRANSACTION};
+use crate::error::LakeError;
+use crate::location::Store;
+
+/// A row, as the event that it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The partition that it was in.
+    pub partition: u32,
+    /// Its number there.
+    pub sequence_number: i64,
+    /// Its JSON. A date that is null in the table is an empty string, as txgen sends it.
+    pub document: Map<String, Value>,
+}
+
+/// Reads a table that txgen wrote.
+pub struct Reader {
+    name: String,
+    table: DeltaTable,
+}
+
+impl Reader {
+    /// Opens the table's newest version.
+    ///
+    /// # Errors
+    /// When there is none, or the store fails.
+    pub async fn open(name: &str, store: &Store) -> Result<Self, LakeError> {
+        let mut table = DeltaTable::new(store.log().map_err(|error| LakeError::of(name, &error))?);
+        match table.load().await {
+            Ok(()) => Ok(Self { name: name.to_owned(), table }),
+            Err(DeltaTableError::NotATable(_)) => {
+                Err(LakeError::Unfit { table: name.to_owned(), problem: "there is no Delta table there".to_owned() })
+            }
+            Err(error) => Err(LakeError::of(name, &error)),
+        }
+    }
+
+    /// The version that is read.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.table.version().unwrap_or_default()
+    }
+
+    /// Hands over every row, in no order.
+    ///
+    /// # Errors
+    /// When the store fails, or the table is not one that txgen wrote.
+    pub async fn rows(&self, take: &mut (dyn FnMut(Row) + Send)) -> Result<(), LakeError> {
+        let fail = |error: DeltaTableError| LakeError::of(&self.name, &error);
+        let reader = ParquetTableReader::try_new(&self.table).await.map_err(fail)?;
+        let mut batches = reader.read(ReadOptions::default()).await.map_err(fail)?;
+        while let Some(batch) = batches.next().await {
+            let batch = batch.map_err(fail)?;
+            let columns = Columns::of(&batch).ok_or_else(|| LakeError::Unfit {
+                table: self.name.clone(),
+                problem: "a file of it has other columns than txgen's".to_owned(),
+            })?;
+            for row in 0..batch.num_rows() {
+                take(columns.row(row));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A batch's columns, by their types.
+struct Columns<'a> {
+    properties: Vec<Property<'a>>,
+    partition: &'a dyn Array,
+    number: &'a dyn Array,
+    extra: &'a dyn Array,
+}
+
+struct Property<'a> {
+    name: &'static str,
+    kind: Kind,
+    values: &'a dyn Array,
+}
+
+impl<'a> Columns<'a> {
+    fn of(batch: &'a RecordBatch) -> Option<Self> {
+        let column = |name| batch.column_by_name(name).map(AsRef::as_ref);
+        let mut properties = Vec::new();
+        for wanted in TRANSACTION {
+            let values: &dyn Array = column(wanted.name)?;
+            let fits = match wanted.kind {
+                Kind::Text => values.as_string_opt::<i32>().is_some(),
+                Kind::Number => values.as_primitive_opt::<Float64Type>().is_some(),
+                Kind::Integer => values.as_primitive_opt::<Int64Type>().is_some(),
+                Kind::Boolean => values.as_boolean_opt().is_some(),
+                Kind::Moment => values.as_primitive_opt::<TimestampMicrosecondType>().is_some(),
+                Kind::Small | Kind::Binary => false,
+            };
+            if !fits {
+                return None;
+            }
+            properties.push(Property { name: wanted.name, kind: wanted.kind, values });
+        }
+        let (partition, number, extra) = (column("_partition")?, column("_sequenceNumber")?, column(EXTRA.name)?);
+        partition.as_primitive_opt::<Int32Type>()?;
+        number.as_primitive_opt::<Int64Type>()?;
+        extra.as_string_opt::<i32>()?;
+        Some(Self { properties, partition, number, extra })
+    }
+
+    fn row(&self, row: usize) -> Row {
+        let mut document = Map::new();
+        for Property { name, kind, values } in &self.properties {
+            let value = match (kind, values.is_null(row)) {
+                (Kind::Moment, true) => Value::from(""),
+                (_, true) => continue,
+                (Kind::Number, _) => Value::from(values.as_primitive::<Float64Type>().value(row)),
+                (Kind::Integer, _) => Value::from(values.as_primitive::<Int64Type>().value(row)),
+                (Kind::Boolean, _) => Value::from(values.as_boolean().value(row)),
+                (Kind::Moment, _) => Value::from(moment(values.as_primitive::<TimestampMicrosecondType>().value(row))),
+                _ => Value::from(values.as_string::<i32>().value(row)),
+            };
+            document.insert((*name).to_owned(), value);
+        }
+        if !self.extra.is_null(row)
+            && let Ok(Value::Object(extra)) = serde_json::from_str(self.extra.as_string::<i32>().value(row))
+        {
+            document.extend(extra);
+        }
+        Row {
+            partition: self.partition.as_primitive::<Int32Type>().value(row).cast_unsigned(),
+            sequence_number: self.number.as_primitive::<Int64Type>().value(row),
+            document,
+        }
+    }
+}
+
+/// As txgen writes it: without a zone, and with a fraction of a second only where there is one.
+fn moment(micros: i64) -> String {
+    let whole = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
+    let fractional = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]");
+    let Ok(moment) = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000) else {
+        return micros.to_string();
+    };
+    let format: &[_] = if moment.microsecond() == 0 { whole } else { fractional };
+    moment.format(format).unwrap_or_else(|_| micros.to_string())
+}
