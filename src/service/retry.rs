@@ -253,6 +253,7 @@ impl<'a> Retries<'a> {
             return Err(used_up(error, failed.tries, elapsed).into_failure(failed.may_be_stored));
         }
         self.attempts.failed(&error);
+        tracing::debug!(%error, ?wait, "an attempt failed; another follows");
         Box::pin(sleep(wait)).await;
         if error.left && error.verdict != Verdict::Throttled {
             self.attempts.resent();

@@ -110,8 +110,8 @@ fn name_gone(service: &str, comes_back: bool) -> Result<(), String> {
     command.args(["--seconds-to-run", &seconds.to_string(), "--drain-timeout", &format!("{drain}s")]);
     command.env(key, &through);
     if comes_back {
-        // Its log tells when names are asked for in vain.
-        command.env("RUST_LOG", "txgen=info,azure_data_cosmos_driver=debug");
+        // Its log shows when names are asked for in vain.
+        command.env("RUST_LOG", "txgen=debug");
     }
     let names = Names::in_directory(stage.path());
     let mut run = stage.start(&mut names.around(&command));

@@ -251,6 +251,7 @@ impl Shared {
         if let Ok(took) = HeaderValue::from_str(&format!("{:.3}", started.elapsed().as_secs_f64() * 1000.0)) {
             response.headers_mut().insert(DURATION, took);
         }
+        debug!(%call.method, path = head.uri.path(), status = response.status().as_u16(), activity_id, "answered");
         if response.status() == StatusCode::REQUEST_TIMEOUT {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
