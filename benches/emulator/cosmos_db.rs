@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use txgen::transaction::Transaction;
 
 /// Bounds what hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 const CONTAINER: &str = "dbs/Woodgrove/colls/transactions";
 
 /// A local Cosmos DB with a container, and connections to it.
@@ -97,7 +97,7 @@ async fn exchange(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) 
     stream.write_all(request).await?;
     answer.clear();
     loop {
-        let read = timeout(PATIENCE, stream.read_buf(answer)).await.context("no answer")??;
+        let read = timeout(TIME_LIMIT, stream.read_buf(answer)).await.context("no answer")??;
         ensure!(read > 0, "the connection was closed");
         let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
         let head = std::str::from_utf8(&answer[..end])?;

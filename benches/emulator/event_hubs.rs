@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use txgen::transaction::Transaction;
 
 /// Bounds what hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Bytes that are put together before they are written.
 const CHUNK: usize = 128 * 1024;
 const POLICY: &str = "RootManageSharedAccessKey";
@@ -119,7 +119,7 @@ impl Sender {
     }
 
     async fn read(&mut self) -> anyhow::Result<()> {
-        let read = timeout(PATIENCE, self.stream.read_buf(&mut self.input)).await.context("nothing is heard")??;
+        let read = timeout(TIME_LIMIT, self.stream.read_buf(&mut self.input)).await.context("nothing is heard")??;
         ensure!(read > 0, "the connection was closed");
         Ok(())
     }
@@ -192,7 +192,7 @@ impl Sender {
                         Err(error) => return Err(error.into()),
                     }
                 }
-                readable = timeout(PATIENCE, self.stream.readable()) => {
+                readable = timeout(TIME_LIMIT, self.stream.readable()) => {
                     readable.context("nothing is heard")??;
                     self.input.reserve(16 * 1024);
                     match self.stream.try_read_buf(&mut self.input) {

@@ -24,7 +24,7 @@ const EVENT: &[u8] = b"x-opt-partition-key";
 /// The path that documents are posted to.
 const DOCUMENT: &[u8] = b"/colls/transactions/docs ";
 /// Bounds what hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// Medians in milliseconds.
 #[derive(Debug, Serialize)]
@@ -58,8 +58,8 @@ fn first_requests(emulator: &Emulator, data: &Path) -> anyhow::Result<(Duration,
         .stdin(Stdio::null());
     let start = Instant::now();
     let mut process = command.spawn().context("cannot start txgen run")?;
-    let event = event_hubs.first.recv_timeout(PATIENCE).context("no event came");
-    let document = cosmos_db.first.recv_timeout(PATIENCE).context("no document came");
+    let event = event_hubs.first.recv_timeout(TIME_LIMIT).context("no event came");
+    let document = cosmos_db.first.recv_timeout(TIME_LIMIT).context("no document came");
     if event.is_err() || document.is_err() {
         process.kill()?;
     }

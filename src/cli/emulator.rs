@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 
-use super::signals::{Relief, Signals};
+use super::signals::{Signals, UserSignal};
 use super::standard_output::finished;
 use super::{CliError, FAILED, standard_input};
 use crate::observers::notice;
@@ -31,7 +31,7 @@ use words::{Ready, Summary};
 /// Serves until it is asked to end.
 pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
     let mut signals = Signals::new().context("cannot listen for Ctrl-C").map_err(CliError::failed)?;
-    let relief = Relief::new().context("cannot listen for SIGUSR1").map_err(CliError::failed)?;
+    let user_signal = UserSignal::new().context("cannot listen for SIGUSR1").map_err(CliError::failed)?;
     args.check().map_err(CliError::usage)?;
     // A file that cannot be written fails before anything is served.
     let settings_out = args.settings_out.clone().map(SettingsOut::new).transpose().map_err(CliError::usage)?;
@@ -70,7 +70,7 @@ pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {
         tokio::select! {
             () = signals.next() => {}
             () = parent => {}
-            never = relief.each(|| emulators.end_faults()) => match never {},
+            never = user_signal.each(|| emulators.end_faults()) => match never {},
         }
     }
     let summary = emulators.summary();

@@ -111,9 +111,9 @@ fn ignores_hang_up() -> bool {
 }
 
 /// The signal that ends trouble on purpose: SIGUSR1, where there is such a thing.
-pub(super) struct Relief(#[cfg(unix)] signal::unix::Signal);
+pub(super) struct UserSignal(#[cfg(unix)] signal::unix::Signal);
 
-impl Relief {
+impl UserSignal {
     /// Takes the signal over from the operating system's default.
     pub(super) fn new() -> std::io::Result<Self> {
         #[cfg(unix)]

@@ -91,14 +91,15 @@ fn a_terminal_that_goes_away_ends_a_run_as_a_request_to_terminate_does() {
         signal(child.id(), "HUP");
         (child, stdout)
     };
-    let (mut child, mut stdout) = slow(&mut support::txgen(directory.path()));
+    let binary = env!("CARGO_BIN_EXE_txgen");
+    // The tests themselves may run under nohup, which children inherit.
+    let (mut child, mut stdout) = slow(Command::new("env").arg("--default-signal=HUP").arg(binary));
     let mut message = String::new();
     stdout.read_to_string(&mut message).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(message.lines().last().unwrap().contains("\"stop_reason\":\"interrupted\""), "{message}");
 
     // Under nohup it goes on.
-    let binary = env!("CARGO_BIN_EXE_txgen");
     let (mut child, _stdout) = slow(Command::new("nohup").arg(binary));
     signal(child.id(), "HUP");
     assert!(child.try_wait().unwrap().is_none());

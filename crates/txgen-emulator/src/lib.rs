@@ -8,9 +8,9 @@ pub mod faults;
 pub mod fuzzing;
 mod health;
 pub mod key_vault;
-mod patience;
 mod serving;
 pub mod tls;
+mod write_timeout;
 
 use std::fmt;
 use std::io;

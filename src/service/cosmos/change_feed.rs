@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::read_back::{Document, PAGE_TIMEOUT, Patience};
+use super::read_back::{Document, PAGE_TIMEOUT, PageRetries};
 use super::{CosmosDb, client, connect};
 use crate::service::{ConnectError, ServiceName};
 use crate::settings::{CosmosDbSettings, Proxy};
@@ -108,7 +108,7 @@ impl ChangeFeed {
             let options = options.clone();
             async move { container.read(Some(options)).await?.into_model() }
         };
-        let properties = feed.patiently(read).await?;
+        let properties = feed.with_retries(read).await?;
         feed.rid = properties.system_properties.resource_id.ok_or_else(|| {
             feed.failure("the container has no resource id (_rid), which tells it from others of its name")
         })?;
@@ -130,10 +130,10 @@ impl ChangeFeed {
             let options = ReadFeedRangesOptions::default().with_operation_options(client::for_metadata());
             Some(options.with_force_refresh(true))
         };
-        let ranges = self.patiently(|| self.container.read_feed_ranges(options())).await?;
+        let ranges = self.with_retries(|| self.container.read_feed_ranges(options())).await?;
         let mut partitions = Vec::with_capacity(ranges.len());
         for range in ranges {
-            let (_, page) = self.patiently(|| self.first_page(&range, "*")).await?;
+            let (_, page) = self.with_retries(|| self.first_page(&range, "*")).await?;
             let (id, last) = self.place(page.headers())?;
             let hashes = (range.min_inclusive().to_hex(), range.max_exclusive().to_hex());
             partitions.push(FeedPartition { id, hashes, last, range });
@@ -172,7 +172,7 @@ impl ChangeFeed {
         pages: &mpsc::Sender<ChangePage>,
         turns: &Semaphore,
     ) -> Result<(), ChangeFeedError> {
-        let mut patience = Patience::default();
+        let mut retries = PageRetries::default();
         let mut feed: Option<Pages> = None;
         loop {
             let turn = turns.acquire().await;
@@ -183,14 +183,14 @@ impl ChangeFeed {
                 failed => {
                     feed = None;
                     let error = failed.ok().and_then(Result::err);
-                    patience
+                    retries
                         .wait_or_give_up(error.as_ref(), self.proxy.as_ref())
                         .await
                         .map_err(|reason| self.failure(&reason))?;
                     continue;
                 }
             };
-            patience = Patience::default();
+            retries = PageRetries::default();
             let (id, position) = self.place(page.headers())?;
             if id != partition.id {
                 return Err(ChangeFeedError::Split(partition.id));
@@ -266,18 +266,18 @@ impl ChangeFeed {
         })
     }
 
-    async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, ConnectError>
+    async fn with_retries<T, F>(&self, ask: impl Fn() -> F) -> Result<T, ConnectError>
     where
         F: Future<Output = Result<T, CosmosError>>,
     {
-        let mut patience = Patience::default();
+        let mut retries = PageRetries::default();
         loop {
             let error = match timeout(PAGE_TIMEOUT, ask()).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => Some(error),
                 Err(_) => None,
             };
-            patience
+            retries
                 .wait_or_give_up(error.as_ref(), self.proxy.as_ref())
                 .await
                 .map_err(|reason| self.failure(&reason))?;

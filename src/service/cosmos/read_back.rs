@@ -120,7 +120,7 @@ impl Reader {
         F: Future<Output = Result<(), E>>,
     {
         let mut continuation = None;
-        let mut patience = Patience::default();
+        let mut retries = PageRetries::default();
         'again: loop {
             let mut options = QueryOptions::default();
             options.operation = client::for_metadata();
@@ -136,11 +136,11 @@ impl Reader {
             let mut pages = match begun {
                 Ok(Ok(items)) => items.into_pages(),
                 Ok(Err(error)) => {
-                    self.wait_or_give_up(&mut patience, Some(&error)).await?;
+                    self.wait_or_give_up(&mut retries, Some(&error)).await?;
                     continue 'again;
                 }
                 Err(_) => {
-                    self.wait_or_give_up(&mut patience, None).await?;
+                    self.wait_or_give_up(&mut retries, None).await?;
                     continue 'again;
                 }
             };
@@ -148,18 +148,18 @@ impl Reader {
                 match timeout(PAGE_TIMEOUT, pages.next()).await {
                     Ok(None) => return Ok(()),
                     Ok(Some(Ok(page))) => {
-                        patience = Patience::default();
+                        retries = PageRetries::default();
                         continuation = pages.to_continuation_token().ok();
                         if hand_over(page.into_items()).await.is_err() {
                             return Ok(());
                         }
                     }
                     Ok(Some(Err(error))) => {
-                        self.wait_or_give_up(&mut patience, Some(&error)).await?;
+                        self.wait_or_give_up(&mut retries, Some(&error)).await?;
                         continue 'again;
                     }
                     Err(_) => {
-                        self.wait_or_give_up(&mut patience, None).await?;
+                        self.wait_or_give_up(&mut retries, None).await?;
                         continue 'again;
                     }
                 }
@@ -167,8 +167,12 @@ impl Reader {
         }
     }
 
-    async fn wait_or_give_up(&self, patience: &mut Patience, error: Option<&CosmosError>) -> Result<(), ConnectError> {
-        patience.wait_or_give_up(error, self.proxy.as_ref()).await.map_err(|reason| self.failure(&reason))
+    async fn wait_or_give_up(
+        &self,
+        retries: &mut PageRetries,
+        error: Option<&CosmosError>,
+    ) -> Result<(), ConnectError> {
+        retries.wait_or_give_up(error, self.proxy.as_ref()).await.map_err(|reason| self.failure(&reason))
     }
 
     fn failure(&self, reason: &str) -> ConnectError {
@@ -179,11 +183,11 @@ impl Reader {
 
 /// How often a page is asked for again.
 #[derive(Debug, Default)]
-pub(super) struct Patience {
+pub(super) struct PageRetries {
     tries: u32,
 }
 
-impl Patience {
+impl PageRetries {
     /// Waits before the next try, if that can help; otherwise says why it does not. `None` is a page that never came.
     /// `proxy` leads to the account, where any does.
     pub(super) async fn wait_or_give_up(

@@ -52,9 +52,9 @@ pub fn counts(findings: &Value, names: &[&str]) -> Vec<u64> {
 
 /// Polls until it is so.
 pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !is_so() {
-        assert!(Instant::now() < patience, "{what} did not come about");
+        assert!(Instant::now() < deadline, "{what} did not come about");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -38,8 +38,8 @@ use super::routes;
 use super::trouble::{Hangup, Line, Outgoing};
 use crate::faults::{Fault, FaultPlan, Strike};
 use crate::health;
-use crate::patience::Patient;
 use crate::serving::Serving;
+use crate::write_timeout::WriteTimeout;
 
 /// Bytes of a request's line and headers at most.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
@@ -110,9 +110,9 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>, stop: CancellationToke
     let opened = timeout(HEADER_TIMEOUT, async {
         let Some(tls) = &shared.tls else {
             let is_http2 = begins_with_preface(&stream).await?;
-            return Ok((Transport::Plain(Patient::new(hangup.control(stream), WRITE_TIMEOUT)), is_http2));
+            return Ok((Transport::Plain(WriteTimeout::new(hangup.control(stream), WRITE_TIMEOUT)), is_http2));
         };
-        let stream = tls.accept(Patient::new(hangup.control(stream), WRITE_TIMEOUT)).await?;
+        let stream = tls.accept(WriteTimeout::new(hangup.control(stream), WRITE_TIMEOUT)).await?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok((Transport::Tls(Box::new(stream)), is_http2))
     });
@@ -133,8 +133,8 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>, stop: CancellationToke
 
 /// What carries HTTP.
 enum Transport {
-    Plain(Patient<Line>),
-    Tls(Box<TlsStream<Patient<Line>>>),
+    Plain(WriteTimeout<Line>),
+    Tls(Box<TlsStream<WriteTimeout<Line>>>),
 }
 
 /// HTTP, to the end of the connection.

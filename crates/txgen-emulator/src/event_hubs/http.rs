@@ -33,7 +33,7 @@ use super::websocket;
 use crate::health;
 
 /// How long a client may take for a request's header, and for the change to WebSockets.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PEER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where AMQP over WebSockets is.
 const WEBSOCKET: &str = "/$servicebus/websocket";
 /// What clients call AMQP among the subprotocols of WebSockets.
@@ -64,7 +64,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(PEER_TIMEOUT)
         .serve_connection(TokioIo::new(Prefixed { input, stream }), service)
         .with_upgrades();
     tokio::select! {
@@ -73,14 +73,14 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         () = ends.cut.cancelled() => return Ok(()),
     }
     let Some(upgrade) = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
-    let Ok(upgraded) = timeout(PATIENCE, upgrade).await else { return Ok(()) };
+    let Ok(upgraded) = timeout(PEER_TIMEOUT, upgrade).await else { return Ok(()) };
     let socket = websocket::over(TokioIo::new(upgraded.map_err(io::Error::other)?)).await;
     serve_stream(socket, BytesMut::new(), namespace, ends).await
 }
 
 async fn post(request: Request<Incoming>, namespace: &Namespace) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
-    let body = match timeout(PATIENCE, Limited::new(body, MAX_MESSAGE_SIZE).collect()).await {
+    let body = match timeout(PEER_TIMEOUT, Limited::new(body, MAX_MESSAGE_SIZE).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             return text(StatusCode::PAYLOAD_TOO_LARGE, format!("More than {MAX_MESSAGE_SIZE} bytes are not taken."));

@@ -25,8 +25,8 @@ use uuid::Uuid;
 
 use super::answer::Answer;
 use super::vault::{Asked, Vault};
-use crate::patience::Patient;
 use crate::serving::Serving;
+use crate::write_timeout::WriteTimeout;
 
 /// How long a connection may take for its handshake, and to send its next headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(130);
@@ -51,7 +51,7 @@ pub(super) async fn start(listen: SocketAddr, vault: Arc<Vault>, tls: TlsAccepto
 }
 
 async fn converse(stream: TcpStream, tls: TlsAcceptor, vault: Arc<Vault>, stop: CancellationToken) {
-    let opened = timeout(HEADER_TIMEOUT, tls.accept(Patient::new(stream, WRITE_TIMEOUT)));
+    let opened = timeout(HEADER_TIMEOUT, tls.accept(WriteTimeout::new(stream, WRITE_TIMEOUT)));
     let Some(Ok(Ok(stream))) = stop.run_until_cancelled(opened).await else {
         debug!("a connection did not get as far as HTTP");
         return;

@@ -61,7 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
     /// Begins to speak HTTP/1.1 over a stream.
     pub(super) async fn begin(stream: S) -> hyper::Result<Self> {
         let traffic = Arc::new(Traffic::default());
-        let stream = Watched { stream, traffic: Arc::clone(&traffic) };
+        let stream = Tracked { stream, traffic: Arc::clone(&traffic) };
         let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
         Ok(Self { sender, driver: Driver { connection: Box::pin(connection), ended: false }, traffic })
     }
@@ -91,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
     }
 }
 
-type Http1<S> = http1::Connection<TokioIo<Watched<S>>, Full<Bytes>>;
+type Http1<S> = http1::Connection<TokioIo<Tracked<S>>, Full<Bytes>>;
 
 /// The machinery of a connection.
 struct Driver<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> {
@@ -137,12 +137,12 @@ impl Traffic {
 }
 
 /// A stream that notes whether bytes pass. Those of TLS itself do not count.
-struct Watched<S> {
+struct Tracked<S> {
     stream: S,
     traffic: Arc<Traffic>,
 }
 
-impl<S> Watched<S> {
+impl<S> Tracked<S> {
     fn written(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         // After an error something of these bytes has not left, so that the request is not whole.
         if matches!(result, Poll::Ready(Ok(1..))) {
@@ -152,7 +152,7 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Tracked<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
@@ -163,7 +163,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tracked<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.written(written)

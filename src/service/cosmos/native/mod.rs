@@ -94,7 +94,7 @@ impl Native {
             settings;
         let start = Location { name: String::new(), endpoint: endpoint.clone() };
         let mut region = Region::new(start, 0, *max_in_flight, proxies).map_err(impossible)?;
-        let account = patiently(deadline, || read_account(&region, &credential, deadline)).await?;
+        let account = with_retries(deadline, || read_account(&region, &credential, deadline)).await?;
         let location = write_location(&account, settings, &[]);
         // The connection that is there is kept where it leads to the right place already.
         if is_same_service(&location.endpoint, endpoint) {
@@ -256,7 +256,7 @@ async fn read_account(region: &Region, credential: &Credential, deadline: Instan
 }
 
 /// Again, a few times, where that can help.
-async fn patiently<T, F>(deadline: Instant, attempt: impl Fn() -> F) -> Result<T, RequestError>
+async fn with_retries<T, F>(deadline: Instant, attempt: impl Fn() -> F) -> Result<T, RequestError>
 where
     F: Future<Output = Result<T, RequestError>>,
 {

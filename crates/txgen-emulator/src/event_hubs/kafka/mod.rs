@@ -121,12 +121,12 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let mut input = Input { bytes: BytesMut::new(), namespace: &broker.namespace, counted: 0 };
     loop {
-        let (patience, limit) = if session.is_known {
+        let (wait, limit) = if session.is_known {
             (broker.namespace.options.idle_time_out, MAX_FRAME)
         } else {
             (HANDSHAKE, MAX_FRAME_OF_STRANGERS)
         };
-        let Ok(frame) = timeout(patience, input.frame(&mut stream, limit)).await else { return Ok(()) };
+        let Ok(frame) = timeout(wait, input.frame(&mut stream, limit)).await else { return Ok(()) };
         let Some(frame) = frame? else { return Ok(()) };
         let reply = match Request::read(frame) {
             Ok(request) => session.reply(&request).await,

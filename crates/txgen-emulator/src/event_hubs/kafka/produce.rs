@@ -86,8 +86,8 @@ struct Batch {
 impl Session<'_> {
     /// Stores records.
     pub(super) async fn produce(&self, request: ProduceRequest) -> ProduceResponse {
-        let patience = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)).min(LONGEST_WAIT);
-        let until = Instant::now() + patience;
+        let wait = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)).min(LONGEST_WAIT);
+        let until = Instant::now() + wait;
         let is_transactional = request.transactional_id.is_some();
         let mut topics = Vec::new();
         for topic in request.topic_data {

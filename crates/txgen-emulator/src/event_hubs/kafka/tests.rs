@@ -168,7 +168,7 @@ async fn what_is_not_there_not_allowed_or_beyond_the_end_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn beyond_the_throughput_the_answer_is_held_back_until_the_patience_is_over() {
+async fn beyond_the_throughput_the_answer_is_held_back_until_the_clients_time_is_over() {
     let broker = broker(EventHubsEmulatorOptions { throughput_units: Some(1), ..Default::default() });
     let session = session(&broker, &everything());
     let many = batch(&["x"; 1000], Compression::None, None);

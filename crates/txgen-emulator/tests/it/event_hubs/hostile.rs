@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
-use super::{Client, PATIENCE, message, start};
+use super::{Client, TIME_LIMIT, message, start};
 
 const AMQP: &[u8] = b"AMQP\x00\x01\x00\x00";
 const SASL: &[u8] = b"AMQP\x03\x01\x00\x00";
@@ -31,14 +31,14 @@ async fn heard(mut stream: TcpStream) -> Vec<u8> {
 async fn assert_serves(emulator: &EventHubsEmulator) {
     let mut client = Client::enter(emulator, "Sender", "transactions").await;
     let mut sender = client.sender("transactions").await.unwrap();
-    let outcome = tokio::time::timeout(PATIENCE, sender.send(message(Some("us"), "x"))).await.unwrap().unwrap();
+    let outcome = tokio::time::timeout(TIME_LIMIT, sender.send(message(Some("us"), "x"))).await.unwrap().unwrap();
     assert!(matches!(outcome, Outcome::Accepted(_)));
     sender.close().await.unwrap();
     client.close().await;
 }
 
 async fn until_open(emulator: &EventHubsEmulator, connections: u64) {
-    tokio::time::timeout(PATIENCE, async {
+    tokio::time::timeout(TIME_LIMIT, async {
         while emulator.counts().open_connections != connections {
             tokio::task::yield_now().await;
         }

@@ -29,7 +29,7 @@ use txgen_azure::event_hubs::shared_access;
 use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
 const SAS: &str = "servicebus.windows.net:sastoken";
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// The key of a policy, from its connection string.
 fn key(emulator: &EventHubsEmulator, policy: &str) -> Secret {
@@ -126,7 +126,7 @@ async fn a_thousand_events_in_flight_are_all_accepted_and_stored_under_their_key
         let key = ["us", "gb", "fr", "de"][number % 4];
         outcomes.push(sender.send_batchable(message(Some(key), format!("{key} {number}"))).await.unwrap());
     }
-    for outcome in timeout(PATIENCE, join_all(outcomes)).await.unwrap() {
+    for outcome in timeout(TIME_LIMIT, join_all(outcomes)).await.unwrap() {
         assert!(matches!(outcome, Ok(Outcome::Accepted(_))));
     }
     sender.close().await.unwrap();
@@ -155,7 +155,7 @@ async fn the_disposition_comes_after_the_latency() {
     for number in 0..200 {
         outcomes.push(sender.send_batchable(message(None, number.to_string())).await.unwrap());
     }
-    for outcome in timeout(PATIENCE, join_all(outcomes)).await.unwrap() {
+    for outcome in timeout(TIME_LIMIT, join_all(outcomes)).await.unwrap() {
         assert!(matches!(outcome, Ok(Outcome::Accepted(_))));
     }
     assert!(started.elapsed() >= latency);
@@ -189,7 +189,7 @@ async fn a_message_of_many_frames_arrives_whole_and_one_over_a_mebibyte_is_refus
     assert_eq!(emulator.events("transactions", 0)[0].body, body);
 
     // The client itself knows the link's max-message-size.
-    let refused = timeout(PATIENCE, sender.send(message(None, vec![0; 1_100_000]))).await.unwrap();
+    let refused = timeout(TIME_LIMIT, sender.send(message(None, vec![0; 1_100_000]))).await.unwrap();
     assert!(matches!(refused, Err(SendError::MessageSizeExceeded(_))));
     assert_eq!(emulator.counts().events(), 1);
 }
@@ -225,7 +225,7 @@ async fn links_are_refused_with_the_services_conditions() {
         ("Sender", "transactions", "transactions/Partitions/10", "com.microsoft:argument-out-of-range"),
     ] {
         let mut client = Client::enter(&emulator, policy, audience).await;
-        let refused = timeout(PATIENCE, client.sender(address)).await.unwrap();
+        let refused = timeout(TIME_LIMIT, client.sender(address)).await.unwrap();
         let Err(SenderAttachError::RemoteClosedWithError(error)) = refused else { panic!("{refused:?}") };
         assert_eq!(text(&error.condition), expected, "{policy} {audience} {address}");
     }
@@ -262,7 +262,7 @@ async fn a_connection_that_is_dropped_is_noticed_and_a_new_one_is_taken() {
     let emulator = start(EventHubsEmulatorOptions::default()).await;
     let mut client = Client::enter(&emulator, "Sender", "transactions").await;
     emulator.drop_connections();
-    timeout(PATIENCE, client.connection.on_close()).await.unwrap().ok();
+    timeout(TIME_LIMIT, client.connection.on_close()).await.unwrap().ok();
     let mut client = Client::enter(&emulator, "Sender", "transactions").await;
     client.sender("transactions").await.unwrap();
     assert_eq!(emulator.counts().connections, 2);
@@ -301,7 +301,7 @@ async fn a_receiver_starts_where_its_filter_says_and_is_woken_by_new_events() {
         (Some("amqp.annotation.x-opt-enqueued-time >= '0'"), "0"),
     ] {
         let mut receiver = receiver(&mut client, source(0, selector)).await.unwrap();
-        let delivery = timeout(PATIENCE, receiver.recv::<Body<Value>>()).await.unwrap().unwrap();
+        let delivery = timeout(TIME_LIMIT, receiver.recv::<Body<Value>>()).await.unwrap().unwrap();
         let Body::Data(data) = delivery.body() else { panic!("data") };
         assert_eq!(data[0].0.as_slice(), first.as_bytes(), "{selector:?}");
         let annotations = delivery.message().message_annotations.as_ref().unwrap();
@@ -315,7 +315,7 @@ async fn a_receiver_starts_where_its_filter_says_and_is_woken_by_new_events() {
     let latest = source(0, Some("amqp.annotation.x-opt-offset > '@latest'"));
     let mut receiver = receiver(&mut client, latest).await.unwrap();
     let (delivery, _) =
-        tokio::join!(timeout(PATIENCE, receiver.recv::<Body<Value>>()), sender.send(message(None, "new")));
+        tokio::join!(timeout(TIME_LIMIT, receiver.recv::<Body<Value>>()), sender.send(message(None, "new")));
     let delivery = delivery.unwrap().unwrap();
     let Body::Data(data) = delivery.body() else { panic!("data") };
     assert_eq!(data[0].0.as_slice(), b"new");
@@ -334,11 +334,11 @@ async fn a_receiver_of_a_higher_epoch_takes_the_partition_from_another_connectio
     let mut two = Client::enter(&emulator, "Listener", "transactions").await;
     let attach = async |client: &mut Client, level| {
         let builder = Receiver::builder().name("link").source(source(0, None)).properties(epoch(level));
-        timeout(PATIENCE, builder.attach(&mut client.session)).await.unwrap()
+        timeout(TIME_LIMIT, builder.attach(&mut client.session)).await.unwrap()
     };
     let mut first = attach(&mut one, 1).await.unwrap();
     let second = attach(&mut two, 2).await.unwrap();
-    let lost = timeout(PATIENCE, first.recv::<Body<Value>>()).await.unwrap();
+    let lost = timeout(TIME_LIMIT, first.recv::<Body<Value>>()).await.unwrap();
     let Err(RecvError::LinkStateError(LinkStateError::RemoteClosedWithError(error))) = lost else { panic!("{lost:?}") };
     assert_eq!(text(&error.condition), "amqp:link:stolen");
     assert_eq!(emulator.counts().hubs[0].receivers, 1);
@@ -362,7 +362,7 @@ async fn receivers_are_refused_with_the_services_conditions() {
         ("Listener", source(0, Some("amqp.annotation.x-opt-offset > '5'")), "com.microsoft:argument-error"),
     ] {
         let mut client = Client::enter(&emulator, policy, "transactions").await;
-        let refused = timeout(PATIENCE, receiver(&mut client, source)).await.unwrap();
+        let refused = timeout(TIME_LIMIT, receiver(&mut client, source)).await.unwrap();
         let Err(ReceiverAttachError::RemoteClosedWithError(error)) = refused else { panic!("{refused:?}") };
         assert_eq!(text(&error.condition), expected);
     }
@@ -380,18 +380,18 @@ async fn a_receiver_gets_no_more_than_its_credit_and_a_drain_takes_the_rest_back
     let mut receiver = builder.attach(&mut client.session).await.unwrap();
     receiver.set_credit(3).await.unwrap();
     for number in 0..3_i64 {
-        let delivery = timeout(PATIENCE, receiver.recv::<Body<Value>>()).await.unwrap().unwrap();
+        let delivery = timeout(TIME_LIMIT, receiver.recv::<Body<Value>>()).await.unwrap().unwrap();
         let annotations = delivery.message().message_annotations.as_ref().unwrap();
         assert_eq!(annotations.get(&"x-opt-sequence-number" as &dyn AnnotationKey), Some(&Value::Long(number)));
     }
     receiver.set_credit(10).await.unwrap();
     for _ in 0..2 {
-        timeout(PATIENCE, receiver.recv::<Body<Value>>()).await.unwrap().unwrap();
+        timeout(TIME_LIMIT, receiver.recv::<Body<Value>>()).await.unwrap().unwrap();
     }
     receiver.drain().await.unwrap();
     sender.send(message(None, "after the drain")).await.unwrap();
     receiver.set_credit(1).await.unwrap();
-    timeout(PATIENCE, receiver.recv::<Body<Value>>()).await.unwrap().unwrap();
+    timeout(TIME_LIMIT, receiver.recv::<Body<Value>>()).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -403,7 +403,7 @@ async fn throughput_units_answer_server_busy_and_count_it_apart() {
     for _ in 0..4_000 {
         outcomes.push(sender.send_batchable(message(None, "x")).await.unwrap());
     }
-    let outcomes = timeout(PATIENCE, join_all(outcomes)).await.unwrap();
+    let outcomes = timeout(TIME_LIMIT, join_all(outcomes)).await.unwrap();
     let busy = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Outcome::Rejected(_)))).count() as u64;
     let counts = emulator.counts();
     assert!(busy > 0);

@@ -16,7 +16,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::time::timeout;
 use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 struct AnyToken;
@@ -77,7 +77,7 @@ async fn bodies(
 ) -> Vec<Vec<u8>> {
     let receiver = consumer.open_receiver_on_partition(partition.to_owned(), options).await.unwrap();
     let events = receiver.stream_events().take(count).try_collect::<Vec<_>>();
-    let events = timeout(PATIENCE, events).await.unwrap().unwrap();
+    let events = timeout(TIME_LIMIT, events).await.unwrap().unwrap();
     // The client keeps the link of a partition until it is asked not to.
     receiver.close().await.unwrap();
     events.iter().map(|event| event.event_data().body().unwrap().to_vec()).collect()
@@ -127,7 +127,7 @@ async fn what_the_producer_sends_the_consumer_receives() {
 async fn sending_to_a_hub_that_does_not_exist_fails() {
     let emulator = EventHubsEmulator::start(EventHubsEmulatorOptions::default()).await.unwrap();
     let producer = producer(&emulator, "missing").await;
-    let error = timeout(PATIENCE, producer.send_event("x", None)).await.unwrap().unwrap_err();
+    let error = timeout(TIME_LIMIT, producer.send_event("x", None)).await.unwrap().unwrap_err();
     // Already the token for it is refused.
     assert!(format!("{error:?}").contains("404"), "{error:?}");
 }

@@ -10,13 +10,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 /// Fails a write that makes no progress for too long, so that an answer does not wait in memory for ever.
-pub(super) struct Patient<T> {
+pub(super) struct WriteTimeout<T> {
     io: T,
     limit: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<T> Patient<T> {
+impl<T> WriteTimeout<T> {
     pub(super) fn new(io: T, limit: Duration) -> Self {
         Self { io, limit, waiting: None }
     }
@@ -34,13 +34,13 @@ impl<T> Patient<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Patient<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for WriteTimeout<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Patient<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let said = Pin::new(&mut self.io).poll_write(cx, buf);
         self.judge(cx, said)
@@ -79,7 +79,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_does_not_read_is_given_up() {
         let (near, _far) = duplex(10);
-        let error = Patient::new(near, Duration::from_secs(30)).write_all(&[0; 100]).await.unwrap_err();
+        let error = WriteTimeout::new(near, Duration::from_secs(30)).write_all(&[0; 100]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
@@ -95,7 +95,7 @@ mod tests {
             }
             all.len()
         });
-        let mut near = Patient::new(near, Duration::from_secs(30));
+        let mut near = WriteTimeout::new(near, Duration::from_secs(30));
         near.write_all(&[0; 100]).await.unwrap();
         drop(near);
         assert_eq!(reader.await.unwrap(), 10);
