@@ -332,7 +332,7 @@ fn every_line_of_a_landing_fits() {
     let lines = json_lines(&ended(&mut txgen(directory.path(), &flags), 0));
     let types: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["land_start", "land_commit", "land_end"]);
-    lines.iter().for_each(|line| assert_landing_fits(line));
+    lines.iter().for_each(assert_landing_fits);
 }
 
 /// Gaps, lags and troubles do not come at will: their lines are those that the command's own tests hold against the schema's
