@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_print_uses_is_reported_with_the_plain_character() {
+    fn what_print_uses_is_named_with_the_plain_character() {
         let message = StrayCharacter::any("é \u{201c}x").unwrap().to_string();
         assert_eq!(message, "holds U+201C (curly quotation mark) as character 3; write \" in its place");
         assert_eq!(StrayCharacter::any("\u{2013}rate").unwrap().name(), "U+2013 (en dash)");

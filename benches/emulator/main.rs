@@ -1,7 +1,7 @@
 //! How fast the emulators take events and documents, and what CPU and memory that costs them: a generator should never
 //! have to wait for them. The clients here do as little as they can, so that what is seen are the emulators.
 //!
-//! `cargo bench --bench emulator` prints a table; `-- --json FILE` writes the same figures, `-- --help` tells the rest. The
+//! `cargo bench --bench emulator` prints a table; `-- --json FILE` writes the same figures, `-- --help` shows the rest. The
 //! emulator is a process of its own on the same machine; every round starts a new one, and medians are shown.
 
 #![allow(clippy::print_stdout, reason = "a benchmark shows what it measured")]

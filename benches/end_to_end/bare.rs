@@ -105,7 +105,7 @@ pub(crate) fn start(
         .stderr(std::process::Stdio::inherit())
         .output()?;
     ensure!(output.status.success(), "the bare loop ended with {}", output.status);
-    serde_json::from_slice(&output.stdout).context("the bare loop tells no figures")
+    serde_json::from_slice(&output.stdout).context("the bare loop prints no figures")
 }
 
 /// The other end of [`start`]: is the loop, and prints its figures.

@@ -1,7 +1,7 @@
 //! What txgen costs beside the services that it measures: whole runs against `txgen emulator`, side by side with bare loops
 //! on the same libraries.
 //!
-//! `cargo bench --bench end_to_end` prints a table; `-- --json FILE` writes the same figures, `-- --help` tells the rest.
+//! `cargo bench --bench end_to_end` prints a table; `-- --json FILE` writes the same figures, `-- --help` shows the rest.
 //! Emulator, bare loop and txgen are processes of their own on one machine. Each measurement gets a fresh emulator; sides
 //! that are compared run in turn, round after round, and what is shown are medians, and medians of the rounds' ratios.
 

@@ -67,13 +67,13 @@ fn first_requests(emulator: &Emulator, data: &Path) -> anyhow::Result<(Duration,
     Ok((event? - start, document? - start))
 }
 
-/// Where txgen connects, and where the moment is told.
+/// Where txgen connects, and where the moment is sent.
 struct Relay {
     address: String,
     first: mpsc::Receiver<Instant>,
 }
 
-/// Passes on what comes to a new port; tells when `wanted` first comes by. Ends with its connections.
+/// Passes on what comes to a new port; reports when `wanted` first comes by. Ends with its connections.
 fn relay(target: String, wanted: &'static [u8]) -> anyhow::Result<Relay> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?.to_string();

@@ -1,6 +1,6 @@
 //! How fast `txgen land` gets an event hub into a local Delta table, and what CPU and memory that costs it.
 //!
-//! `cargo bench --features lake --bench land` prints a table; `-- --json FILE` writes the same figures, `-- --help` tells the
+//! `cargo bench --features lake --bench land` prints a table; `-- --json FILE` writes the same figures, `-- --help` shows the
 //! rest. The emulator holds all events before landing begins; it and the lander are processes of their own on the same
 //! machine. Every round starts a new emulator, and medians are shown.
 

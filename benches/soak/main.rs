@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench soak` runs `txgen run --rate 3000 --loop` against a `txgen emulator` that makes trouble, looks at
 //! the run's process every five seconds (proc(5): memory, file descriptors, threads; its metrics: tasks) and at the
-//! emulator's totals at the end, and fails with what is not as it should be. `-- --minutes 1` tries it, `-- --help` tells the rest.
+//! emulator's totals at the end, and fails with what is not as it should be. `-- --minutes 1` tries it, `-- --help` shows the rest.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark shows what it measured")]
 // Counts here are far below 2^52.

@@ -160,9 +160,9 @@ impl CliError {
         ExitCode::from(self.code)
     }
 
-    /// Tells the user, on standard error: the whole chain of causes.
+    /// Prints the whole chain of causes to standard error.
     pub fn print(&self) {
-        crate::observers::log::tell_error(&format!("{:#}", self.error));
+        crate::observers::log::notice_error(&format!("{:#}", self.error));
     }
 
     /// The operating system refused the threads that every command needs.

@@ -11,7 +11,7 @@ use txgen_lake::{Appender, Options};
 
 use super::origin::{Batch, Extent, View};
 use super::plan::{LandError, Plan, Start};
-use super::progress::{Ended, Lag, Landed, Told};
+use super::progress::{Ended, Lag, Landed, Step};
 use crate::text::counted;
 
 /// Batches of events that wait to be taken.
@@ -30,19 +30,19 @@ pub struct Until {
     pub caught_up: CancellationToken,
 }
 
-/// Lands until it is told to end, or is caught up where the plan says so. `told` hears of every step.
+/// Lands until it is asked to end, or is caught up where the plan says so. `watch` is called with every step.
 ///
 /// # Errors
 /// When the service or the table is in trouble for too long, refuses txgen, or belongs to another process by now.
 pub async fn land(
     plan: &Plan,
     until: &Until,
-    told: &mut (dyn FnMut(Told) + Send),
+    watch: &mut (dyn FnMut(Step) + Send),
 ) -> Result<(Ended, Landed), LandError> {
     let began = Instant::now();
     let ends_at_targets = plan.until_caught_up;
     let mut landing =
-        Landing { plan, told, landed: Landed::default(), began, targets: BTreeMap::new(), ends_at_targets };
+        Landing { plan, watch, landed: Landed::default(), began, targets: BTreeMap::new(), ends_at_targets };
     let (mut pause, mut troubled_since) = (PAUSE, None::<Instant>);
     loop {
         let commits = landing.landed.commits;
@@ -59,7 +59,7 @@ pub async fn land(
         if troubled_since.get_or_insert_with(Instant::now).elapsed() >= plan.retry_for {
             return Err(error);
         }
-        (landing.told)(Told::Again { why: error.to_string() });
+        (landing.watch)(Step::Again { why: error.to_string() });
         if until.stopped.run_until_cancelled(sleep(pause)).await.is_none() {
             return Ok((Ended::Stopped, landing.landed));
         }
@@ -69,10 +69,10 @@ pub async fn land(
 
 struct Landing<'a> {
     plan: &'a Plan,
-    told: &'a mut (dyn FnMut(Told) + Send),
+    watch: &'a mut (dyn FnMut(Step) + Send),
     landed: Landed,
     began: Instant,
-    /// Where each partition ended when landing began, or was told to catch up.
+    /// Where each partition ended when landing began, or was asked to catch up.
     targets: BTreeMap<u32, Extent>,
     /// Whether landing ends there.
     ends_at_targets: bool,
@@ -106,7 +106,7 @@ impl Landing<'_> {
         self.begin(&extents, &mut appender).await?;
         let mut ends: BTreeMap<u32, i64> =
             extents.iter().map(|(partition, extent)| (*partition, extent.last)).collect();
-        (self.told)(Told::Began {
+        (self.watch)(Step::Began {
             version: appender.version(),
             positions: appender.landed().clone(),
             behind: behind(&extents, appender.landed()),
@@ -146,7 +146,7 @@ impl Landing<'_> {
                             *end = extents.get(partition).map_or(*end, |extent| extent.last);
                         }
                     }
-                    (self.told)(Told::Behind(lags(&ends, appender.landed(), &newest)));
+                    (self.watch)(Step::Behind(lags(&ends, appender.landed(), &newest)));
                     look_at = Instant::now() + LOOK_EVERY;
                 }
                 batch = feed.arrived.recv() => {
@@ -209,7 +209,7 @@ impl Landing<'_> {
             return Err(LandError::Gap { partition, lost: counted(lost, "event"), landed, next });
         }
         self.landed.lost += lost;
-        (self.told)(Told::Gap { partition, lost });
+        (self.watch)(Step::Gap { partition, lost });
         Ok(())
     }
 
@@ -245,7 +245,7 @@ impl Landing<'_> {
         if let Some(committed) = appender.commit().await? {
             self.landed.add(&committed);
             self.landed.took = self.began.elapsed();
-            (self.told)(Told::Committed(committed, self.landed.clone()));
+            (self.watch)(Step::Committed(committed, self.landed.clone()));
         }
         Ok(())
     }

@@ -11,4 +11,4 @@ mod progress;
 pub use landing::{Until, land};
 pub use origin::Origin;
 pub use plan::{LandError, Plan, Start};
-pub use progress::{Ended, Lag, Landed, Told};
+pub use progress::{Ended, Lag, Landed, Step};

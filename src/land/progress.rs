@@ -1,4 +1,4 @@
-//! What is told of landing.
+//! The steps of landing, for those who watch it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use txgen_lake::Committed;
 
 /// A step of landing.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
+pub enum Step {
     /// The table is open, and the source answers.
     Began {
         /// The table's version.

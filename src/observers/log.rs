@@ -21,7 +21,7 @@ pub(crate) fn notice(line: &str) {
 }
 
 /// The error that ends the program.
-pub(crate) fn tell_error(message: &str) {
+pub(crate) fn notice_error(message: &str) {
     let bad = anstyle::AnsiColor::Red.on_default().bold();
     let lines: Vec<String> = message.lines().map(single_line).collect();
     say(Level::ERROR, message.to_owned(), &format!("{bad}error:{bad:#} {}", lines.join("\n")));

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn times_to_live_are_reported_in_days_where_they_are_days() {
+    fn times_to_live_are_shown_in_days_where_they_are_days() {
         assert_eq!([ttl(86_400), ttl(5_184_000), ttl(90)], ["1 day", "60 days", "1m 30s"]);
     }
 }

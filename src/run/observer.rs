@@ -12,7 +12,7 @@ use crate::stats::Summary;
 
 /// Shows a run. Its methods are called in their order here, each once; only `notice` comes at any time.
 pub trait Observer: Send + 'static {
-    /// Tells the user one line.
+    /// Shows the user one line.
     fn notice(&self, line: &str);
 
     /// Opens what the run is shown on, such as files and ports: what cannot be opened fails the run before it connects.

@@ -73,7 +73,7 @@ pub fn connection_string(data: &[u8]) {
 }
 
 /// The key or signature of a connection string, if it is one of a kind in the input and no word, is nowhere in what is
-/// message.
+/// reported.
 fn assert_no_key(value: &str, input: &str, message: &str) {
     let digits = |part: &str| part.bytes().filter(u8::is_ascii_digit).count();
     let is_key = |part: &&str| {

@@ -200,7 +200,7 @@ impl RowReader {
         place == 0 || self.ends.get(place - 1) == Some(&self.text_length)
     }
 
-    /// Reads the only cell of the current row as a row of its own, where that has as many cells as this; tells whether it did.
+    /// Reads the only cell of the current row as a row of its own, where that has as many cells as this; returns whether it did.
     ///
     /// Spreadsheets write rows like that which they took for text: `"1,""a"",2"`.
     pub(super) fn unwrap_only_cell(&mut self, width: usize) -> bool {

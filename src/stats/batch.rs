@@ -42,7 +42,7 @@ pub struct ServiceBatch {
     pub service_time: Percentiles,
     /// Their response times, ms.
     pub response_time: Percentiles,
-    /// How long the service worked on them, by its own account, ms; `None` where it told nothing.
+    /// How long the service worked on them, by its own account, ms; `None` where it did not say.
     pub server_time: Option<Percentiles>,
     /// The time for the latest 1,000 settlements; `None` before the first one.
     pub processing: Option<Processing>,

@@ -35,7 +35,7 @@ pub(super) struct ServiceStats {
     /// Of all points that are closed.
     service_time: Latencies,
     response_time: Latencies,
-    /// Of all transactions; `None` while none told.
+    /// Of all transactions; `None` while none gave one.
     server_time: Option<Latencies>,
     first_sent: Option<Instant>,
     last_settled: Option<Instant>,

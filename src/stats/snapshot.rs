@@ -47,7 +47,7 @@ pub struct ServiceSnapshot {
     pub service_time: Latencies,
     /// Response times of all that was stored.
     pub response_time: Latencies,
-    /// How long the service worked on what was stored, by its own account; `None` where it told nothing.
+    /// How long the service worked on what was stored, by its own account; `None` where it did not say.
     pub server_time: Option<Latencies>,
 }
 

@@ -130,7 +130,7 @@ pub struct ServiceSummary {
     pub service_time_ms: Percentiles,
     /// From the moment meant to the settlement, of what was stored, ms.
     pub response_time_ms: Percentiles,
-    /// How long the service worked on what was stored, by its own account, ms; not there where it told nothing.
+    /// How long the service worked on what was stored, by its own account, ms; not there where it did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_time_ms: Option<Percentiles>,
     /// The same, whole.
@@ -156,7 +156,7 @@ pub struct Histograms {
     pub service_time: Latencies,
     /// Response times.
     pub response_time: Latencies,
-    /// Server times, where the service told them.
+    /// Server times, where the service gave them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_time: Option<Latencies>,
 }

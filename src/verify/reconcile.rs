@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_rows_of_each_kind_are_reported_as_were_asked_for() {
+    fn as_many_rows_of_each_kind_are_listed_as_were_asked_for() {
         let expected = expected();
         for (listed, rows) in [(0, 0), (3, 3), (100, 19)] {
             let findings =

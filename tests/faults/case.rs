@@ -124,7 +124,7 @@ fn play_one(case: &Case, client: &'static str, environment: &[(&str, &str)]) -> 
     }
     let (stored, said) = emulator.end();
     judged.map_err(|problem| {
-        // A trace is long, and its end tells most.
+        // A trace is long, and its end says most.
         let message = &ended.stderr.as_bytes()[ended.stderr.len().saturating_sub(MOST_SHOWN)..];
         let message = String::from_utf8_lossy(message);
         let (code, took) = (ended.code, ended.took.as_secs_f64());

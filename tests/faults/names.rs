@@ -119,8 +119,8 @@ fn name_gone(service: &str, comes_back: bool) -> Result<(), String> {
     names.know("");
     proxy.cut_all();
     if comes_back {
-        let message = stage.path().join("stderr");
-        let asked = |_: &Running| std::fs::read_to_string(&message).unwrap().contains(UNKNOWN);
+        let log = stage.path().join("stderr");
+        let asked = |_: &Running| std::fs::read_to_string(&log).unwrap().contains(UNKNOWN);
         run.wait_until(asked, "a name that is asked for in vain");
         names.know(KNOWN);
     }

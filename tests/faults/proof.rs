@@ -14,7 +14,7 @@ use crate::support::emulator::Emulator;
 
 /// The folder that runs keep their dead letters in.
 pub(crate) const LETTERS: &str = "letters";
-/// As many rows as `txgen verify` tells one by one at most; fewer are missing here.
+/// As many rows as `txgen verify` lists one by one at most; fewer are missing here.
 const MOST_SHOWN: &str = "10000";
 
 /// A transaction that the run did not confirm.
@@ -88,20 +88,20 @@ fn verify(
     let output = command.envs(environment.iter().copied()).output().unwrap();
     std::fs::write(stage.path().join("verify.stdout"), &output.stdout).unwrap();
     std::fs::write(stage.path().join("verify.stderr"), &output.stderr).unwrap();
-    let message = || format!("{}{}", support::stdout(&output), support::stderr(&output));
+    let printed = || format!("{}{}", support::stdout(&output), support::stderr(&output));
     let found: Value =
-        serde_json::from_slice(&output.stdout).map_err(|_| format!("verify prints no findings: {}", message()))?;
+        serde_json::from_slice(&output.stdout).map_err(|_| format!("verify prints no findings: {}", printed()))?;
     let code = if found["ok"] == true { 0 } else { 1 };
     if output.status.code() != Some(code) {
-        return Err(format!("verify ends with {:?}: {}", output.status.code(), message()));
+        return Err(format!("verify ends with {:?}: {}", output.status.code(), printed()));
     }
     Ok(found)
 }
 
 /// Holds what was found in one place against what the run said.
 fn reconcile(run: &Ended, service: &str, letters: &BTreeMap<u64, Letter>, place: &Value) -> Result<(), String> {
-    let number = |name: &str| place[name].as_u64().ok_or_else(|| format!("verify tells no {name}"));
-    let finding = |name: &str| place[name]["count"].as_u64().ok_or_else(|| format!("verify tells no {name}"));
+    let number = |name: &str| place[name].as_u64().ok_or_else(|| format!("verify prints no {name}"));
+    let finding = |name: &str| place[name]["count"].as_u64().ok_or_else(|| format!("verify prints no {name}"));
     for name in ["duplicated", "different", "wrong_partition", "ttl_wrong", "unexpected"] {
         if finding(name)? != 0 {
             return Err(format!("rows are {name}"));
@@ -114,9 +114,9 @@ fn reconcile(run: &Ended, service: &str, letters: &BTreeMap<u64, Letter>, place:
     if Some(number("expected")?) != requested || number("present")? + finding("missing")? != number("expected")? {
         return Err(format!("not every row of {requested:?} is present or missing"));
     }
-    let message = place["missing"]["first"].as_array().into_iter().flatten();
+    let listed = place["missing"]["first"].as_array().into_iter().flatten();
     let missing: BTreeMap<u64, &str> =
-        message.filter_map(|row| Some((row["row"].as_u64()?, row["id"].as_str()?))).collect();
+        listed.filter_map(|row| Some((row["row"].as_u64()?, row["id"].as_str()?))).collect();
     if missing.len() as u64 != finding("missing")? {
         return Err("not every missing row is listed".to_owned());
     }

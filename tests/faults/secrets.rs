@@ -115,9 +115,9 @@ fn complaints(marks: &Marks, what: &str, code: i32, output: &Output) -> Vec<Stri
     let shown = streams.iter().filter_map(|(name, bytes)| marks.check(&format!("{name} of {what}"), bytes).err());
     let mut complaints: Vec<String> = shown.collect();
     if output.status.code() != Some(code) {
-        let (message, end) = (&output.stderr, output.stderr.len().saturating_sub(2_000));
-        let message = String::from_utf8_lossy(&message[end..]);
-        complaints.push(format!("{what} ends with {:?}, not {code}: …{message}", output.status.code()));
+        let (stderr, end) = (&output.stderr, output.stderr.len().saturating_sub(2_000));
+        let stderr = String::from_utf8_lossy(&stderr[end..]);
+        complaints.push(format!("{what} ends with {:?}, not {code}: …{stderr}", output.status.code()));
     }
     complaints
 }
@@ -232,11 +232,11 @@ fn scraped(stage: &Stage, marks: &Marks) -> Result<(), String> {
     command.args(["--output", "json", "--data"]).arg(support::shipped_data());
     let mut run = stage.start(&mut command);
     run.wait_for_output("\"type\":\"start\"");
-    let message = stage.path().join("stderr");
-    let announced = |_: &Running| std::fs::read_to_string(&message).unwrap().contains("/metrics");
+    let stderr = stage.path().join("stderr");
+    let announced = |_: &Running| std::fs::read_to_string(&stderr).unwrap().contains("/metrics");
     run.wait_until(announced, "where the metrics are");
-    let message = std::fs::read_to_string(&message).unwrap();
-    let address = message.split("http://").find(|part| part.contains("/metrics")).unwrap().split('/').next().unwrap();
+    let stderr = std::fs::read_to_string(&stderr).unwrap();
+    let address = stderr.split("http://").find(|part| part.contains("/metrics")).unwrap().split('/').next().unwrap();
     let mut connection = TcpStream::connect(address).unwrap();
     connection.write_all(b"GET /metrics HTTP/1.1\r\nHost: txgen\r\nConnection: close\r\n\r\n").unwrap();
     let mut metrics = Vec::new();

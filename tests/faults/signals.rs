@@ -15,7 +15,7 @@ use crate::support::signal;
 const ENDLESS: [&str; 6] = ["--loop", "--seconds-to-run", "60", "--rate", "200", "--output=json"];
 
 #[test]
-fn a_run_that_is_reported_to_stop_accounts_for_everything() {
+fn a_run_that_is_asked_to_stop_accounts_for_everything() {
     all(vec![
         ("SIGINT", work(|| stopped_once("INT"))),
         ("SIGTERM", work(|| stopped_once("TERM"))),
@@ -71,9 +71,9 @@ fn stopped_while_silent(times: usize) -> Result<(), String> {
     let mut run = sending(&stage, &["--drain-timeout", &format!("{drain}s")]);
     signal(run.process.id(), "INT");
     if times == 2 {
-        let message = stage.path().join("stderr");
+        let stderr = stage.path().join("stderr");
         run.wait_until(
-            |_| std::fs::read_to_string(&message).unwrap().contains("Stopping"),
+            |_| std::fs::read_to_string(&stderr).unwrap().contains("Stopping"),
             "the first Ctrl-C was heard",
         );
         signal(run.process.id(), "INT");

@@ -9,7 +9,7 @@ use crate::support::stderr;
 const KEY: &str = "c2VjcmV0c2VjcmV0";
 
 /// What `txgen run` says on standard error, and its exit code.
-fn message(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+fn outcome(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = support::txgen(directory);
     command.arg("run").args(arguments).envs(environment.iter().copied());
     if !arguments.contains(&"--data") {
@@ -141,7 +141,7 @@ fn a_wrong_appsettings_json_is_reported_with_key_value_line_and_remedy() {
     let wrong = cases.iter().filter_map(|(settings, arguments, expected)| {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("appsettings.json"), settings).unwrap();
-        compare(settings, 2, expected, message(directory.path(), arguments, &[]))
+        compare(settings, 2, expected, outcome(directory.path(), arguments, &[]))
     });
     check(wrong.collect());
 }
@@ -196,11 +196,11 @@ fn wrong_flags_and_environment_variables_are_reported_with_what_is_allowed() {
             &arguments.join(" "),
             2,
             &expected,
-            message(directory.path(), &[&["--emulator"], *arguments].concat(), &[]),
+            outcome(directory.path(), &[&["--emulator"], *arguments].concat(), &[]),
         )
     });
     let of_environment = environment.iter().filter_map(|(name, value, arguments, expected)| {
-        compare(name, 2, expected, message(directory.path(), arguments, &[(name, value)]))
+        compare(name, 2, expected, outcome(directory.path(), arguments, &[(name, value)]))
     });
     check(of_flags.chain(of_environment).collect());
 }
@@ -287,7 +287,7 @@ fn a_wrong_file_of_transactions_is_reported_with_what_it_is_and_what_to_do() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(name), content).unwrap();
         let arguments = [&["--emulator", "--data", name], *arguments].concat();
-        compare(name, *code, expected, message(directory.path(), &arguments, &[]))
+        compare(name, *code, expected, outcome(directory.path(), &arguments, &[]))
     });
     check(wrong.collect());
 }
@@ -314,7 +314,7 @@ fn a_file_that_is_not_there_or_no_file_is_reported_by_its_flag() {
     let directory = tempfile::tempdir().unwrap();
     let wrong = cases.iter().filter_map(|(arguments, expected)| {
         let arguments = [&["--emulator"], *arguments].concat();
-        compare(&arguments.join(" "), 2, expected, message(directory.path(), &arguments, &[]))
+        compare(&arguments.join(" "), 2, expected, outcome(directory.path(), &arguments, &[]))
     });
     check(wrong.collect());
 }

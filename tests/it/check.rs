@@ -119,7 +119,7 @@ async fn what_a_run_has_made_is_described() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_value_is_reported_with_its_source() {
+async fn each_value_is_shown_with_its_source() {
     let services = Services::start().await;
     let mut command = services.check(&["--output", "json", "--ttl", "30d", "--rate", "500"]);
     command.env("COSMOS_DB_DATABASE", "FromEnvironment");

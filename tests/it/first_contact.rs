@@ -139,7 +139,7 @@ async fn a_machine_whose_clock_is_off_is_named_by_both_services() {
 }
 
 /// A run of a few transactions against a local Cosmos DB of which some requests are answered by `rule`: its exit code,
-/// what it said, and what its summary tells of Cosmos DB.
+/// what it said, and what its summary says of Cosmos DB.
 async fn run_before(
     rule: impl Fn(&str, &str) -> Option<Answer> + Send + Sync + 'static,
 ) -> (Option<i32>, String, Value) {
@@ -191,7 +191,7 @@ async fn an_account_that_refuses_writes_in_mid_run_has_stored_nothing_and_says_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_with_too_many_shared_databases_is_reported_which_ones_to_take() {
+async fn of_an_account_with_too_many_shared_databases_the_ones_to_take_are_named() {
     let message = "Shared offer Database create is forbidden as count of shared offer database has exceeded 5.";
     let answer = Answer::new(400, 1020, message);
     let (code, said, _) =
@@ -326,7 +326,7 @@ async fn what_a_namespace_answers_to_a_token_is_named_for_what_it_is() {
 }
 
 /// A run whose connections lead to a namespace that refuses tokens, once it has sent a few events: what it says, and what its
-/// summary tells. `connection_string` is given the port to connect to, and that of the emulator.
+/// summary says. `connection_string` is given the port to connect to, and that of the emulator.
 async fn refused_in_mid_run(
     refusing: SocketAddr,
     connection_string: impl Fn(u16, &EventHubsEmulator) -> String,

@@ -66,7 +66,7 @@ fn an_output_that_is_open_for_reading_alone_is_reported() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_reported_nothing() {
+fn a_reader_that_has_seen_enough_gets_no_error() {
     let directory = tempfile::tempdir().unwrap();
     for arguments in commands(directory.path()).into_iter().filter(|arguments| arguments[0] != "emulator") {
         let (reader, writer) = std::io::pipe().unwrap();

@@ -1,4 +1,4 @@
-//! Proxies that the environment names lead to both services, are named without their credentials, and are message apart from
+//! Proxies that the environment names lead to both services, are named without their credentials, and are told apart from
 //! the services when they refuse.
 
 use std::net::SocketAddr;

@@ -180,8 +180,8 @@ fn a_duplicate_from_before_the_kill_is_excused_by_the_journal() {
     let faults = ["event_hubs:half:@40-55", "cosmos_db:429:@200-999"];
     let killed = Killed::after_retrying_for("1s", &faults, |letters| {
         let journal = fs::read_to_string(letters.join("journal")).unwrap_or_default();
-        let message = journal.lines().filter_map(|line| line.strip_prefix("ambiguous event_hubs "));
-        message.flat_map(|rows| rows.split(' ')).map(rows_in).sum::<u64>() >= 2
+        let ranges = journal.lines().filter_map(|line| line.strip_prefix("ambiguous event_hubs "));
+        ranges.flat_map(|rows| rows.split(' ')).map(rows_in).sum::<u64>() >= 2
     });
     // Before its dead letters are completed nobody knows of them, and duplicates are not held against the run.
     let (code, found) = verify(killed.path(), &["letters/run.json"]);

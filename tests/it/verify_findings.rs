@@ -38,9 +38,8 @@ fn cell(row: usize, column: &str) -> String {
 }
 
 fn first(finding: &Value) -> Vec<(u64, String)> {
-    let message =
-        |found: &Value| (found["row"].as_u64().unwrap(), found["detail"].as_str().unwrap_or_default().to_owned());
-    finding["first"].as_array().unwrap().iter().map(message).collect()
+    let row = |found: &Value| (found["row"].as_u64().unwrap(), found["detail"].as_str().unwrap_or_default().to_owned());
+    finding["first"].as_array().unwrap().iter().map(row).collect()
 }
 
 #[tokio::test]
@@ -92,7 +91,7 @@ async fn what_somebody_has_changed_in_cosmos_db_is_found_for_what_it_is() {
         "Cosmos DB: 1 row missing that the run said it had stored.".to_owned(),
         "6 faults found.".to_owned(),
     ] {
-        assert!(text.lines().any(|message| message.starts_with(&line)), "no `{line}` in:\n{text}");
+        assert!(text.lines().any(|printed| printed.starts_with(&line)), "no `{line}` in:\n{text}");
     }
 }
 
@@ -126,7 +125,7 @@ fn events_of_other_data_under_the_same_run_are_found_for_what_they_are() {
         format!("  wrong partition: row 5, id {}: under `zz` in place of `{country}`", id(5)),
         "28 faults found.".to_owned(),
     ] {
-        assert!(text.lines().any(|message| message == line), "no `{line}` in:\n{text}");
+        assert!(text.lines().any(|printed| printed == line), "no `{line}` in:\n{text}");
     }
 }
 

@@ -100,7 +100,7 @@ async fn ctrl_c_ends_it_at_once_with_a_line_of_its_own() {
     let emulator = emulator(directory.path(), &[]);
     let proxies = Proxies::of(directory.path(), &emulator.ready).await;
     assert_success(&ended(run_of(directory.path(), &["--limit", "50", "--summary-file", "s.json"])).await);
-    // A hub that never tells anything: it listens, and that is all.
+    // A hub that never answers: it listens, and that is all.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     proxies.event_hubs.redirect(silent.local_addr().unwrap());
     let verify = on_a_terminal(&verify_of(directory.path(), &[]));

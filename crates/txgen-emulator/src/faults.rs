@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rule_is_reported_why() {
+    fn what_is_no_rule_is_refused_with_the_reason() {
         for (rule, why) in [
             ("close", "how often"),
             ("closed:1%", "none of close, drop"),

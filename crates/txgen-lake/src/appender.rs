@@ -28,7 +28,7 @@ const ROW_GROUP: usize = 128 * 1_024;
 pub struct Options {
     /// The table's name in messages.
     pub table: String,
-    /// Who writes: what another process is told that finds its partitions taken over.
+    /// Who writes: the name in the error of a process whose partitions were taken over.
     pub lander: String,
     /// The column by whose values a new table's files are kept apart.
     pub partition_by: Option<String>,

@@ -210,7 +210,7 @@ impl Table {
         }
     }
 
-    /// Loads what others have committed since, and what this process has without having been told; the version of the
+    /// Loads what others have committed since, and what this process has without knowing it; the version of the
     /// commit with this id, if it is among that.
     async fn catch_up(&mut self, id: &str) -> Result<Option<u64>, DeltaTableError> {
         let known = self.version();
@@ -320,7 +320,7 @@ impl Opening {
             .await;
         match created {
             Err(error) => {
-                // It may be there all the same: from another process, or from this one without its being told.
+                // It may be there all the same: from another process, or from this one without its knowing.
                 let mut table = DeltaTable::new(self.store.log()?);
                 match table.load().await {
                     Ok(()) => Ok(table),

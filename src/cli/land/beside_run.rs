@@ -50,12 +50,12 @@ impl Lake {
         let until = Until::default();
         let ends = until.clone();
         let task = tokio::spawn(async move {
-            let mut told = |what| {
+            let mut watch = |what| {
                 if let Some(trouble) = words::trouble(&what) {
                     notice(&trouble);
                 }
             };
-            land(&plan, &ends, &mut told).await
+            land(&plan, &ends, &mut watch).await
         });
         Ok(Landing { location, until, task })
     }

@@ -12,7 +12,7 @@ use super::args::{From as FromArg, LandArgs, LandFormat, Start as StartArg};
 use super::words;
 use crate::cli::signals::Signals;
 use crate::cli::{CliError, INTERRUPTED};
-use crate::land::{Ended, LandError, Origin, Plan, Start, Told, Until, land};
+use crate::land::{Ended, LandError, Origin, Plan, Start, Step, Until, land};
 use crate::observers::notice;
 use crate::service::event_hubs::Followed;
 use crate::service::key_vault::KeyVault;
@@ -34,8 +34,8 @@ pub(in crate::cli) async fn execute(args: LandArgs) -> Result<ExitCode, CliError
     };
     let until = Until::default();
     let (shown, from) = (args.output, args.from);
-    let mut told = move |what: Told| show(shown, from, &what);
-    let landing = land(&plan, &until, &mut told);
+    let mut watch = move |what: Step| show(shown, from, &what);
+    let landing = land(&plan, &until, &mut watch);
     tokio::pin!(landing);
     let landed = tokio::select! {
         landed = &mut landing => landed,
@@ -133,7 +133,7 @@ pub(super) fn stores(location: &Location) -> Result<(txgen_lake::Store, txgen_la
     Ok((store(location)?, store(&location.beside("_rejected"))?))
 }
 
-/// Who lands: what another process is told that finds its partitions taken over.
+/// Who lands: the name in the error of a process whose partitions were taken over.
 pub(super) fn lander() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
@@ -144,10 +144,10 @@ pub(super) fn lander() -> String {
     format!("txgen land, process {}{host}", std::process::id())
 }
 
-fn show(format: LandFormat, from: FromArg, what: &Told) {
+fn show(format: LandFormat, from: FromArg, what: &Step) {
     match format {
         LandFormat::Text => {
-            if let Told::Committed(committed, landed) = what {
+            if let Step::Committed(committed, landed) = what {
                 print(&words::commit_text(committed, landed));
             }
         }
@@ -157,7 +157,7 @@ fn show(format: LandFormat, from: FromArg, what: &Told) {
             }
         }
     }
-    if let Some(line) = words::told(what, from) {
+    if let Some(line) = words::step(what, from) {
         notice(&line);
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use txgen_lake::{Committed, Location};
 
 use super::args::From;
-use crate::land::{Ended, Lag, Landed, Told};
+use crate::land::{Ended, Lag, Landed, Step};
 use crate::text::counted;
 
 /// A commit, on one line.
@@ -55,9 +55,9 @@ pub(super) fn ended_text(location: &Location, ended: Ended, landed: &Landed) -> 
 }
 
 /// What belongs on standard error, if it does.
-pub(super) fn told(what: &Told, from: From) -> Option<String> {
+pub(super) fn step(what: &Step, from: From) -> Option<String> {
     match what {
-        Told::Began { version, positions, behind } => {
+        Step::Began { version, positions, behind } => {
             let known = positions.values().flatten().count() as u64;
             let (place, most) = match from {
                 From::EventHub => ("event hub", ""),
@@ -72,19 +72,19 @@ pub(super) fn told(what: &Told, from: From) -> Option<String> {
             let behind = counted(*behind, noun(from));
             Some(format!("The table has version {version}: {from_there}; {most}{behind} to land in {partitions}."))
         }
-        Told::Behind(lags) => Some(behind(lags, noun(from))),
+        Step::Behind(lags) => Some(behind(lags, noun(from))),
         _ => trouble(what),
     }
 }
 
-/// What is wrong, if this tells of it.
-pub(super) fn trouble(what: &Told) -> Option<String> {
+/// What is wrong, if this step says so.
+pub(super) fn trouble(what: &Step) -> Option<String> {
     match what {
-        Told::Gap { partition, lost } => {
+        Step::Gap { partition, lost } => {
             Some(format!("warning: partition {partition} has lost {} before they were landed", counted(*lost, "event")))
         }
-        Told::Again { why } => Some(format!("warning: {why}; landing begins again where the table ends")),
-        Told::Began { .. } | Told::Committed(..) | Told::Behind(_) => None,
+        Step::Again { why } => Some(format!("warning: {why}; landing begins again where the table ends")),
+        Step::Began { .. } | Step::Committed(..) | Step::Behind(_) => None,
     }
 }
 
@@ -154,12 +154,12 @@ enum Line<'a> {
 }
 
 /// A step, as one line of JSON.
-pub(super) fn json(what: &Told) -> Option<String> {
+pub(super) fn json(what: &Step) -> Option<String> {
     Some(written(&match what {
-        Told::Began { version, positions, behind } => {
+        Step::Began { version, positions, behind } => {
             Line::LandStart { version: *version, positions, events_behind: *behind }
         }
-        Told::Committed(committed, landed) => Line::LandCommit {
+        Step::Committed(committed, landed) => Line::LandCommit {
             version: committed.version,
             transactions: committed.transactions,
             rejected: committed.rejected,
@@ -168,9 +168,9 @@ pub(super) fn json(what: &Told) -> Option<String> {
             events_in_all: landed.transactions + landed.rejected,
             events_per_second: rate(landed),
         },
-        Told::Gap { partition, lost } => Line::LandGap { partition: *partition, events_lost: *lost },
-        Told::Behind(partitions) => Line::LandLag { partitions },
-        Told::Again { why } => Line::LandRetry { reason: why },
+        Step::Gap { partition, lost } => Line::LandGap { partition: *partition, events_lost: *lost },
+        Step::Behind(partitions) => Line::LandLag { partitions },
+        Step::Again { why } => Line::LandRetry { reason: why },
     }))
 }
 
@@ -251,9 +251,9 @@ mod tests {
 
     #[test]
     fn a_container_has_at_most_so_many_changes() {
-        let began = Told::Began { version: 3, positions: BTreeMap::from([(0, Some(7)), (1, None)]), behind: 40 };
+        let began = Step::Began { version: 3, positions: BTreeMap::from([(0, Some(7)), (1, None)]), behind: 40 };
         assert_eq!(
-            told(&began, From::CosmosDb).unwrap(),
+            step(&began, From::CosmosDb).unwrap(),
             "The table has version 3: it has positions of 1 partition; at most 40 changes to land in 2 partitions."
         );
     }
@@ -263,7 +263,7 @@ mod tests {
         let location = Location::parse("lake/t").unwrap();
         let end: serde_json::Value = serde_json::from_str(&ended_json(&location, Ended::Stopped, &landed())).unwrap();
         assert_eq!((&end["type"], &end["ended"], &end["version"]), (&"land_end".into(), &"stopped".into(), &2.into()));
-        let start = json(&Told::Began { version: 0, positions: BTreeMap::from([(0, None)]), behind: 7 }).unwrap();
+        let start = json(&Step::Began { version: 0, positions: BTreeMap::from([(0, None)]), behind: 7 }).unwrap();
         assert_eq!(start, "{\"type\":\"land_start\",\"version\":0,\"positions\":{\"0\":null},\"events_behind\":7}\n");
     }
 }

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_reported_in_round_seconds_minutes_or_hours() {
+    fn time_is_shown_in_round_seconds_minutes_or_hours() {
         assert_eq!([26.0, 60.0, 600.0, 86_400.0].map(|span| time_step(span, 5.0)), [10.0, 15.0, 120.0, 21_600.0]);
     }
 

@@ -110,7 +110,7 @@ impl ChangeFeed {
         };
         let properties = feed.with_retries(read).await?;
         feed.rid = properties.system_properties.resource_id.ok_or_else(|| {
-            feed.failure("the container has no resource id (_rid), which tells it from others of its name")
+            feed.failure("the container has no resource id (_rid), which distinguishes it from others of its name")
         })?;
         Ok(feed)
     }
@@ -172,7 +172,7 @@ impl ChangeFeed {
         pages: &mpsc::Sender<ChangePage>,
         turns: &Semaphore,
     ) -> Result<(), ChangeFeedError> {
-        let mut retries = PageRetries::default();
+        let mut retries = PageRetries::new(self.proxy.as_ref());
         let mut feed: Option<Pages> = None;
         loop {
             let turn = turns.acquire().await;
@@ -183,14 +183,11 @@ impl ChangeFeed {
                 failed => {
                     feed = None;
                     let error = failed.ok().and_then(Result::err);
-                    retries
-                        .wait_or_give_up(error.as_ref(), self.proxy.as_ref())
-                        .await
-                        .map_err(|reason| self.failure(&reason))?;
+                    retries.wait_or_give_up(error.as_ref()).await.map_err(|reason| self.failure(&reason))?;
                     continue;
                 }
             };
-            retries = PageRetries::default();
+            retries.reset();
             let (id, position) = self.place(page.headers())?;
             if id != partition.id {
                 return Err(ChangeFeedError::Split(partition.id));
@@ -262,7 +259,7 @@ impl ChangeFeed {
         let position = etag.and_then(|etag| etag.trim_matches('"').parse().ok());
         id.zip(position).ok_or_else(|| {
             let shown = etag.unwrap_or("none");
-            self.failure(&format!("an answer does not tell its physical partition and its place (etag: {shown})"))
+            self.failure(&format!("an answer does not name its physical partition and its place (etag: {shown})"))
         })
     }
 
@@ -270,17 +267,14 @@ impl ChangeFeed {
     where
         F: Future<Output = Result<T, CosmosError>>,
     {
-        let mut retries = PageRetries::default();
+        let mut retries = PageRetries::new(self.proxy.as_ref());
         loop {
             let error = match timeout(PAGE_TIMEOUT, ask()).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => Some(error),
                 Err(_) => None,
             };
-            retries
-                .wait_or_give_up(error.as_ref(), self.proxy.as_ref())
-                .await
-                .map_err(|reason| self.failure(&reason))?;
+            retries.wait_or_give_up(error.as_ref()).await.map_err(|reason| self.failure(&reason))?;
         }
     }
 

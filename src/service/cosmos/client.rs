@@ -1,6 +1,6 @@
 //! Azure's client, set up to leave out what txgen does itself and what it can do without.
 //!
-//! Told not to: repeat throttled, failed and timed-out writes (txgen does, and counts them), read the created document
+//! Set not to: repeat throttled, failed and timed-out writes (txgen does, and counts them), read the created document
 //! back, track session tokens (nothing is read), hedge, and re-encode our JSON as binary (it is passed through, and
 //! emulators do not know the binary form).
 

@@ -25,7 +25,7 @@ pub struct Provision {
     pub default_ttl: DefaultTtl,
     /// How requests travel; `None` if that is not known.
     pub transport: Option<Transport>,
-    /// The region that is written to at first, where the account has several and the client tells.
+    /// The region that is written to at first, where the account has several and the client says so.
     pub region: Option<String>,
     /// What is probably not meant so, one line each.
     pub warnings: Vec<String>,

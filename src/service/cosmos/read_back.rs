@@ -120,7 +120,7 @@ impl Reader {
         F: Future<Output = Result<(), E>>,
     {
         let mut continuation = None;
-        let mut retries = PageRetries::default();
+        let mut retries = PageRetries::new(self.proxy.as_ref());
         'again: loop {
             let mut options = QueryOptions::default();
             options.operation = client::for_metadata();
@@ -148,7 +148,7 @@ impl Reader {
                 match timeout(PAGE_TIMEOUT, pages.next()).await {
                     Ok(None) => return Ok(()),
                     Ok(Some(Ok(page))) => {
-                        retries = PageRetries::default();
+                        retries.reset();
                         continuation = pages.to_continuation_token().ok();
                         if hand_over(page.into_items()).await.is_err() {
                             return Ok(());
@@ -169,10 +169,10 @@ impl Reader {
 
     async fn wait_or_give_up(
         &self,
-        retries: &mut PageRetries,
+        retries: &mut PageRetries<'_>,
         error: Option<&CosmosError>,
     ) -> Result<(), ConnectError> {
-        retries.wait_or_give_up(error, self.proxy.as_ref()).await.map_err(|reason| self.failure(&reason))
+        retries.wait_or_give_up(error).await.map_err(|reason| self.failure(&reason))
     }
 
     fn failure(&self, reason: &str) -> ConnectError {
@@ -182,24 +182,30 @@ impl Reader {
 }
 
 /// How often a page is asked for again.
-#[derive(Debug, Default)]
-pub(super) struct PageRetries {
+#[derive(Debug)]
+pub(super) struct PageRetries<'a> {
+    /// What leads to the account, where anything does.
+    proxy: Option<&'a (Proxy, String)>,
     tries: u32,
 }
 
-impl PageRetries {
+impl<'a> PageRetries<'a> {
+    pub(super) fn new(proxy: Option<&'a (Proxy, String)>) -> Self {
+        Self { proxy, tries: 0 }
+    }
+
+    /// A page has come.
+    pub(super) fn reset(&mut self) {
+        self.tries = 0;
+    }
+
     /// Waits before the next try, if that can help; otherwise says why it does not. `None` is a page that never came.
-    /// `proxy` leads to the account, where any does.
-    pub(super) async fn wait_or_give_up(
-        &mut self,
-        error: Option<&CosmosError>,
-        proxy: Option<&(Proxy, String)>,
-    ) -> Result<(), String> {
+    pub(super) async fn wait_or_give_up(&mut self, error: Option<&CosmosError>) -> Result<(), String> {
         self.tries += 1;
         let (is_final, message) = match error.map(RequestError::of) {
             None => (false, format!("no answer within {PAGE_TIMEOUT:?}")),
             Some(error) => {
-                let error = error.into_attempt_error(proxy.map(|(proxy, authority)| (proxy, authority.as_str())));
+                let error = error.into_attempt_error(self.proxy.map(|(proxy, authority)| (proxy, authority.as_str())));
                 let is_final = matches!(error.verdict, Verdict::GiveUp | Verdict::RetryRefusal);
                 let message = match error.kind {
                     FailureKind::KeysDisabled | FailureKind::ClockSkew | FailureKind::NetworkBlocked => {

@@ -113,7 +113,7 @@ impl TokenSource {
 }
 
 impl TokenSource {
-    /// What a refusal in mid-run means, with what to do about it, where the source tells that. `host` is the namespace's.
+    /// What a refusal in mid-run means, with what to do about it, where the source says so. `host` is the namespace's.
     pub(super) fn advise(&self, error: AttemptError, host: &str) -> AttemptError {
         match self {
             Self::Entra(_) if error.kind == FailureKind::Unauthorized => {

@@ -1,5 +1,6 @@
 """Tables of `txgen land` as other programs read them, in a folder and in Azure's storage emulator."""
 
+import contextlib
 import csv
 import datetime
 import json
@@ -250,32 +251,26 @@ def in_azure(directory, environment, storage_options):
     return place
 
 
-def container(endpoint):
-    service = BlobServiceClient(f"{endpoint}/{ACCOUNT}", credential=KEY)
-    service.create_container("lake")
+@contextlib.contextmanager
+def blobs(directory):
+    """Azurite with a container `lake`: what leads there, for txgen and for deltalake."""
+    with azurite(directory) as server:
+        blob = f"{server.found[1]}/{ACCOUNT}"
+        BlobServiceClient(blob, credential=KEY).create_container("lake")
+        environment = {"AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT, "AZURE_STORAGE_ENDPOINT": blob}
+        options = {"account_name": ACCOUNT, "endpoint": blob, "allow_http": "true"}
+        yield environment, options
 
 
 @check
 def azurite_with_an_account_key(directory):
-    with azurite(directory) as server:
-        endpoint = server.found[1]
-        container(endpoint)
-        blob = f"{endpoint}/{ACCOUNT}"
-        environment = {
-            "AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT,
-            "AZURE_STORAGE_ACCOUNT_KEY": KEY,
-            "AZURE_STORAGE_ENDPOINT": blob,
-        }
-        options = {"account_name": ACCOUNT, "account_key": KEY, "endpoint": blob, "allow_http": "true"}
-        in_azure(directory, environment, options)
+    with blobs(directory) as (environment, options):
+        in_azure(directory, environment | {"AZURE_STORAGE_ACCOUNT_KEY": KEY}, options | {"account_key": KEY})
 
 
 @check
 def azurite_with_a_shared_access_signature(directory):
-    with azurite(directory) as server:
-        endpoint = server.found[1]
-        container(endpoint)
-        blob = f"{endpoint}/{ACCOUNT}"
+    with blobs(directory) as (environment, options):
         token = generate_container_sas(
             ACCOUNT,
             "lake",
@@ -283,13 +278,8 @@ def azurite_with_a_shared_access_signature(directory):
             permission=ContainerSasPermissions(read=True, write=True, list=True, create=True, delete=True, add=True),
             expiry=datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1),
         )
-        environment = {
-            "AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT,
-            "AZURE_STORAGE_SAS_TOKEN": token,
-            "AZURE_STORAGE_ENDPOINT": blob,
-        }
-        options = {"account_name": ACCOUNT, "sas_token": token, "endpoint": blob, "allow_http": "true"}
-        in_azure(directory, environment, options)
+        environment["AZURE_STORAGE_SAS_TOKEN"] = token
+        in_azure(directory, environment, options | {"sas_token": token})
         wrong = environment | {"AZURE_STORAGE_SAS_TOKEN": token.replace("sig=", "sig=x")}
         place = f"az://lake/{directory.name}/other"
         with emulator(directory):

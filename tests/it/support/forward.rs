@@ -1,4 +1,4 @@
-//! An HTTP proxy that opens tunnels, hands requests on, or refuses to, as it is told.
+//! An HTTP proxy that opens tunnels, hands requests on, or refuses to, as a test wants.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

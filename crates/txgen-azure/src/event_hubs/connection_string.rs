@@ -1,7 +1,7 @@
 //! Event Hubs connection strings: one text that says which event hub, and how to reach and to enter it.
 //!
 //! Format: <https://learn.microsoft.com/azure/event-hubs/event-hubs-get-connection-string>. The portal shows many texts
-//! that look alike, so an error names the part that is wrong, and never by its value: any part may hold the key.
+//! that look alike, so an error names the part that is wrong, and never its value: any part may hold the key.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_refused_is_reported_to_come_back_with_the_next_second() {
+    fn a_refused_client_is_asked_to_come_back_with_the_next_second() {
         let mut budgets = manual(400);
         admitted(&mut budgets, LOW, ms(1300));
         assert_eq!(budgets.spend(LOW, 10.0, ms(1300)), Err(ms(700)));

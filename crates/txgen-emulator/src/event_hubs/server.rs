@@ -219,7 +219,7 @@ async fn serve<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     tokio::pin!(timer);
     loop {
         if connection.is_closed() && connection.output().is_empty() {
-            // Tells the peer that nothing more comes, without taking back what it has not read yet.
+            // Shows the peer that nothing more comes, without taking back what it has not read yet.
             return writer.shutdown().await;
         }
         let deadline = connection.deadline();

@@ -346,7 +346,7 @@ impl Session {
         outcome.into_iter().chain(credit).min()
     }
 
-    /// Tells the outcomes whose time has come, and gives the credit back that they free.
+    /// Sends the outcomes whose time has come, and gives the credit back that they free.
     pub(super) fn flush(&mut self, core: &mut Core) {
         let now = core.now.instant;
         if self.next_due().is_none_or(|due| due > now) {

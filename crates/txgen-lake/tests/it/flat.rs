@@ -6,7 +6,7 @@ use txgen_lake::{Appender, Location, Options};
 
 use crate::support::{event, is_transaction, options, source};
 
-/// Resident memory in megabytes, where the operating system tells.
+/// Resident memory in megabytes, where the operating system shows it.
 fn megabytes() -> f64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     pages.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).unwrap_or_default() * 4096.0 / 1e6

@@ -100,7 +100,7 @@ struct Driver<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
-    /// Reads and writes what can be read and written now. What goes wrong is told to the request.
+    /// Reads and writes what can be read and written now. What goes wrong ends the request.
     fn poll(&mut self, cx: &mut Context<'_>) {
         if !self.ended && self.connection.as_mut().poll(cx).is_ready() {
             self.ended = true;

@@ -197,7 +197,7 @@ impl Following<'_> {
                 () = sleep_until(renew_at.unwrap_or_else(Instant::now)), if renew_at.is_some() => {
                     match timeout(connect, open.renew(self.target)).await {
                         Ok(Ok(())) => renew_at = renewal(&open),
-                        // Until the token expires nothing is lost, and then opening the connection again tells why.
+                        // Until the token expires nothing is lost, and then opening the connection again shows why.
                         refused => {
                             tracing::warn!(hub = self.target.hub, ?refused, "the token was not renewed");
                             renew_at = Some(Instant::now() + Duration::from_secs(10));

@@ -1,5 +1,5 @@
 //! Holds the local Event Hubs against the newest of Azure's Event Hubs clients for Rust, the first one that takes
-//! connection strings. `../run` starts it; like the other scripts it prints a line for each check, and its exit code tells
+//! connection strings. `../run` starts it; like the other scripts it prints a line for each check, and its exit code says
 //! whether all held.
 //!
 //! This client ignores `UseDevelopmentEmulator=true` and the port of the endpoint; `with_custom_endpoint` says both.
@@ -193,7 +193,7 @@ async fn a_listener_may_not_send(emulator: Arc<Emulator>) -> Checked {
 
 const CHECKS: [(&str, Check); 6] = [
     ("events sent one by one and in a batch come back in order", |e| Box::pin(events_come_back(e))),
-    ("hub and partitions tell of themselves", |e| Box::pin(properties_are_reported(e))),
+    ("hub and partitions describe themselves", |e| Box::pin(properties_are_reported(e))),
     ("a partition key stays on its partition", |e| Box::pin(a_key_stays_on_its_partition(e))),
     ("the buffered producer delivers everything", |e| Box::pin(the_buffered_producer_delivers(e))),
     ("a wrong key is refused", |e| Box::pin(a_wrong_key_is_refused(e))),

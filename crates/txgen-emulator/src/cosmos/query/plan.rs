@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_that_cannot_merge_fields_are_reported_their_aggregates() {
+    fn clients_that_cannot_merge_fields_learn_their_aggregates() {
         let query = parse("SELECT COUNT(1) FROM c", &Default::default()).unwrap();
         let aggregates = |features| {
             for_client(&query, &(String::new(), "FF".to_owned()), features).unwrap()["queryInfo"]["aggregates"].take()
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_results_are_reported_to_come_in_a_row_or_not() {
+    fn plans_say_whether_equal_results_come_in_a_row() {
         assert_eq!(plan("SELECT DISTINCT c.x FROM c")["queryInfo"]["distinctType"], "Unordered");
         assert_eq!(plan("SELECT DISTINCT VALUE c.x FROM c ORDER BY c.x")["queryInfo"]["distinctType"], "Ordered");
         assert_eq!(plan("SELECT c.x FROM c")["queryInfo"]["distinctType"], "None");

@@ -441,7 +441,7 @@ fn a_peer_that_never_opens_is_dropped() {
 }
 
 #[test]
-fn another_protocol_is_reported_which_one_is_spoken_here() {
+fn another_protocol_is_answered_with_the_one_that_is_spoken_here() {
     for hello in [&b"GET / HTTP/1.1\r\n"[..], b"AMQP\x00\x00\x09\x01", b"GE"] {
         let mut peer = Peer::new(EventHubsEmulatorOptions::default());
         assert_eq!(peer.bytes(hello), SASL_HEADER);

@@ -194,7 +194,7 @@ fn topics_are_the_hubs_and_unknown_ones_are_reported() {
 }
 
 #[tokio::test]
-async fn offsets_are_found_by_time_and_committed_ones_are_reported_again() {
+async fn offsets_are_found_by_time_and_committed_ones_are_returned_again() {
     let broker = broker(EventHubsEmulatorOptions::default());
     let session = session(&broker, &everything());
     produced(&session, produce(0, batch(&["a", "b"], Compression::None, None))).await;

@@ -110,7 +110,7 @@ impl Session<'_> {
         InitProducerIdResponse::default().with_producer_id(id.into()).with_producer_epoch(0)
     }
 
-    /// Tells the offsets at times: -1 is the end, -2 the start.
+    /// Returns the offsets at times: -1 is the end, -2 the start.
     pub(super) fn offsets(&self, request: ListOffsetsRequest) -> ListOffsetsResponse {
         let topics = request.topics.into_iter().map(|topic| {
             let partitions = topic.partitions.iter().map(|asked| {

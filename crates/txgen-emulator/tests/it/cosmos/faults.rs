@@ -19,7 +19,7 @@ async fn emulator(fault: &str) -> (CosmosEmulator, Client) {
     (emulator, client)
 }
 
-/// Sends documents until one is answered whole, on new connections where the old one ended; tells what was answered on
+/// Sends documents until one is answered whole, on new connections where the old one ended; returns what was answered on
 /// the way.
 async fn create_at_last(emulator: &CosmosEmulator, mut client: Client) -> Vec<Option<u16>> {
     let mut answers = Vec::new();

@@ -246,7 +246,7 @@ async fn computed_properties_can_be_asked_for() {
 }
 
 #[tokio::test]
-async fn the_change_feed_begins_where_it_is_reported_to() {
+async fn the_change_feed_begins_where_it_is_asked_to() {
     let (_emulator, mut client) = emulator().await;
     client.create(&json!({ "id": "a", "pk": "us" })).await;
     let feed = ("a-im", "Incremental feed");

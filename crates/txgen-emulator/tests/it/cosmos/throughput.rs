@@ -14,7 +14,7 @@ async fn emulator(throughput: u32) -> (CosmosEmulator, Client) {
     (emulator, client)
 }
 
-/// Creates large documents, of several hundred RU each, until one is throttled; tells how many were created before.
+/// Creates large documents, of several hundred RU each, until one is throttled; returns how many were created before.
 async fn create_until_throttled(client: &mut Client, emulator: &CosmosEmulator, key: &str) -> (usize, Reply) {
     for count in 0.. {
         let id = format!("{key}-{}", emulator.counts().created);
@@ -29,7 +29,7 @@ async fn create_until_throttled(client: &mut Client, emulator: &CosmosEmulator, 
 }
 
 #[tokio::test]
-async fn who_asks_for_too_much_is_reported_when_to_come_back() {
+async fn a_client_that_asks_for_too_much_learns_when_to_come_back() {
     let (emulator, mut client) = emulator(400).await;
     let (_, throttled) = create_until_throttled(&mut client, &emulator, "us").await;
     assert_eq!((throttled.substatus(), throttled.json()["code"].as_str()), ("3200", Some("429")));

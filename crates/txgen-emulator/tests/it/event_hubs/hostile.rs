@@ -75,7 +75,7 @@ async fn a_frame_that_announces_too_much_ends_the_connection_before_it_comes() {
 }
 
 #[tokio::test]
-async fn nonsense_is_reported_the_protocol_and_ends_the_connection() {
+async fn nonsense_is_answered_with_the_protocol_and_ends_the_connection() {
     let emulator = start(EventHubsEmulatorOptions::default()).await;
     for nonsense in [&b"AMQP\x00\x00\x09\x01"[..], b"\x16\x03\x01\x02\x00\x01", &[0xff; 10_000]] {
         assert_eq!(heard(connect(&emulator, &[nonsense]).await).await, SASL);

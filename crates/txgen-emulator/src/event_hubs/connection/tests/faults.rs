@@ -22,7 +22,7 @@ fn a_busy_server_on_purpose_rejects_and_stores_nothing() {
 }
 
 #[test]
-fn an_event_rejected_on_purpose_is_reported_a_condition_that_no_client_retries_and_is_not_stored() {
+fn an_event_rejected_on_purpose_gets_a_condition_that_no_client_retries_and_is_not_stored() {
     let mut peer = with_fault("reject:1x");
     let heard = peer.transfer(0, &message(None, b"x"));
     let [(_, Said::Disposition(Disposition { state: Some(DeliveryState::Rejected(rejected)), .. }), _)] = &heard[..]
@@ -52,7 +52,7 @@ fn an_expired_token_on_purpose_costs_the_link_and_a_new_one_goes_on() {
 }
 
 #[test]
-fn a_connection_closed_on_purpose_is_reported_so_and_one_dropped_is_not() {
+fn a_connection_closed_on_purpose_says_so_and_one_dropped_does_not() {
     assert_eq!(fate(&with_fault("close:1x").transfer(0, &message(None, b"x"))), "amqp:connection:forced");
     let mut dropped = with_fault("drop:1x");
     assert!(dropped.transfer(0, &message(None, b"x")).is_empty());
