@@ -46,14 +46,14 @@ impl Run {
     /// Runs it to its end. Everything that it prints goes into a file.
     pub(crate) fn of(emulator: &Emulator, data: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let (printed, told) = (folder.path().join("printed"), folder.path().join("told"));
+        let (printed, log) = (folder.path().join("printed"), folder.path().join("log"));
         let summary = folder.path().join("summary.json");
         let before = Usage::of_ended_children()?;
         let mut process = command(emulator, data, flags)?
             .arg("--summary-file")
             .arg(&summary)
             .stdout(File::create(&printed)?)
-            .stderr(File::create(&told)?)
+            .stderr(File::create(&log)?)
             .stdin(Stdio::null())
             .spawn()
             .context("cannot start txgen run")?;
@@ -64,7 +64,7 @@ impl Run {
         }
         let cpu = Usage::of_ended_children()? - before;
         let text = std::fs::read(&summary).unwrap_or_default();
-        ensure!(!text.is_empty(), "txgen run left no summary: {}", std::fs::read_to_string(&told)?);
+        ensure!(!text.is_empty(), "txgen run left no summary: {}", std::fs::read_to_string(&log)?);
         Ok(Self { summary: serde_json::from_slice(&text)?, cpu, peak_memory: peak })
     }
 

@@ -92,10 +92,10 @@ impl Running {
         self.wait_until(|run| run.stdout().contains(part), part);
     }
 
-    /// Waits until something is true of it, for half a minute at most.
+    /// Waits until something is true of it.
     pub(crate) fn wait_until(&mut self, is_true: impl Fn(&Self) -> bool, what: &str) {
         while !is_true(self) {
-            assert!(self.started.elapsed() < Duration::from_secs(30), "never came: {what}");
+            assert!(self.started.elapsed() < support::HANG, "never came: {what}");
             assert!(self.process.try_wait().unwrap().is_none(), "ended before: {what}");
             std::thread::sleep(GLANCE);
         }

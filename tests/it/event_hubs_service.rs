@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::support::HANG;
 use crate::support::proxy::Proxy;
 use async_trait::async_trait;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
@@ -157,7 +158,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
             sleep(Duration::from_millis(2)).await;
         }
     };
-    timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("waited in vain until {what}"));
+    timeout(HANG, wait).await.unwrap_or_else(|_| panic!("waited in vain until {what}"));
 }
 
 async fn every_transaction_arrives_once_under_its_key_with_its_bytes(client: EventHubClient) {
@@ -417,7 +418,7 @@ async fn a_connection_that_takes_no_more_bytes_is_opened_again() {
     proxy.swallow();
     // More than all the buffers on the way hold, so that the AMQP library waits to write, and watches nothing else.
     let transactions = large_transactions(40);
-    let sent = timeout(Duration::from_secs(20), send_all(&service, &transactions)).await;
+    let sent = timeout(HANG, send_all(&service, &transactions)).await;
     assert_eq!(sent.unwrap().0, []);
     assert_stored_once(&emulator, "transactions", &transactions);
 }
@@ -431,7 +432,7 @@ async fn closing_does_not_wait_for_a_network_that_swallows_everything() {
     let options = timeouts(Timeouts { close: Duration::from_millis(100), ..Timeouts::default() });
     let service = connect(&settings(EventHubClient::Native, vec![hub]), &options).await;
     proxy.swallow();
-    timeout(Duration::from_secs(20), service.close()).await.expect("closing is bounded");
+    timeout(HANG, service.close()).await.expect("closing is bounded");
 }
 
 #[tokio::test]
@@ -594,7 +595,7 @@ async fn a_renewal_that_stays_refused_is_reported_by_the_transactions_that_it_fa
         if let Some(failure) = failures.into_iter().next() {
             break failure;
         }
-        assert!(start.elapsed() < Duration::from_secs(20), "the token never expired");
+        assert!(start.elapsed() < HANG, "the token never expired");
         sleep(Duration::from_millis(5)).await;
     };
     assert_eq!(failure.kind, FailureKind::Unauthorized);

@@ -287,7 +287,7 @@ fn the_plan_of_dead_letters_as_it_starts_as_it_ends_and_after_a_kill() {
     std::fs::remove_dir_all(directory.path().join("letters")).unwrap();
     let mut killed = run(directory.path(), &["--rate", "100", "--dead-letters", "letters"]);
     let mut killed = killed.stdout(Stdio::null()).spawn().unwrap();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + support::HANG;
     while !state().contains("\"sha256\": \"") {
         assert!(std::time::Instant::now() < deadline, "the data was never hashed: {}", state());
         std::thread::sleep(std::time::Duration::from_millis(20));

@@ -5,12 +5,8 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use serde_json::Value;
-
-/// How long an emulator may take to do what it is asked for.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running `txgen emulator` on free ports, which has written an appsettings.json into its directory.
 pub struct Emulator {
@@ -77,7 +73,7 @@ impl Emulator {
         super::signal(self.process.id(), "USR1");
         let text = self.said.text.lock().unwrap();
         let goes_on = |text: &mut String| !text.contains("The trouble is over");
-        let (text, waited) = self.said.more.wait_timeout_while(text, TIME_LIMIT, goes_on).unwrap();
+        let (text, waited) = self.said.more.wait_timeout_while(text, super::HANG, goes_on).unwrap();
         assert!(!waited.timed_out(), "the trouble does not end: {text}");
     }
 

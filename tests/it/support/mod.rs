@@ -22,9 +22,13 @@ pub mod verified;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::Value;
 use txgen::settings::Key;
+
+/// After this, what a test waits for will not come. Far more than a loaded machine needs.
+pub const HANG: Duration = Duration::from_secs(300);
 
 /// The built binary, to be run in an empty directory with nothing set.
 pub fn txgen(directory: &Path) -> Command {

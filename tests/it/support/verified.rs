@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::emulator::Emulator;
-use super::{stderr, stdout};
+use super::{HANG, stderr, stdout};
 
 /// A `txgen emulator` without limits on free ports, whose appsettings.json is in the directory.
 pub fn emulator(directory: &Path, flags: &[&str]) -> Emulator {
@@ -52,7 +52,7 @@ pub fn counts(findings: &Value, names: &[&str]) -> Vec<u64> {
 
 /// Polls until it is so.
 pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + HANG;
     while !is_so() {
         assert!(Instant::now() < deadline, "{what} did not come about");
         std::thread::sleep(Duration::from_millis(20));

@@ -29,7 +29,7 @@ use txgen_azure::event_hubs::shared_access;
 use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
 const SAS: &str = "servicebus.windows.net:sastoken";
-const TIME_LIMIT: Duration = Duration::from_secs(20);
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// The key of a policy, from its connection string.
 fn key(emulator: &EventHubsEmulator, policy: &str) -> Secret {
