@@ -79,7 +79,7 @@ impl Answer {
         self
     }
 
-    /// Which container it is about: clients take no session token from an answer that does not say so.
+    /// What its resource is in: clients take no session token from an answer that does not say so.
     pub(super) fn about(mut self, paths: &ContentPaths) -> Self {
         let headers = self.response.headers_mut();
         if let Some(names) = &paths.names {

@@ -160,6 +160,11 @@ impl Call {
         self.header("prefer").is_some_and(|value| value.contains("return=minimal"))
     }
 
+    /// Where a feed goes on. Java's client writes an empty header where it begins.
+    pub(super) fn continuation(&self) -> Option<&str> {
+        self.header("x-ms-continuation").filter(|token| !token.is_empty())
+    }
+
     /// The partition key that the request is limited to, or the beginning of one.
     pub(super) fn partition_key(&self) -> Result<Option<KeyValues>, Failure> {
         // Values beyond ASCII are sent as they are by some clients: UTF-8.

@@ -164,7 +164,7 @@ impl Account {
             numbers: (database.number, number),
             key: definition.key.clone(),
             unique: definition.unique.clone(),
-            paths: ContentPaths::new(&database.id, &definition.id, &rid),
+            paths: ContentPaths::new(format!("dbs/{}/colls/{}", database.id, definition.id), &rid),
             store: Mutex::new(Store::new(definition.default_ttl, Arc::clone(&self.memory))),
             properties: RwLock::new(Properties { version: 1, timestamp: self.clock.unix(), definition }),
             rid,
@@ -262,6 +262,10 @@ impl Database {
         containers.get(name).or_else(|| containers.values().find(|container| container.rid == name)).cloned()
     }
 
+    pub(super) fn paths(&self) -> ContentPaths {
+        ContentPaths::new(format!("dbs/{}", self.id), &self.rid)
+    }
+
     pub(super) fn delete_container(&self, container: &Container) -> bool {
         write(&self.containers).remove(&container.id).is_some()
     }
@@ -290,7 +294,7 @@ pub(super) struct Container {
     pub(super) key: KeyDefinition,
     /// What no two documents under one partition key may both have.
     pub(super) unique: Vec<Paths>,
-    /// What answers say that they are about.
+    /// What answers about its documents say that these are in.
     pub(super) paths: ContentPaths,
     properties: RwLock<Properties>,
     store: Mutex<Store>,
@@ -299,18 +303,19 @@ pub(super) struct Container {
     shares_offer: bool,
 }
 
-/// How a container is called, by its name and by its `_rid`, for the headers of answers.
+/// What the resource of an answer is in, by name and by `_rid`: a container for documents, a database for containers.
+///
+/// <https://learn.microsoft.com/rest/api/cosmos-db/common-cosmosdb-rest-response-headers>
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ContentPaths {
-    /// `dbs/Woodgrove/colls/Transactions`; nothing where the name does not fit into a header.
+    /// `dbs/Woodgrove` or `dbs/Woodgrove/colls/Transactions`; nothing where the name does not fit into a header.
     pub(super) names: Option<HeaderValue>,
     pub(super) rid: Option<HeaderValue>,
 }
 
 impl ContentPaths {
-    fn new(database: &str, container: &str, rid: &str) -> Self {
-        let names = HeaderValue::from_bytes(format!("dbs/{database}/colls/{container}").as_bytes());
-        Self { names: names.ok(), rid: HeaderValue::from_str(rid).ok() }
+    fn new(names: String, rid: &str) -> Self {
+        Self { names: HeaderValue::try_from(names.into_bytes()).ok(), rid: HeaderValue::from_str(rid).ok() }
     }
 }
 

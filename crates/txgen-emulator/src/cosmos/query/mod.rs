@@ -182,6 +182,12 @@ impl Prepared {
         self.query.is_aggregate() || top.is_some() || limit.is_some() || !order_by.is_empty() || *distinct
     }
 
+    /// Whether an aggregate is selected as a field of a result, which the service never merges by itself.
+    pub(super) fn selects_aggregate_fields(&self) -> bool {
+        let Query { select, group_by, .. } = &self.query;
+        self.query.is_aggregate() && group_by.is_empty() && matches!(select, Select::Fields(_))
+    }
+
     /// What the SDKs ask for that merge the results of several partitions themselves.
     pub(super) fn plan_for_client(&self, bounds: &(String, String), features: &str) -> Result<Value, Failure> {
         Ok(plan::for_client(&self.query, bounds, features)?)

@@ -46,6 +46,8 @@ struct Done {
     body: Option<Box<RawValue>>,
     /// Whether a document is new.
     created: bool,
+    /// Whether the document was asked for, rather than being what was written.
+    read: bool,
 }
 
 /// Carries out a batch.
@@ -103,12 +105,12 @@ pub(super) fn answer(account: &Account, container: &Container, call: &Call, body
 }
 
 impl Done {
-    fn to_json(&self, without_body: bool) -> Value {
+    fn to_json(&self, without_written: bool) -> Value {
         let mut result = json!({ "statusCode": self.status, "subStatusCode": 0, "requestCharge": self.charge });
         if let Some(etag) = &self.etag {
             result["eTag"] = etag.as_str().into();
         }
-        if let Some(body) = self.body.as_ref().filter(|_| !without_body) {
+        if let Some(body) = self.body.as_ref().filter(|_| self.read || !without_written) {
             result["resourceBody"] = serde_json::from_str(body.get()).unwrap_or_default();
         }
         result
@@ -183,7 +185,7 @@ impl Batch<'_> {
         if operation.if_none_match.as_deref() == Some(&documents::etag(document)) {
             return Err(Failure::new(StatusCode::NOT_MODIFIED, "").with_charge(charge::NOTHING));
         }
-        Ok(self.found(id, StatusCode::OK, charge::read(document.body.len())))
+        Ok(Done { read: true, ..self.found(id, StatusCode::OK, charge::read(document.body.len())) })
     }
 
     fn delete(&mut self, id: &str, operation: &Operation<'_>) -> Result<Done, Failure> {
@@ -193,7 +195,14 @@ impl Batch<'_> {
         documents::remove(self.store, self.key, id, operation.if_match.as_deref(), self.now())
             .map_err(|failure| failure.with_charge(charge))?;
         self.undo.push((id.to_owned(), before));
-        Ok(Done { status: StatusCode::NO_CONTENT.as_u16(), charge, etag: None, body: None, created: false })
+        Ok(Done {
+            status: StatusCode::NO_CONTENT.as_u16(),
+            charge,
+            etag: None,
+            body: None,
+            created: false,
+            read: false,
+        })
     }
 
     /// A document as it is now.
@@ -205,7 +214,7 @@ impl Batch<'_> {
             RawValue::from_string(String::from_utf8(out).ok()?).ok()
         });
         let etag = found.map(|(_, document)| documents::etag(document));
-        Done { status: status.as_u16(), charge, etag, body, created: false }
+        Done { status: status.as_u16(), charge, etag, body, created: false, read: false }
     }
 
     fn roll_back(&mut self) {

@@ -28,7 +28,7 @@ pub(super) fn query(database: &Database, body: &[u8]) -> Result<Answer, Failure>
 pub(super) fn create(account: &Account, database: &Database, call: &Call, body: &[u8]) -> Result<Answer, Failure> {
     let throughput = asked_throughput(call)?;
     let container = account.create_container(database, definition(body)?, throughput)?;
-    Ok(described(&container, StatusCode::CREATED))
+    Ok(described(database, &container, StatusCode::CREATED))
 }
 
 fn definition(body: &[u8]) -> Result<Definition, Failure> {
@@ -50,12 +50,12 @@ pub(super) fn one(
     match call.method {
         Method::GET => {
             check_modified(call, &container.etag())?;
-            Ok(with_usage(account, call, &container))
+            Ok(with_usage(account, database, call, &container))
         }
         Method::PUT => {
             check_precondition(call, &container.etag())?;
             container.replace(definition(body)?, account.clock.unix())?;
-            let answer = described(&container, StatusCode::OK);
+            let answer = described(database, &container, StatusCode::OK);
             // The index is there at once.
             Ok(answer.with("x-ms-documentdb-collection-index-transformation-progress", "100"))
         }
@@ -70,19 +70,19 @@ pub(super) fn one(
     }
 }
 
-fn described(container: &Container, status: StatusCode) -> Answer {
+fn described(database: &Database, container: &Container, status: StatusCode) -> Answer {
     let answer = Answer::json(status, charge::METADATA, &container.to_json());
-    progress(answer, container).with_etag(&container.etag())
+    progress(answer, database, container).with_etag(&container.etag())
 }
 
 /// How far the container has got.
-fn progress(answer: Answer, container: &Container) -> Answer {
+fn progress(answer: Answer, database: &Database, container: &Container) -> Answer {
     let version = container.store().last_version();
-    answer.about(&container.paths).with_session(container.range_of(Epk::MIN), version)
+    answer.about(&database.paths()).with_session(container.range_of(Epk::MIN), version)
 }
 
 /// A container with what it holds, where the request asks for that.
-fn with_usage(account: &Account, call: &Call, container: &Container) -> Answer {
+fn with_usage(account: &Account, database: &Database, call: &Call, container: &Container) -> Answer {
     let mut body = container.to_json();
     let (count, bytes) = {
         let store = container.store();
@@ -100,7 +100,7 @@ fn with_usage(account: &Account, call: &Call, container: &Container) -> Answer {
         });
         body["statistics"] = statistics.collect::<Vec<_>>().into();
     }
-    let mut answer = progress(Answer::json(StatusCode::OK, charge::METADATA, &body), container);
+    let mut answer = progress(Answer::json(StatusCode::OK, charge::METADATA, &body), database, container);
     if call.is("x-ms-documentdb-populatequotainfo") {
         let usage = format!(
             "functions=0;storedProcedures=0;triggers=0;documentSize={};documentsSize={kilobytes};documentsCount={count};\

@@ -22,7 +22,7 @@ const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 pub(super) fn list(account: &Account, container: &Container, call: &Call) -> Result<Answer, Failure> {
     let keys = scope(container, call)?;
     account.admit(container, &keys)?;
-    let after = call.header("x-ms-continuation").map(read_continuation).transpose()?;
+    let after = call.continuation().map(read_continuation).transpose()?;
     let mut page = Page::new(&container.rid);
     let mut continuation = None;
     {

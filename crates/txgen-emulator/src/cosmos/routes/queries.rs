@@ -46,11 +46,13 @@ pub(super) async fn answer(
         let plan = query.plan_for_client(&bounds(), features)?;
         return Ok(Answer::json(StatusCode::OK, charge::METADATA, &plan));
     }
-    if !is_limited(call) && pinned.len() < container.key.paths().len() && !query.has_no_source() {
-        if !call.crosses_partitions() {
+    if !is_limited(call) && !query.has_no_source() {
+        let is_pinned = pinned.len() == container.key.paths().len();
+        if !is_pinned && !call.crosses_partitions() {
             return Err(Failure::cross_partition_disabled());
         }
-        if query.needs_merging() {
+        // Whatever the filter says of the partition key, the service does not take an aggregate without VALUE for one partition's.
+        if (!is_pinned && query.needs_merging()) || query.selects_aggregate_fields() {
             return Err(Failure::not_servable(&query.plan_for_client(&bounds(), features)?));
         }
     }
@@ -60,7 +62,7 @@ pub(super) async fn answer(
         keys = keys.start.max(span.start)..keys.end.min(span.end);
     }
     account.admit(container, &keys)?;
-    let bookmark = match call.header("x-ms-continuation") {
+    let bookmark = match call.continuation() {
         Some(token) => Bookmark::read(token)?,
         None => Bookmark::first(&query),
     };

@@ -43,6 +43,18 @@ async fn a_batch_is_carried_out_as_a_whole() {
 }
 
 #[tokio::test]
+async fn a_batch_returns_what_it_reads_even_to_those_who_want_no_bodies() {
+    let (_emulator, mut client) = emulator().await;
+    let operations = json!([
+        { "operationType": "Create", "resourceBody": { "id": "a", "pk": "us" } },
+        { "operationType": "Read", "id": "a" },
+    ]);
+    let headers = [US, ("x-ms-cosmos-is-batch-request", "True"), ("prefer", "return=minimal")];
+    let reply = client.send("POST", "/dbs/d/colls/c/docs", &headers, &operations.to_string()).await;
+    assert_eq!((&reply.json()[0]["resourceBody"], &reply.json()[1]["resourceBody"]["id"]), (&Value::Null, &json!("a")));
+}
+
+#[tokio::test]
 async fn a_batch_of_which_one_operation_fails_changes_nothing() {
     let (emulator, mut client) = emulator().await;
     client.create(&json!({ "id": "a", "pk": "us", "n": 1 })).await;
@@ -104,6 +116,11 @@ async fn answers_say_what_they_are_about_and_how_far_it_has_got() {
         assert_eq!(reply.header("lsn"), Some("1"));
         assert!(reply.header("x-ms-request-duration-ms").is_some());
     }
+    // A container is in its database. Java's client makes its path of this and of its name.
+    let container = client.send("GET", "/dbs/d/colls/c", &[], "").await;
+    let database = client.send("GET", "/dbs/d", &[], "").await.json();
+    assert_eq!(container.header("x-ms-alt-content-path"), Some("dbs/d"));
+    assert_eq!(container.header("x-ms-content-path"), database["_rid"].as_str());
 }
 
 #[tokio::test]
@@ -196,6 +213,19 @@ async fn a_query_over_several_partitions_is_left_to_the_client_to_merge() {
         assert_eq!(client.query_as_is(&pinned, &across).await.status, 200, "{pinned}");
         assert_eq!(client.query_as_is(query, &[US]).await.status, 200, "{query}");
     }
+    let fields = "SELECT COUNT(1) FROM c WHERE c.pk = 'us'";
+    assert_eq!(client.query_as_is(fields, &across).await.status, 400);
+    assert_eq!(client.query_as_is(fields, &[US]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_feed_begins_where_the_client_knows_of_no_place_to_go_on() {
+    let (_emulator, mut client) = emulator().await;
+    client.create(&json!({ "id": "a", "pk": "us" })).await;
+    // As Java's client writes it.
+    let none = ("x-ms-continuation", "");
+    assert_eq!(client.query_page("SELECT * FROM c", &[none]).await.documents().len(), 1);
+    assert_eq!(client.send("GET", "/dbs/d/colls/c/docs", &[none], "").await.documents().len(), 1);
 }
 
 #[tokio::test]
