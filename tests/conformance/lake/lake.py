@@ -19,7 +19,7 @@ import duckdb_extension_delta
 import polars
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 
-TXGEN, NODE, ONLY = sys.argv[1:4]
+TXGEN, ONLY, *AZURITE = sys.argv[1:]
 HERE = pathlib.Path(__file__).parent
 DATA = HERE.parents[2] / "data" / "Untagged_Transactions.csv"
 ACCOUNT = "devstoreaccount1"
@@ -83,9 +83,7 @@ def emulator(directory, *flags):
 
 
 def azurite(directory):
-    command = [NODE, str(HERE / "node_modules/azurite/dist/src/blob/main.js"), "--blobPort", "0", "--skipApiVersionCheck"]
-    command += ["--inMemoryPersistence", "--loose", "--disableTelemetry"]
-    return Process(command, r"successfully listens on (http://127\.0\.0\.1:\d+)", directory)
+    return Process(AZURITE, r"successfully listens on (http://127\.0\.0\.1:\d+)", directory)
 
 
 def expected_rows(types):
