@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use azure_data_cosmos::clients::ContainerClient;
 use azure_data_cosmos::{AccountEndpoint, AccountReference, CosmosClient, RoutingStrategy};
+use bytes::Bytes;
 use clap::ValueEnum;
 use fe2o3_amqp::sasl_profile::SaslProfile;
 use fe2o3_amqp::{Connection, Sender, Session};
@@ -18,10 +19,11 @@ use fe2o3_amqp_types::primitives::Binary;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -55,6 +57,8 @@ pub(crate) enum Loop {
     CosmosDbAsSet,
     /// The same requests through hyper alone
     Hyper,
+    /// The same by HTTP/2
+    Http2,
 }
 
 /// What a loop is to do.
@@ -62,6 +66,7 @@ pub(crate) enum Loop {
 pub(crate) struct Job {
     pub(crate) rows: u64,
     pub(crate) data: std::path::PathBuf,
+    /// To Event Hubs; of HTTP/2, how many requests share one.
     pub(crate) connections: usize,
     pub(crate) max_in_flight: usize,
     address: String,
@@ -90,7 +95,7 @@ pub(crate) fn start(
     const POLICY: &str = "RootManageSharedAccessKey";
     let (address, user, key) = match which {
         Loop::EventHubs => (emulator.event_hubs()?, POLICY, emulator.shared_access_key(POLICY)?),
-        Loop::CosmosDb | Loop::CosmosDbAsSet | Loop::Hyper => {
+        Loop::CosmosDb | Loop::CosmosDbAsSet | Loop::Hyper | Loop::Http2 => {
             let (address, key) = emulator.cosmos_db()?;
             (address, "", key)
         }
@@ -121,6 +126,7 @@ pub(crate) fn run(which: Loop) -> anyhow::Result<()> {
             Loop::CosmosDb => cosmos_db::<Value>(&job, container_as_it_comes(&job).await?, transactions).await,
             Loop::CosmosDbAsSet => cosmos_db::<Box<RawValue>>(&job, container_as_set(&job).await?, transactions).await,
             Loop::Hyper => hyper_alone(&job, transactions).await,
+            Loop::Http2 => http2(&job, transactions).await,
         }
     })?;
     print!("{}", serde_json::to_string(&took)?);
@@ -268,36 +274,21 @@ where
     watch.stop()
 }
 
-/// Creates every document with a connection and a task for each that may be in flight: the headers of txgen's own client,
-/// made and signed beforehand, and the documents' bytes.
+/// Creates every document with a connection and a task for each that may be in flight.
 async fn hyper_alone(job: &Job, transactions: Vec<Transaction>) -> anyhow::Result<Took> {
     // Database and container are made on the way.
     drop(container_as_set(job).await?);
-    let headers = headers(job)?;
-    let requests = transactions.into_iter().map(|transaction| {
-        let key = HeaderValue::try_from(format!("[\"{}\"]", transaction.partition_key))?;
-        anyhow::Ok((key, transaction.body))
-    });
-    let requests: Arc<Vec<_>> = Arc::new(requests.collect::<Result<_, _>>()?);
-    let next = Arc::new(AtomicUsize::new(0));
+    let requests = Arc::new(Requests::of(job, transactions)?);
     let watch = Watch::start()?;
     let mut tasks = JoinSet::new();
     for _ in 0..job.max_in_flight {
-        let (address, headers, requests, next) = (job.address.clone(), headers.clone(), requests.clone(), next.clone());
+        let (address, requests) = (job.address.clone(), requests.clone());
         tasks.spawn(async move {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            let (mut sender, connection) = http1::handshake(TokioIo::new(connect(&address).await?)).await?;
             tokio::spawn(connection);
-            while let Some((key, body)) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let mut request =
-                    Request::post("/dbs/Woodgrove/colls/transactions/docs").body(Full::new(body.clone()))?;
-                *request.headers_mut() = headers.clone();
-                request.headers_mut().insert("x-ms-documentdb-partitionkey", key.clone());
+            while let Some(request) = requests.next()? {
                 sender.ready().await?;
-                let answer = sender.send_request(request).await?;
-                ensure!(answer.status() == StatusCode::CREATED, "answered {}", answer.status());
-                answer.into_body().collect().await?;
+                created(sender.send_request(request).await?).await?;
             }
             anyhow::Ok(())
         });
@@ -306,6 +297,79 @@ async fn hyper_alone(job: &Job, transactions: Vec<Transaction>) -> anyhow::Resul
         ended??;
     }
     watch.stop()
+}
+
+/// The same by HTTP/2, so many tasks a connection.
+async fn http2(job: &Job, transactions: Vec<Transaction>) -> anyhow::Result<Took> {
+    drop(container_as_set(job).await?);
+    let requests = Arc::new(Requests::of(job, transactions)?);
+    let watch = Watch::start()?;
+    let mut tasks = JoinSet::new();
+    for _ in 0..job.max_in_flight.div_ceil(job.connections) {
+        let stream = TokioIo::new(connect(&job.address).await?);
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
+        tokio::spawn(connection);
+        for _ in 0..job.connections {
+            let (mut sender, requests) = (sender.clone(), requests.clone());
+            tasks.spawn(async move {
+                while let Some(request) = requests.next()? {
+                    sender.ready().await?;
+                    created(sender.send_request(request).await?).await?;
+                }
+                anyhow::Ok(())
+            });
+        }
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    watch.stop()
+}
+
+async fn connect(address: &str) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn created(answer: Response<Incoming>) -> anyhow::Result<()> {
+    ensure!(answer.status() == StatusCode::CREATED, "answered {}", answer.status());
+    answer.into_body().collect().await?;
+    Ok(())
+}
+
+/// The requests of all documents: the headers of txgen's own client, made and signed beforehand, and the documents' bytes.
+struct Requests {
+    uri: Uri,
+    headers: HeaderMap,
+    documents: Vec<(HeaderValue, Bytes)>,
+    next: AtomicUsize,
+}
+
+impl Requests {
+    fn of(job: &Job, transactions: Vec<Transaction>) -> anyhow::Result<Self> {
+        let documents = transactions.into_iter().map(|transaction| {
+            let key = HeaderValue::try_from(format!("[\"{}\"]", transaction.partition_key))?;
+            anyhow::Ok((key, transaction.body))
+        });
+        // HTTP/2 wants the whole address; of HTTP/1.1 the path alone is written.
+        let uri = match job.connections {
+            0 => "/dbs/Woodgrove/colls/transactions/docs".parse()?,
+            _ => format!("http://{}/dbs/Woodgrove/colls/transactions/docs", job.address).parse()?,
+        };
+        let documents = documents.collect::<Result<_, _>>()?;
+        Ok(Self { uri, headers: headers(job)?, documents, next: AtomicUsize::new(0) })
+    }
+
+    fn next(&self) -> anyhow::Result<Option<Request<Full<Bytes>>>> {
+        let Some((key, body)) = self.documents.get(self.next.fetch_add(1, Ordering::Relaxed)) else {
+            return Ok(None);
+        };
+        let mut request = Request::post(self.uri.clone()).body(Full::new(body.clone()))?;
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().insert("x-ms-documentdb-partitionkey", key.clone());
+        Ok(Some(request))
+    }
 }
 
 fn headers(job: &Job) -> anyhow::Result<HeaderMap> {

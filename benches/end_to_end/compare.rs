@@ -75,24 +75,20 @@ pub(crate) fn event_hubs(args: &Args, data: &Path) -> anyhow::Result<Comparison>
 pub(crate) fn cosmos_db(args: &Args, data: &Path) -> anyhow::Result<Comparison> {
     let limit = args.max_in_flight_cosmos.to_string();
     let against = Against {
-        emulator: &["--no-throughput-limit", "--cosmos-latency", "10ms"],
         loops: &[
             (Loop::CosmosDb, "bare loop, SDK as it comes", Bounds { least_rate: 0.97, most_cpu: 0.35 }),
             (Loop::CosmosDbAsSet, "bare loop, txgen's settings", Bounds { least_rate: 0.97, most_cpu: 0.4 }),
             (Loop::Hyper, "bare loop, hyper", Bounds { least_rate: 0.9, most_cpu: 1.3 }),
         ],
         clients: &[("txgen, native", &["--cosmos-client", "native"]), ("txgen, sdk", &["--cosmos-client", "sdk"])],
-        service: "cosmos_db",
         flags: &["--only-cosmos", "--max-in-flight-cosmos", &limit],
-        rows: args.cosmos_rows,
-        connections: 0,
-        max_in_flight: args.max_in_flight_cosmos,
+        ..Against::cosmos_db(args, 0)
     };
     against.rounds(args.rounds, data)
 }
 
 /// What is compared, and how.
-struct Against<'a> {
+pub(crate) struct Against<'a> {
     emulator: &'a [&'a str],
     loops: &'a [(Loop, &'static str, Bounds)],
     /// txgen's clients, and the flags that choose them.
@@ -100,11 +96,26 @@ struct Against<'a> {
     service: &'static str,
     flags: &'a [&'a str],
     rows: u64,
+    /// To Event Hubs; of HTTP/2, how many requests share one.
     connections: usize,
     max_in_flight: usize,
 }
 
 impl Against<'_> {
+    /// Documents, so many on a connection, without anything that sends them yet.
+    pub(crate) fn cosmos_db(args: &Args, connections: usize) -> Self {
+        Self {
+            emulator: &["--no-throughput-limit", "--cosmos-latency", "10ms"],
+            loops: &[],
+            clients: &[],
+            service: "cosmos_db",
+            flags: &[],
+            rows: args.cosmos_rows,
+            connections,
+            max_in_flight: args.max_in_flight_cosmos,
+        }
+    }
+
     fn rounds(&self, rounds: usize, data: &Path) -> anyhow::Result<Comparison> {
         let mut loops = vec![Vec::new(); self.loops.len()];
         let mut runs = vec![Vec::new(); self.clients.len()];
@@ -129,7 +140,7 @@ impl Against<'_> {
         Ok(Comparison { rows: self.rows, max_in_flight: self.max_in_flight, sides, ratios })
     }
 
-    fn bare(&self, which: Loop, data: &Path) -> anyhow::Result<Figures> {
+    pub(crate) fn bare(&self, which: Loop, data: &Path) -> anyhow::Result<Figures> {
         let emulator = Emulator::start(&self.emulator.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>())?;
         let took = bare::start(which, &emulator, data, self.rows, self.connections, self.max_in_flight)?;
         self.figures(&emulator, took)
@@ -155,7 +166,7 @@ impl Against<'_> {
 }
 
 impl Side {
-    fn of(name: &'static str, rounds: Vec<Figures>) -> Self {
+    pub(crate) fn of(name: &'static str, rounds: Vec<Figures>) -> Self {
         let of = |figure: fn(&Figures) -> f64| median(rounds.iter().map(figure).collect());
         let median = Figures {
             per_second: of(|figures| figures.per_second),

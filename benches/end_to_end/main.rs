@@ -18,6 +18,7 @@ mod paced;
 #[allow(dead_code, reason = "not every benchmark looks at everything")]
 #[path = "../support/process.rs"]
 mod process;
+mod protocols;
 mod report;
 mod start;
 mod txgen;
@@ -79,6 +80,8 @@ enum Part {
     EventHubs,
     /// Cosmos DB alone, against bare loops
     CosmosDb,
+    /// HTTP/1.1 and HTTP/2 for Cosmos DB, by bare loops
+    Protocols,
     /// Both services at 5,000 transactions per second, and with one of them stalled
     Paced,
     /// Resident memory
@@ -108,6 +111,9 @@ fn main() -> anyhow::Result<()> {
     }
     if args.wants(Part::CosmosDb) {
         report.cosmos_db = Some(compare::cosmos_db(&args, &data).context("Cosmos DB alone")?);
+    }
+    if args.wants(Part::Protocols) {
+        report.protocols = Some(protocols::measure(&args, &data).context("protocols")?);
     }
     if args.wants(Part::Paced) {
         report.paced = Some(paced::measure(args.rounds, &data).context("at a set pace")?);

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::Args;
-use crate::compare::{Bounds, Comparison};
+use crate::compare::{Bounds, Comparison, Side};
 use crate::growth::{Curve, Growth};
 use crate::memory::Memory;
 use crate::paced::Paced;
+use crate::protocols::Protocols;
 use crate::start::Start;
 
 /// Everything that was measured.
@@ -19,6 +20,7 @@ pub(crate) struct Report {
     rounds: usize,
     pub(crate) event_hubs: Option<Comparison>,
     pub(crate) cosmos_db: Option<Comparison>,
+    pub(crate) protocols: Option<Protocols>,
     pub(crate) paced: Option<Vec<Paced>>,
     pub(crate) memory: Option<Memory>,
     pub(crate) start: Option<Start>,
@@ -61,6 +63,7 @@ impl Report {
             rounds,
             event_hubs: None,
             cosmos_db: None,
+            protocols: None,
             paced: None,
             memory: None,
             start: None,
@@ -78,6 +81,10 @@ impl Report {
         if let Some(comparison) = &self.cosmos_db {
             text += "\nCosmos DB alone, answered after 10 ms\n";
             text += &compared(comparison);
+        }
+        if let Some(protocols) = &self.protocols {
+            text += "\nCosmos DB by bare hyper loops, answered after 10 ms\n";
+            text += &table(protocols.rows, protocols.max_in_flight, &protocols.sides);
         }
         if let Some(paced) = &self.paced {
             text += "\nBoth services at 5,000 transactions per second\n";
@@ -106,19 +113,24 @@ impl Report {
     }
 }
 
-fn compared(comparison: &Comparison) -> String {
-    let heading = format!("{} rows, {} in flight", comparison.rows, comparison.max_in_flight);
+fn table(rows: u64, max_in_flight: usize, sides: &[Side]) -> String {
+    let heading = format!("{rows} rows, {max_in_flight} in flight");
     let mut text =
-        format!("  {heading:<30}{:>10}{:>19}{:>23}\n", "per second", "CPU s per 100,000", "the emulator's CPU s");
-    for side in &comparison.sides {
+        format!("  {heading:<33}{:>10}{:>19}{:>23}\n", "per second", "CPU s per 100,000", "the emulator's CPU s");
+    for side in sides {
         let figures = side.median;
         // Writing into a string cannot fail.
         let _ = writeln!(
             text,
-            "  {:<30}{:>10.0}{:>19.2}{:>23.2}",
+            "  {:<33}{:>10.0}{:>19.2}{:>23.2}",
             side.name, figures.per_second, figures.cpu_seconds_per_100000, figures.emulator_cpu_seconds_per_100000
         );
     }
+    text
+}
+
+fn compared(comparison: &Comparison) -> String {
+    let mut text = table(comparison.rows, comparison.max_in_flight, &comparison.sides);
     for ratio in &comparison.ratios {
         let Bounds { least_rate, most_cpu } = ratio.bounds;
         text += &Check::at_least(format!("rate, over {}", ratio.against), ratio.rate, least_rate).to_line();
