@@ -88,7 +88,12 @@ impl Connected {
 
         let mut fan_out = FanOut::new(settings.run.clone(), Feed::start(source), recorder, stop.clone());
         services.join(&mut fan_out, &settings, counters);
-        let (conclusion, figures) = fan_out.execute().await;
+        // On a thread that also runs the requests: each that is settled wakes the fan-out, and to wake another thread
+        // costs as much as a request.
+        let fan_out = tokio::spawn(fan_out.execute());
+        // It ends, or it panics: nothing aborts it.
+        let (conclusion, figures) =
+            fan_out.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         services.close().await;
         tracing::info!(reason = ?conclusion.reason, "the run has ended");
         Ok(Finished { description, conclusion, figures, letters, criteria, hash_data, emulators, stop, observer })

@@ -19,6 +19,9 @@ use hyper::http::response::Parts;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// What is read at a time, in bytes: the answer to a create fits in. Each of thousands of connections has such a buffer.
+const READ_BUFFER: usize = 2 << 10;
+
 /// The largest body that is read of an answer, in bytes.
 const LARGEST_BODY: usize = 4 << 20;
 
@@ -62,7 +65,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
     pub(super) async fn begin(stream: S) -> hyper::Result<Self> {
         let traffic = Arc::new(Traffic::default());
         let stream = Tracked { stream, traffic: Arc::clone(&traffic) };
-        let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) = http1::Builder::new().read_buf_exact_size(Some(READ_BUFFER)).handshake(TokioIo::new(stream)).await?;
         Ok(Self { sender, driver: Driver { connection: Box::pin(connection), ended: false }, traffic })
     }
 

@@ -18,10 +18,15 @@ use crate::service::retry::AttemptError;
 /// word. <https://learn.microsoft.com/azure/load-balancer/load-balancer-tcp-reset>
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
 
+/// Connections that are opened at a time. All that a run needs at once would come to a service as a flood, and be opened
+/// where those that are given back meanwhile are enough.
+const DIALS_AT_A_TIME: usize = 64;
+
 /// Requests that find every connection busy wait for one.
 pub(super) struct Pool {
     dialer: Dialer,
     places: Semaphore,
+    dials: Semaphore,
     idle: Mutex<VecDeque<Idle>>,
     /// Heard by requests that wait for a new connection.
     given_back: Notify,
@@ -55,7 +60,13 @@ pub(super) enum Unanswered {
 impl Pool {
     pub(super) fn new(dialer: Dialer, most: NonZeroUsize) -> Self {
         let places = Semaphore::new(most.get().min(Semaphore::MAX_PERMITS));
-        Self { dialer, places, idle: Mutex::default(), given_back: Notify::new() }
+        Self {
+            dialer,
+            places,
+            dials: Semaphore::new(DIALS_AT_A_TIME),
+            idle: Mutex::default(),
+            given_back: Notify::new(),
+        }
     }
 
     /// Sends a request over a free connection, or a new one, and reads its whole answer. `request` makes it, each time
@@ -128,6 +139,9 @@ impl Pool {
     }
 
     async fn connect(&self, deadline: Instant) -> Result<Connection<Stream>, AttemptError> {
+        let Ok(Ok(_turn)) = timeout_at(deadline, self.dials.acquire()).await else {
+            return Err(not_sent("too many connections were being opened".to_owned()));
+        };
         let stream = self.dialer.dial(deadline).await?;
         Connection::begin(stream).await.map_err(|error| not_sent(error.to_string()))
     }
