@@ -283,10 +283,10 @@ mod tests {
         assert_eq!(reason(""), "the body is not JSON: EOF while parsing a value at line 1 column 0");
         assert_eq!(reason("hello"), "the body is not JSON: expected value at line 1 column 1");
         assert_eq!(reason(&(with("") + "x")), "the body is not JSON: trailing characters at line 1 column 68");
-        assert_eq!(
-            reason("[1]"),
-            "the body is not a JSON object: invalid type: sequence, expected an object at line 1 column 0"
-        );
+        // Where in its text is said in one of two ways, by what other crates ask of serde_json.
+        let no_object = reason("[1]");
+        let expected = "the body is not a JSON object: invalid type: sequence, expected an object at line 1 column ";
+        assert!(no_object.starts_with(expected), "{no_object}");
         assert_eq!(reason(r#"{"id":"i"}"#), "the property transactionID is missing");
         assert_eq!(
             reason(&with(r#","localHour":"noon""#)),
