@@ -65,7 +65,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
     pub(super) async fn begin(stream: S) -> hyper::Result<Self> {
         let traffic = Arc::new(Traffic::default());
         let stream = Tracked { stream, traffic: Arc::clone(&traffic) };
-        let (sender, connection) = http1::Builder::new().read_buf_exact_size(Some(READ_BUFFER)).handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) =
+            http1::Builder::new().read_buf_exact_size(Some(READ_BUFFER)).handshake(TokioIo::new(stream)).await?;
         Ok(Self { sender, driver: Driver { connection: Box::pin(connection), ended: false }, traffic })
     }
 
