@@ -24,7 +24,10 @@ use args::OutputFormat;
 use ready_file::ReadyFile;
 use settings_out::{Settings, SettingsOut};
 use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
-use txgen_emulator::event_hubs::{CannotListen, EventHubsEmulator, EventHubsEmulatorOptions, HubCounts, HubOptions};
+use txgen_emulator::data::DataError;
+use txgen_emulator::event_hubs::{
+    CannotListen, CannotStart, EventHubsEmulator, EventHubsEmulatorOptions, HubCounts, HubOptions,
+};
 use txgen_emulator::key_vault::{KeyVaultEmulator, KeyVaultEmulatorOptions, LocalSecret};
 use words::{Ready, Summary};
 
@@ -106,17 +109,24 @@ impl Local {
         let refused = |flag, address: SocketAddr| {
             move |error: io::Error| CliError::usage(anyhow!("{}", cannot_listen(flag, address, &error)))
         };
+        let data = |error: DataError| CliError::usage(anyhow!("--data-dir: {error}"));
         let certificate = args.certificate().context("cannot make a certificate").map_err(CliError::failed)?;
         let mut event_hubs = EventHubsEmulatorOptions { certificate: certificate.clone(), ..args.event_hubs() };
         if let Some(further_hubs) = hubs {
             event_hubs = EventHubsEmulatorOptions { hubs: Vec::new(), further_hubs, ..event_hubs };
         }
-        let event_hubs = EventHubsEmulator::start(event_hubs)
-            .await
-            .map_err(|CannotListen { address, error }| refused(args.flag_of(address), address)(error))?;
-        let cosmos_db = CosmosEmulatorOptions { certificate: certificate.clone(), ..args.cosmos_db() };
+        let event_hubs = EventHubsEmulator::start(event_hubs).await.map_err(|cannot| match cannot {
+            CannotStart::Listen(CannotListen { address, error }) => refused(args.flag_of(address), address)(error),
+            CannotStart::Data(error) => data(error),
+        })?;
+        let view = Some(event_hubs.view());
+        let cosmos_db =
+            CosmosEmulatorOptions { certificate: certificate.clone(), event_hubs: view, ..args.cosmos_db() };
         let address = cosmos_db.listen;
-        let cosmos_db = CosmosEmulator::start(cosmos_db).await.map_err(refused("--cosmos-port", address))?;
+        let cosmos_db = CosmosEmulator::start(cosmos_db).await.map_err(|error| match error.downcast() {
+            Ok(error) => data(error),
+            Err(error) => refused("--cosmos-port", address)(error),
+        })?;
         let mut settings = settings(&event_hubs, &cosmos_db).ok_or_else(lacks_policy)?;
         if args.settings_as_references {
             secrets.extend(settings.secrets());

@@ -75,7 +75,7 @@ enum Command {
     /// Land what an event hub holds in a Delta table, every event exactly once
     Land(Box<land::LandArgs>),
     /// Serve local Event Hubs, Cosmos DB and Key Vault until Ctrl-C
-    Emulator(emulator::EmulatorArgs),
+    Emulator(Box<emulator::EmulatorArgs>),
     /// Generate and profile CSV files of transactions
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -137,7 +137,7 @@ impl Command {
             Command::Check(args) => check::execute(*args).await,
             Command::Verify(args) => verify::execute(*args).await,
             Command::Land(args) => land::execute(*args).await,
-            Command::Emulator(args) => emulator::execute(args).await,
+            Command::Emulator(args) => emulator::execute(*args).await,
             Command::Data(command) => data::execute(command).await,
             Command::Report(args) => report::execute(args).await,
             Command::Completions(args) => completions::execute(&args),

@@ -20,6 +20,8 @@ mod book;
 mod built_in_data;
 mod check;
 mod cosmos_service;
+#[cfg(unix)]
+mod data_dir;
 mod dry_run;
 #[cfg(unix)]
 mod emulator;

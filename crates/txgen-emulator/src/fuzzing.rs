@@ -3,7 +3,8 @@
 //! takes the kept corpora through again.
 
 pub use crate::cosmos::fuzzing::{queries as cosmos_queries, requests as cosmos_requests};
-pub use crate::event_hubs::fuzzing::connection as amqp_connection;
+pub use crate::data::fuzzing::log as data_log;
+pub use crate::event_hubs::fuzzing::{connection as amqp_connection, kafka_requests};
 
 #[cfg(test)]
 mod tests {
@@ -26,6 +27,16 @@ mod tests {
     #[test]
     fn amqp_frames_of_the_corpus_do_no_harm() {
         replay("amqp_connection", super::amqp_connection);
+    }
+
+    #[test]
+    fn kafka_requests_of_the_corpus_do_no_harm() {
+        replay("kafka_requests", super::kafka_requests);
+    }
+
+    #[test]
+    fn logs_of_the_corpus_do_no_harm() {
+        replay("data_log", super::data_log);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod bearer;
 pub mod cosmos;
+pub mod data;
 pub mod event_hubs;
 pub mod faults;
 #[cfg(any(test, fuzzing))]
@@ -32,7 +33,8 @@ impl Emulators {
     /// When the operating system gives no port.
     pub async fn start() -> io::Result<Self> {
         let event_hubs = EventHubsEmulator::start(EventHubsEmulatorOptions::default()).await?;
-        let cosmos_db = CosmosEmulator::start(CosmosEmulatorOptions::default()).await?;
+        let view = Some(event_hubs.view());
+        let cosmos_db = CosmosEmulator::start(CosmosEmulatorOptions { event_hubs: view, ..Default::default() }).await?;
         Ok(Self { event_hubs, cosmos_db })
     }
 

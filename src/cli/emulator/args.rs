@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use txgen_azure::event_hubs::connection_string::DEFAULT_HUB;
 use txgen_emulator::cosmos::CosmosEmulatorOptions;
+use txgen_emulator::data::{DataDir, DataSync};
 use txgen_emulator::event_hubs::{EventHubsEmulatorOptions, Policy};
 use txgen_emulator::faults::FaultRule;
 use txgen_emulator::key_vault::{KeyVaultEmulatorOptions, LocalSecret};
@@ -33,6 +34,7 @@ use values::{SecretArg, bytes, host};
     txgen emulator --throughput-units 1               Event Hubs throttles as one unit does\n  \
     txgen emulator --fault 503:1% --fault drop:0.1%   faults on purpose\n  \
     txgen emulator --fault event_hubs:never:100%      an Event Hubs that never answers\n  \
+    txgen emulator --data-dir data                    all of it is there again at the next start\n  \
     txgen emulator --secret hub-key=bWFkZSB1cA==      a Key Vault too, with one made-up secret")]
 pub(in crate::cli) struct EmulatorArgs {
     /// Listen on this address; one that is not loopback lets other machines in
@@ -41,6 +43,16 @@ pub(in crate::cli) struct EmulatorArgs {
     /// Most bytes of events, and of documents; more are refused. Such as 2GB [default: no limit]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(super) memory_limit: Option<u64>,
+    /// Keep everything in this folder over restarts [default: in memory alone]
+    ///
+    /// What is acknowledged is there again at the next start with the same folder, even after a crash: event hubs with their
+    /// events and committed offsets of Kafka, databases, containers, documents and throughput. One emulator at a time uses
+    /// it.
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// When a write is acknowledged
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, requires = "data_dir")]
+    data_sync: Sync,
     /// Inject a fault: [SERVICE:]KIND:HOW OFTEN[:seed=N], such as close:1% or cosmos_db:429:5x
     ///
     /// HOW OFTEN is a share of all events and documents (1%), a number of the first ones (5x), or a place counted from 1
@@ -150,6 +162,16 @@ pub(super) enum OutputFormat {
     Json,
 }
 
+/// When a write is acknowledged that `--data-dir` is to keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Sync {
+    /// Once the disk has it: it survives a power failure
+    #[default]
+    Disk,
+    /// Once the operating system has it: faster, and it survives a crash of the emulator only
+    Os,
+}
+
 /// A shared access policy of the emulator, and what it may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PolicyName {
@@ -241,6 +263,15 @@ impl EmulatorArgs {
         self.wants_certificate().then_some(&*self.certificate_out)
     }
 
+    /// Where everything is kept.
+    fn data(&self) -> Option<DataDir> {
+        let sync = match self.data_sync {
+            Sync::Disk => DataSync::Disk,
+            Sync::Os => DataSync::Os,
+        };
+        self.data_dir.as_ref().map(|folder| DataDir { folder: folder.clone(), sync })
+    }
+
     /// The options of the Event Hubs emulator, without its certificate.
     pub(super) fn event_hubs(&self) -> EventHubsEmulatorOptions {
         EventHubsEmulatorOptions {
@@ -255,6 +286,7 @@ impl EmulatorArgs {
             throughput_units: self.throughput_units.map(NonZeroU32::get),
             retention: Some(self.retention),
             memory_limit: self.memory_limit,
+            data: self.data(),
             faults: self.fault.clone(),
             ..EventHubsEmulatorOptions::default()
         }
@@ -269,6 +301,7 @@ impl EmulatorArgs {
             enforce_throughput: !self.no_throughput_limit,
             allow_entra_id: true,
             memory_limit: self.memory_limit,
+            data: self.data(),
             faults: self.fault.clone(),
             ..CosmosEmulatorOptions::default()
         }

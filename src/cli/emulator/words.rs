@@ -30,6 +30,7 @@ pub(super) struct Ready {
     vault: Option<String>,
     certificate: Option<String>,
     settings_out: Option<String>,
+    data_dir: Option<String>,
 }
 
 impl Ready {
@@ -62,6 +63,7 @@ impl Ready {
             vault: key_vault.map(|vault| vault.endpoint().to_string()),
             certificate,
             settings_out: args.settings_out.as_ref().map(|path| path.display().to_string()),
+            data_dir: args.data_dir.as_ref().map(|path| path.display().to_string()),
         })
     }
 
@@ -162,7 +164,8 @@ impl Ready {
         if let Some(path) = &self.settings_out {
             text.push_str(&format!("The settings are in {path}: `txgen run --settings {path}` writes to both.\n"));
         }
-        text + "Everything is kept in memory. Press Ctrl-C to end.\n"
+        let kept = self.data_dir.as_ref().map_or_else(|| "memory".to_owned(), |folder| format!("`{folder}`"));
+        text + &format!("Everything is kept in {kept}. Press Ctrl-C to end.\n")
     }
 }
 

@@ -57,6 +57,16 @@ impl Partitions {
         })
     }
 
+    /// These partitions, of which the next new one gets the id `next_id`; `None` when they are not in order, leave a gap or
+    /// overlap.
+    pub fn from_ranges(ranges: Vec<Range>, next_id: u32) -> Option<Self> {
+        let begins = ranges.first().is_some_and(|first| first.min == Epk::MIN);
+        let ends = ranges.last().is_some_and(|last| last.max == Epk::MAX);
+        let is_sound = ranges.windows(2).all(|pair| pair[0].max == pair[1].min)
+            && ranges.iter().all(|range| range.min < range.max && range.id < next_id);
+        (begins && ends && is_sound).then_some(Self { ranges, next_id })
+    }
+
     fn even(count: u32) -> Self {
         let bound = |i: u32| match i {
             0 => Epk::MIN,
@@ -133,6 +143,17 @@ mod tests {
             assert!(pair[0].min < pair[0].max);
             assert_eq!(pair[0].max, pair[1].min);
         }
+    }
+
+    #[test]
+    fn partitions_are_put_together_again_and_only_whole() {
+        let mut partitions = Partitions::for_throughput(20_000);
+        partitions.grow_for(30_000);
+        let again = |ranges: &[Range], next_id| Partitions::from_ranges(ranges.to_vec(), next_id);
+        assert_eq!(again(partitions.ranges(), partitions.version()).unwrap().ranges(), partitions.ranges());
+        assert!(again(partitions.ranges(), 1).is_none());
+        assert!(again(&partitions.ranges()[1..], 99).is_none());
+        assert!(again(&[], 99).is_none());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The account: its databases, containers and offers, and what they are made of.
 
+mod keeping;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -18,6 +20,8 @@ use super::query::Computed;
 use super::rid;
 use super::store::Store;
 use super::throughput::{Budgets, Throughput};
+use crate::data::{DataDir, DataError, Unwritable};
+pub(super) use keeping::Keeper;
 
 /// Databases and containers of the account, taken together, at most.
 /// <https://learn.microsoft.com/azure/cosmos-db/concepts-limits#control-plane>
@@ -37,6 +41,8 @@ pub(super) struct Account {
     databases: RwLock<BTreeMap<String, Arc<Database>>>,
     last_database: AtomicU32,
     last_offer: AtomicU32,
+    /// Where everything is kept, if it is.
+    keeper: Option<Keeper>,
 }
 
 /// What is enforced.
@@ -74,6 +80,70 @@ impl Account {
             databases: RwLock::default(),
             last_database: AtomicU32::new(0),
             last_offer: AtomicU32::new(0),
+            keeper: None,
+        }
+    }
+
+    /// Brings back what a folder holds, and keeps there what changes from now on.
+    ///
+    /// # Errors
+    /// When the folder cannot be used.
+    pub(super) fn keep_in(mut self, dir: &DataDir) -> Result<Self, DataError> {
+        let (keeper, restored) = Keeper::open(dir, &self.memory)?;
+        self.restore(restored).map_err(|failure| DataError::Mismatch {
+            folder: dir.folder.clone(),
+            what: format!("holds a container that is not taken any more: {}", failure.message),
+        })?;
+        self.keeper = Some(keeper);
+        Ok(self)
+    }
+
+    /// Where everything is kept, if it is.
+    pub(super) fn keeper(&self) -> Option<&Keeper> {
+        self.keeper.as_ref()
+    }
+
+    fn keep(&self, write: impl FnOnce(&Keeper) -> Result<(), Unwritable>) -> Result<(), Failure> {
+        self.keeper.as_ref().map_or(Ok(()), write).map_err(|unwritable| Failure::not_kept(&unwritable))
+    }
+
+    /// Keeps what has changed in a container's documents.
+    ///
+    /// # Errors
+    /// When it cannot be kept: then nothing has changed.
+    pub(super) fn keep_changes(&self, container: &Container, store: &mut Store) -> Result<(), Failure> {
+        let Some(changes) = store.changes_to_keep() else { return Ok(()) };
+        match self.keep(|keeper| keeper.changes(container.numbers, &changes)) {
+            Ok(()) => store.kept(),
+            Err(failure) => {
+                store.undo();
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until what was changed so far can be acknowledged.
+    ///
+    /// # Errors
+    /// When it is not known whether it is kept.
+    pub(super) async fn settled(&self) -> Result<(), Failure> {
+        match &self.keeper {
+            Some(keeper) => keeper.journal().settled().await.map_err(|unwritable| Failure::not_kept(&unwritable)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether most of what is kept is dead.
+    pub(super) fn is_mostly_dead(&self) -> bool {
+        let live = self.memory.load(Ordering::Relaxed);
+        self.keeper.as_ref().is_some_and(|keeper| keeper.journal().is_mostly_dead(live))
+    }
+
+    /// Keeps what there is, and nothing more, so that the folder can be used again.
+    pub(super) fn close(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.journal().close();
         }
     }
 
@@ -112,13 +182,54 @@ impl Account {
             containers: RwLock::default(),
             last_container: AtomicU32::new(0),
         });
+        self.keep(|keeper| keeper.database(&database))?;
         databases.insert(id.to_owned(), Arc::clone(&database));
         Ok(database)
     }
 
-    /// Takes the database out, with all that is in it.
-    pub(super) fn delete_database(&self, database: &Database) -> bool {
-        write(&self.databases).remove(&database.id).is_some()
+    /// Takes the database out, with all that is in it. Tells whether it was there.
+    pub(super) fn delete_database(&self, database: &Database) -> Result<bool, Failure> {
+        let mut databases = write(&self.databases);
+        let Some(there) = databases.get(&database.id) else { return Ok(false) };
+        self.keep(|keeper| keeper.database_gone(there.number))?;
+        Ok(databases.remove(&database.id).is_some())
+    }
+
+    /// Takes the container out, with all that is in it. Tells whether it was there.
+    pub(super) fn delete_container(&self, database: &Database, container: &Container) -> Result<bool, Failure> {
+        let mut containers = write(&database.containers);
+        let Some(there) = containers.get(&container.id) else { return Ok(false) };
+        self.keep(|keeper| keeper.container_gone(there.numbers))?;
+        Ok(containers.remove(&container.id).is_some())
+    }
+
+    /// Puts another definition of a container in force: the time to live and what is kept as sent may change, id and key may
+    /// not.
+    pub(super) fn replace_container(&self, container: &Container, definition: Definition) -> Result<(), Failure> {
+        if definition.id != container.id || definition.key != container.key {
+            return Err(Failure::bad_request("The id and the partition key of a container cannot be changed."));
+        }
+        if definition.unique != container.unique {
+            return Err(Failure::bad_request("The unique keys of a container cannot be changed."));
+        }
+        let mut properties = write(&container.properties);
+        let (version, timestamp) = (properties.version + 1, self.clock.unix());
+        self.keep(|keeper| keeper.container(container, &definition, (version, timestamp)))?;
+        container.store().set_default_ttl(definition.default_ttl);
+        *properties = Properties { definition, version, timestamp };
+        Ok(())
+    }
+
+    /// Provisions another throughput.
+    pub(super) fn replace_offer(&self, offer: &Offer, throughput: Throughput) -> Result<(), Failure> {
+        let mut changed = lock(&offer.changed);
+        let mut budgets = lock(&offer.budgets);
+        let mut replaced = budgets.clone();
+        replaced.replace(throughput, self.clock.uptime());
+        let now = (changed.0 + 1, self.clock.unix());
+        self.keep(|keeper| keeper.offer(offer.number, now, &replaced))?;
+        (*changed, *budgets) = (now, replaced);
+        Ok(())
     }
 
     /// All containers of all databases.
@@ -159,32 +270,21 @@ impl Account {
                 (self.new_offer(budgets, &rid, &link), false)
             }
         };
-        let container = Arc::new(Container {
-            id: definition.id.clone(),
-            numbers: (database.number, number),
-            key: definition.key.clone(),
-            unique: definition.unique.clone(),
-            paths: ContentPaths::new(format!("dbs/{}/colls/{}", database.id, definition.id), &rid),
-            store: Mutex::new(Store::new(definition.default_ttl, Arc::clone(&self.memory))),
-            properties: RwLock::new(Properties { version: 1, timestamp: self.clock.unix(), definition }),
-            rid,
-            link,
-            offer,
-            shares_offer,
-        });
+        let mut store = Store::new(definition.default_ttl, Arc::clone(&self.memory));
+        if self.keeper.is_some() {
+            store.begin_keeping();
+        }
+        let (numbers, changed) = ((database.number, number), (1, self.clock.unix()));
+        let parts = ContainerParts { rid, link, numbers, offer, shares_offer, changed, store };
+        let container = Arc::new(Container::new(database, definition, parts));
+        self.keep(|keeper| keeper.container(&container, &read(&container.properties).definition, changed))?;
         containers.insert(container.id.clone(), Arc::clone(&container));
         Ok(container)
     }
 
     fn new_offer(&self, budgets: Budgets, resource_rid: &str, resource_link: &str) -> Arc<Offer> {
-        let rid = rid::offer(self.last_offer.fetch_add(1, Ordering::Relaxed) + 1);
-        Arc::new(Offer {
-            rid,
-            resource_rid: resource_rid.to_owned(),
-            resource_link: resource_link.to_owned(),
-            changed: Mutex::new((1, self.clock.unix())),
-            budgets: Mutex::new(budgets),
-        })
+        let number = self.last_offer.fetch_add(1, Ordering::Relaxed) + 1;
+        Arc::new(Offer::new(number, (1, self.clock.unix()), budgets, resource_rid, resource_link))
     }
 
     /// Fails with 507 when a document that needs so many bytes more than there are in its place would be too much.
@@ -206,8 +306,17 @@ impl Account {
     /// Gives back the memory of expired documents, with at most `batch` of them removed while a container is locked.
     pub(super) async fn expire(&self, batch: usize) {
         for container in self.containers() {
-            while container.store().expire(self.clock.unix(), batch) == batch {
-                tokio::task::yield_now().await;
+            loop {
+                let expired = {
+                    let mut store = container.store();
+                    let expired = store.expire(self.clock.unix(), batch);
+                    // What cannot be kept stays there, unseen, until it can.
+                    self.keep_changes(&container, &mut store).map(|()| expired)
+                };
+                match expired {
+                    Ok(expired) if expired == batch => tokio::task::yield_now().await,
+                    _ => break,
+                }
             }
         }
     }
@@ -266,10 +375,6 @@ impl Database {
         ContentPaths::new(format!("dbs/{}", self.id), &self.rid)
     }
 
-    pub(super) fn delete_container(&self, container: &Container) -> bool {
-        write(&self.containers).remove(&container.id).is_some()
-    }
-
     pub(super) fn etag(&self) -> String {
         rid::etag(1, self.timestamp)
     }
@@ -319,6 +424,18 @@ impl ContentPaths {
     }
 }
 
+/// What a container is made of, besides its definition.
+struct ContainerParts {
+    rid: String,
+    link: String,
+    numbers: (u32, u32),
+    offer: Arc<Offer>,
+    shares_offer: bool,
+    /// Version and time of the definition.
+    changed: (u64, u32),
+    store: Store,
+}
+
 struct Properties {
     definition: Definition,
     version: u64,
@@ -326,6 +443,23 @@ struct Properties {
 }
 
 impl Container {
+    fn new(database: &Database, definition: Definition, parts: ContainerParts) -> Self {
+        let ContainerParts { rid, link, numbers, offer, shares_offer, changed: (version, timestamp), store } = parts;
+        Self {
+            id: definition.id.clone(),
+            numbers,
+            key: definition.key.clone(),
+            unique: definition.unique.clone(),
+            paths: ContentPaths::new(format!("dbs/{}/colls/{}", database.id, definition.id), &rid),
+            store: Mutex::new(store),
+            properties: RwLock::new(Properties { version, timestamp, definition }),
+            rid,
+            link,
+            offer,
+            shares_offer,
+        }
+    }
+
     pub(super) fn store(&self) -> MutexGuard<'_, Store> {
         lock(&self.store)
     }
@@ -344,6 +478,11 @@ impl Container {
             (KeyValues::Many(many), 1) if many.is_empty() => Ok(self.key.place(&[PartitionKey::Undefined])),
             _ => Err(Failure::partition_key_size()),
         }
+    }
+
+    /// Its throughput in RU/s, and whether that is its database's.
+    pub(super) fn throughput(&self) -> (u32, bool) {
+        (lock(&self.offer.budgets).throughput().limit(), self.shares_offer)
     }
 
     /// The id of the partition key range that holds this key.
@@ -367,10 +506,11 @@ impl Container {
 
     /// The partition key ranges as the SDKs read them, and the version tag of the lot.
     pub(super) fn ranges(&self) -> (Vec<Value>, String) {
+        // Before the budgets, in the order in which a changed definition takes them.
+        let timestamp = read(&self.properties).timestamp;
         let budgets = lock(&self.offer.budgets);
         let partitions = budgets.partitions();
         let version = format!("\"{}\"", partitions.version());
-        let timestamp = read(&self.properties).timestamp;
         // A handful of ranges.
         #[allow(clippy::cast_precision_loss)]
         let fraction = 1.0 / partitions.ranges().len() as f64;
@@ -386,20 +526,6 @@ impl Container {
             })
         };
         (partitions.ranges().iter().map(to_json).collect(), version)
-    }
-
-    /// Puts another definition in force: the time to live and what is kept as sent may change, id and key may not.
-    pub(super) fn replace(&self, definition: Definition, timestamp: u32) -> Result<(), Failure> {
-        if definition.id != self.id || definition.key != self.key {
-            return Err(Failure::bad_request("The id and the partition key of a container cannot be changed."));
-        }
-        if definition.unique != self.unique {
-            return Err(Failure::bad_request("The unique keys of a container cannot be changed."));
-        }
-        let mut properties = write(&self.properties);
-        self.store().set_default_ttl(definition.default_ttl);
-        *properties = Properties { definition, version: properties.version + 1, timestamp };
-        Ok(())
     }
 
     pub(super) fn etag(&self) -> String {
@@ -431,6 +557,7 @@ impl Container {
 
 /// Provisioned throughput, as a resource.
 pub(super) struct Offer {
+    number: u32,
     pub(super) rid: String,
     resource_rid: String,
     resource_link: String,
@@ -440,15 +567,20 @@ pub(super) struct Offer {
 }
 
 impl Offer {
+    fn new(number: u32, changed: (u64, u32), budgets: Budgets, resource_rid: &str, resource_link: &str) -> Self {
+        Self {
+            number,
+            rid: rid::offer(number),
+            resource_rid: resource_rid.to_owned(),
+            resource_link: resource_link.to_owned(),
+            changed: Mutex::new(changed),
+            budgets: Mutex::new(budgets),
+        }
+    }
+
     pub(super) fn etag(&self) -> String {
         let (version, timestamp) = *lock(&self.changed);
         rid::etag(version, timestamp)
-    }
-
-    pub(super) fn replace(&self, throughput: Throughput, clock: &Clock) {
-        lock(&self.budgets).replace(throughput, clock.uptime());
-        let mut changed = lock(&self.changed);
-        *changed = (changed.0 + 1, clock.unix());
     }
 
     pub(super) fn to_json(&self) -> Value {

@@ -9,6 +9,7 @@ use hyper::StatusCode;
 use super::auth::Denied;
 use super::catalog::ContentPaths;
 use super::document::Invalid;
+use crate::data::Unwritable;
 
 /// An answer that is not a success.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +111,11 @@ impl Failure {
                 "The emulator's documents may take {limit} bytes of memory, and do: delete some, or raise the limit."
             ),
         )
+    }
+
+    /// What was to be changed cannot be kept.
+    pub(super) fn not_kept(unwritable: &Unwritable) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("The service is unavailable: {unwritable}."))
     }
 
     /// More is being sent at once than there is memory for.

@@ -219,3 +219,21 @@ fn split<'a>(bytes: &'a [u8], at: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         Some(part)
     })
 }
+
+/// Reads a log back, up to the first record that it cannot have.
+///
+/// # Panics
+/// When what comes of it breaks a promise.
+pub(crate) fn log(records: &[Vec<u8>]) {
+    let gate = Gate::new(&Secret::new(WELL_KNOWN_KEY), true).unwrap();
+    let account = Account::new(gate, Limits { throughput: true, memory: None }, "http");
+    account.restore_records(records);
+    let mut weight = 0;
+    for container in account.containers() {
+        container.to_json();
+        assert!(!container.ranges().0.is_empty());
+        weight += container.store().check();
+    }
+    account.offers().iter().for_each(|offer| drop(offer.to_json()));
+    assert_eq!(account.memory(), weight, "what is counted as memory is not what the documents take");
+}

@@ -15,6 +15,7 @@ mod charge;
 mod clock;
 mod definition;
 mod document;
+mod explorer;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -42,9 +43,13 @@ use crate::serving::Serving;
 use crate::tls::Certificate;
 use auth::Gate;
 use catalog::{Account, Limits};
+use explorer::Explorer;
+use server::Shared;
 
 use txgen_azure::cosmos::{key_definition, partition_key, partitions};
 
+use super::data::DataDir;
+use super::event_hubs::EventHubsView;
 use super::faults::{FaultPlan, FaultRule};
 use txgen_azure::ServiceName;
 
@@ -74,6 +79,11 @@ pub struct CosmosEmulatorOptions {
     pub memory_limit: Option<u64>,
     /// Trouble on purpose, with requests about documents.
     pub faults: Vec<FaultRule>,
+    /// Event hubs to show on the page at `/_explorer/`, beside what this one holds.
+    pub event_hubs: Option<EventHubsView>,
+    /// Where everything is kept over restarts: databases, containers, documents, throughput and partitions, with all numbers
+    /// and tags. `None` keeps nothing.
+    pub data: Option<DataDir>,
 }
 
 impl Default for CosmosEmulatorOptions {
@@ -90,6 +100,8 @@ impl Default for CosmosEmulatorOptions {
             allow_entra_id: false,
             memory_limit: None,
             faults: Vec::new(),
+            event_hubs: None,
+            data: None,
         }
     }
 }
@@ -127,14 +139,20 @@ impl CosmosEmulator {
     /// Starts to serve, on the current tokio runtime.
     ///
     /// # Errors
-    /// When the key is not base64, or the address cannot be listened on (such as a port in use).
+    /// When the key is not base64, the address cannot be listened on (such as a port in use), or the folder of
+    /// [`CosmosEmulatorOptions::data`] cannot be used: then the error holds a [`DataError`](crate::data::DataError).
     pub async fn start(options: CosmosEmulatorOptions) -> io::Result<Self> {
         let invalid = |message: &str| io::Error::new(io::ErrorKind::InvalidInput, message);
         let gate = Gate::new(&options.key, options.allow_entra_id)
             .ok_or_else(|| invalid("the account key of the Cosmos DB emulator is not base64"))?;
         let scheme = if options.https { "https" } else { "http" };
         let limits = Limits { throughput: options.enforce_throughput, memory: options.memory_limit };
-        let account = Arc::new(Account::new(gate, limits, scheme));
+        let account = Account::new(gate, limits, scheme);
+        let account = match &options.data {
+            Some(dir) => account.keep_in(dir)?,
+            None => account,
+        };
+        let account = Arc::new(account);
         let faults = Arc::new(FaultPlan::new(&options.faults, ServiceName::CosmosDb));
         let certificate = match (options.https, options.certificate) {
             (true, Some(certificate)) => Some(certificate),
@@ -142,8 +160,14 @@ impl CosmosEmulator {
             (false, _) => None,
         };
         let acceptor = certificate.as_ref().map(|certificate| certificate.acceptor(&["h2", "http/1.1"]));
-        let (shared, trouble) = (Arc::clone(&account), Arc::clone(&faults));
-        let server = server::start(options.listen, shared, options.latency, trouble, acceptor).await?;
+        let shared = Shared::new(
+            Arc::clone(&account),
+            options.latency,
+            Arc::clone(&faults),
+            acceptor,
+            Explorer::new(options.event_hubs, options.key.secret()),
+        );
+        let server = server::start(options.listen, shared).await?;
         let mut reachable = server.address();
         if reachable.ip().is_unspecified() {
             reachable.set_ip(Ipv4Addr::LOCALHOST.into());
@@ -221,9 +245,17 @@ impl CosmosEmulator {
         self.account.expire(usize::MAX).await;
     }
 
-    /// Stops: requests in flight get a short while to finish. What is stored is gone with the emulator itself.
+    /// Stops: requests in flight get a short while to finish. What is stored is gone with the emulator itself, unless it is
+    /// kept in a folder, which can then be used again.
     pub async fn stop(&self) {
         self.server.stop().await;
+        self.account.close();
+    }
+}
+
+impl Drop for CosmosEmulator {
+    fn drop(&mut self) {
+        self.account.close();
     }
 }
 

@@ -24,6 +24,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -33,6 +34,7 @@ use uuid::Uuid;
 
 use super::call::{Call, Resource};
 use super::catalog::{Account, Counters};
+use super::explorer::{self, Explorer};
 use super::failure::Failure;
 use super::routes;
 use super::trouble::{Hangup, Line, Outgoing};
@@ -75,33 +77,33 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 const EXPIRY_BATCH: usize = 500;
 
 /// What all connections share.
-struct Shared {
+pub(super) struct Shared {
     account: Arc<Account>,
     latency: Duration,
     faults: Arc<FaultPlan>,
     tls: Option<TlsAcceptor>,
     bodies: Semaphore,
+    explorer: Explorer,
 }
 
-/// Listens and serves. `latency` is added to every answer about documents, and `faults` strike those alone.
-pub(super) async fn start(
-    listen: SocketAddr,
-    account: Arc<Account>,
-    latency: Duration,
-    faults: Arc<FaultPlan>,
-    tls: Option<TlsAcceptor>,
-) -> io::Result<Serving> {
-    let shared = Arc::new(Shared { account, latency, faults, tls, bodies: Semaphore::new(BODY_BUDGET) });
+/// Listens and serves.
+pub(super) async fn start(listen: SocketAddr, shared: Shared) -> io::Result<Serving> {
+    let shared = Arc::new(shared);
     let account = Arc::clone(&shared.account);
     let serving = Serving::start(listen, move |stream, stop| converse(stream, Arc::clone(&shared), stop)).await?;
     serving.beside(|stop| expire(account, stop));
     Ok(serving)
 }
 
-/// Gives back the memory of expired documents, a bounded number at a time.
+/// Gives back the memory of expired documents, a bounded number at a time, and the disk of what is kept in vain.
 async fn expire(account: Arc<Account>, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(EXPIRY_INTERVAL)).await.is_some() {
         account.expire(EXPIRY_BATCH).await;
+        if account.is_mostly_dead() {
+            let account = Arc::clone(&account);
+            // What went wrong has been logged, and is tried again when the log has grown.
+            let _ = spawn_blocking(move || account.keeper()?.rewrite(&account).err()).await;
+        }
     }
 }
 
@@ -207,12 +209,26 @@ async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
 }
 
 impl Shared {
+    /// `latency` is added to every answer about documents, and `faults` strike those alone.
+    pub(super) fn new(
+        account: Arc<Account>,
+        latency: Duration,
+        faults: Arc<FaultPlan>,
+        tls: Option<TlsAcceptor>,
+        explorer: Explorer,
+    ) -> Self {
+        Self { account, latency, faults, tls, bodies: Semaphore::new(BODY_BUDGET), explorer }
+    }
+
     async fn serve(&self, request: Request<Incoming>, hangup: &Hangup) -> Response<Outgoing> {
         let account = &self.account;
         let started = Instant::now();
         let (head, body) = request.into_parts();
         if health::is_asked(&head.method, head.uri.path()) {
             return health::answer();
+        }
+        if explorer::is_asked(&head.uri) {
+            return self.explorer.answer(account, &head.method, &head.uri, &head.headers).await;
         }
         Counters::count(&account.counters.requests);
         let call = Call::new(head.method, &head.uri, head.headers);
@@ -356,7 +372,8 @@ fn delete_container(account: &Account, call: &Call) {
         && let Some(database) = account.database(database)
         && let Some(container) = database.container(container)
     {
-        database.delete_container(&container);
+        // Where that cannot be kept, the container stays, and what the request is about is there.
+        let _ = account.delete_container(&database, &container);
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::document::NewDocument;
 use super::partition_key::Epk;
+use crate::data::codec::Malformed;
 
 /// What a document takes besides its body: its place in four indexes, its id, the allocator's own bookkeeping. Measured
 /// at 200,000 documents of 870 bytes, and rounded up.
@@ -24,10 +25,32 @@ pub(super) struct Place {
 }
 
 /// A document as it was before a change, for [`Store::restore`].
+#[derive(Debug)]
 pub(super) struct Before {
     number: u64,
     document: Document,
     unique: Vec<String>,
+}
+
+/// What has been changed and is not kept yet.
+#[derive(Debug, Default)]
+struct Unkept {
+    /// Each document that was touched, as it was before.
+    touched: BTreeMap<(Epk, Box<str>), Option<Before>>,
+    /// The numbers of the latest document and change that are kept.
+    last_number: u64,
+    last_version: u64,
+}
+
+/// What has become of documents since it was kept last.
+#[derive(Debug)]
+pub(super) struct Changes<'a> {
+    /// The numbers of the latest document and change.
+    pub(super) last: (u64, u64),
+    /// Where there are other documents than before, with what they have under unique keys.
+    pub(super) put: Vec<(Place, &'a Document, &'a [String])>,
+    /// Where there are none any more.
+    pub(super) removed: Vec<Place>,
 }
 
 /// One stored document.
@@ -39,8 +62,8 @@ pub(super) struct Document {
     pub(super) version: u64,
     /// When that was.
     pub(super) timestamp: u32,
-    ttl: Option<i32>,
-    properties: u16,
+    pub(super) ttl: Option<i32>,
+    pub(super) properties: u16,
 }
 
 impl Document {
@@ -85,6 +108,8 @@ pub(super) struct Store {
     bytes: u64,
     /// The memory that the documents of all containers take, in bytes.
     memory: Arc<AtomicU64>,
+    /// Where documents are kept: what is to be kept of them.
+    unkept: Option<Unkept>,
 }
 
 impl Drop for Store {
@@ -119,7 +144,112 @@ impl Store {
             last_version: 0,
             bytes: 0,
             memory,
+            unkept: None,
         }
+    }
+
+    /// From now on, what changes is told by [`Self::changes_to_keep`].
+    pub(super) fn begin_keeping(&mut self) {
+        let (last_number, last_version) = (self.last_number, self.last_version);
+        self.unkept = Some(Unkept { touched: BTreeMap::new(), last_number, last_version });
+    }
+
+    /// What has changed since the last [`Self::kept`], if anything has.
+    pub(super) fn changes_to_keep(&self) -> Option<Changes<'_>> {
+        let unkept = self.unkept.as_ref()?;
+        let last = (self.last_number, self.last_version);
+        if unkept.touched.is_empty() && last == (unkept.last_number, unkept.last_version) {
+            return None;
+        }
+        let mut put = Vec::new();
+        let mut gone = Vec::new();
+        for ((key, id), before) in &unkept.touched {
+            let number = self.ids.get(&(*key, id.clone()));
+            let now = number.and_then(|number| {
+                let place = Place { key: *key, number: *number };
+                Some((place, self.documents.get(&place)?))
+            });
+            if let Some((place, document)) = now {
+                let unique = self.unique_of.get(&place.number).map(Vec::as_slice).unwrap_or_default();
+                put.push((place, document, unique));
+            }
+            gone.extend(before.as_ref().map(|before| Place { key: *key, number: before.number }));
+        }
+        // One that has another id now is where it was.
+        gone.retain(|place| !self.documents.contains_key(place));
+        Some(Changes { last, put, removed: gone })
+    }
+
+    /// What had changed is kept.
+    pub(super) fn kept(&mut self) {
+        if self.unkept.is_some() {
+            self.begin_keeping();
+        }
+    }
+
+    /// What had changed cannot be kept: it never happened.
+    pub(super) fn undo(&mut self) {
+        let Some(Unkept { touched, last_number, last_version }) = self.unkept.take() else { return };
+        for (key, id) in touched.keys() {
+            self.remove(*key, id);
+        }
+        for ((key, id), before) in touched {
+            self.restore(key, &id, before);
+        }
+        (self.last_number, self.last_version) = (last_number, last_version);
+        self.begin_keeping();
+    }
+
+    /// Remembers a document as it is, before it changes.
+    fn touch(&mut self, key: Epk, id: &str) {
+        let is_new = |unkept: &Unkept| !unkept.touched.contains_key(&(key, id.into()));
+        if !self.unkept.as_ref().is_some_and(is_new) {
+            return;
+        }
+        let before = self.before(key, id);
+        if let Some(unkept) = &mut self.unkept {
+            unkept.touched.insert((key, id.into()), before);
+        }
+    }
+
+    /// Puts a document where it was kept.
+    pub(super) fn put_back(&mut self, place: Place, document: Document, unique: Vec<String>) -> Result<(), Malformed> {
+        let id = id_of(&document.body).ok_or(Malformed("a document has no id"))?;
+        self.remove_from(place);
+        if self.changes.contains_key(&document.version) || document.version == 0 || place.number == 0 {
+            return Err(Malformed("two documents have the same version, or one has none"));
+        }
+        if self.ids.insert((place.key, id.into()), place.number).is_some() {
+            return Err(Malformed("two documents have the same id"));
+        }
+        self.link_unique(place, unique);
+        self.link(place, document);
+        Ok(())
+    }
+
+    /// Takes out what is in a place.
+    pub(super) fn remove_from(&mut self, place: Place) {
+        let Some(old) = self.documents.remove(&place) else { return };
+        if let Some(id) = id_of(&old.body) {
+            self.ids.remove(&(place.key, id.into()));
+        }
+        self.unlink(place, &old);
+    }
+
+    /// The numbers of the latest document and change are these at least.
+    pub(super) fn go_on_after(&mut self, (last_number, last_version): (u64, u64)) {
+        self.last_number = self.last_number.max(last_number);
+        self.last_version = self.last_version.max(last_version);
+    }
+
+    /// The numbers of the latest document and change.
+    pub(super) fn last(&self) -> (u64, u64) {
+        (self.last_number, self.last_version)
+    }
+
+    /// The version of the document in this place, expired or not.
+    pub(super) fn version_at(&self, place: Place) -> Option<u64> {
+        self.documents.get(&place).map(|document| document.version)
     }
 
     /// How many bytes their bodies have.
@@ -160,6 +290,8 @@ impl Store {
 
     /// Lets the document with one id have another that is free: the next version will say so.
     pub(super) fn rename(&mut self, key: Epk, from: &str, to: &str) {
+        self.touch(key, from);
+        self.touch(key, to);
         if let Some(number) = self.ids.remove(&(key, from.into())) {
             self.ids.insert((key, to.into()), number);
         }
@@ -196,6 +328,7 @@ impl Store {
 
     /// Stores a document, in the place of the one with its id if there is one.
     pub(super) fn put(&mut self, key: Epk, new: NewDocument, now: u32) -> Written {
+        self.touch(key, &new.id);
         let live = self.find(key, &new.id, now).map(|(place, _)| place);
         if live.is_none() {
             // An expired document of that id, not yet removed, must not lend its number to the new one.
@@ -247,6 +380,7 @@ impl Store {
 
     /// Removes a document. Tells whether it was there, expired ones included.
     pub(super) fn remove(&mut self, key: Epk, id: &str) -> bool {
+        self.touch(key, id);
         let Some(number) = self.ids.remove(&(key, id.into())) else { return false };
         let place = Place { key, number };
         if let Some(old) = self.documents.remove(&place) {
@@ -326,6 +460,12 @@ impl Store {
             .take_while(move |_| !is_empty)
             .map(|(place, document)| (*place, document))
             .filter(move |(_, document)| document.expiry(self.default_ttl).is_none_or(|expiry| now < expiry))
+    }
+
+    /// What the document in this place has under unique keys.
+    #[cfg(test)]
+    pub(super) fn unique_of(&self, place: Place) -> Option<&Vec<String>> {
+        self.unique_of.get(&place.number)
     }
 
     /// Holds the indexes against the documents, and gives the memory that these take, in bytes.

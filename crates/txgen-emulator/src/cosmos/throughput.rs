@@ -54,7 +54,7 @@ impl Throughput {
 }
 
 /// The spending of the partitions of one database or container.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Budgets {
     throughput: Throughput,
     /// What counts now; follows `throughput` when a new second begins.
@@ -77,7 +77,8 @@ impl Budgets {
         Self::over(Partitions::for_container(throughput.limit()), throughput)
     }
 
-    fn over(partitions: Partitions, throughput: Throughput) -> Self {
+    /// Those of partitions that there are.
+    pub(super) fn over(partitions: Partitions, throughput: Throughput) -> Self {
         let used = vec![0.0; partitions.ranges().len()];
         Self { throughput, in_force: throughput, partitions, second: 0, used }
     }

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use super::bell::Bell;
 use super::connection::Connection;
 use super::core::HIGH_WATER;
+pub use super::kafka::fuzzing::requests as kafka_requests;
+use super::keeping::Restored;
 use super::namespace::{Namespace, Now};
 use super::options::{EventHubsEmulatorOptions, Policy};
 use super::wire::frame;
@@ -156,6 +158,20 @@ impl Peer {
             assert!(frame.channel <= 255);
             self.output.drain(..size);
         }
+    }
+}
+
+/// Reads a log back, up to the first record that it cannot have.
+///
+/// # Panics
+/// When what comes of it breaks a promise.
+pub(crate) fn log(records: &[Vec<u8>]) {
+    let mut restored = Restored::default();
+    let _ = records.iter().try_for_each(|record| restored.apply(record));
+    for log in restored.logs() {
+        let numbers: Vec<_> = log.from(0).map(|event| event.sequence_number).collect();
+        assert!(numbers.iter().copied().eq(log.start()..log.end()), "a gap in {numbers:?}");
+        assert!(log.last_offset() < log.mark().next_offset || numbers.is_empty(), "an offset after the end");
     }
 }
 

@@ -91,7 +91,10 @@ async fn post(request: Request<Incoming>, namespace: &Namespace) -> Response<Ful
     match http_send::send(namespace, &parts.uri, &parts.headers, &body, Now::read()) {
         Ok(()) => {
             sleep(namespace.options.latency).await;
-            text(StatusCode::CREATED, "")
+            match namespace.settled().await {
+                Ok(()) => text(StatusCode::CREATED, ""),
+                Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, error.description),
+            }
         }
         Err(Refused(status, what)) => text(status, what),
     }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::grants::{Denied, Grants, Right, check};
 use super::ingest::MAX_KEY_LENGTH;
 use super::namespace::{Namespace, Now};
+use super::store::Route;
 use super::wire::descriptor::{APPLICATION_PROPERTIES, DATA, PROPERTIES};
 use super::wire::message::EventParts;
 use super::wire::writer::Writer;
@@ -90,7 +91,7 @@ pub(super) fn send(
     if events.is_empty() {
         return Err(bad("There is no event.".to_owned()));
     }
-    let stored = namespace.store(hub, partition, key, &events, body.len(), now);
+    let stored = namespace.store(hub, Route { partition, key, producer: None }, &events, body.len(), now);
     stored.map(|_| ()).map_err(|error| Refused(StatusCode::SERVICE_UNAVAILABLE, error.description))
 }
 

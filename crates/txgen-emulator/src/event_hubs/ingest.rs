@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::core::Core;
 use super::incoming::{Delivery, HubInlet, MAX_MESSAGE_SIZE};
+use super::store::Route;
 use super::wire::Malformed;
 use super::wire::message::{BATCH_FORMAT, EventParts, batch, event};
 use super::wire::performative::{AmqpError, Outcome};
@@ -16,7 +17,8 @@ pub(super) fn ingest(core: &Core, inlet: &HubInlet, delivery: &Delivery<'_>) -> 
     let checked = check_size(delivery).and_then(|()| take_apart(delivery)).and_then(check_keys);
     let stored = match checked {
         Ok(Taken { key, events }) => {
-            core.namespace.store(&inlet.hub, inlet.partition, key, &events, delivery.size, core.now)
+            let to = Route { partition: inlet.partition, key, producer: None };
+            core.namespace.store(&inlet.hub, to, &events, delivery.size, core.now)
         }
         Err(error) => {
             inlet.hub.rejected.fetch_add(1, Ordering::Relaxed);

@@ -15,6 +15,7 @@
 //! | `ingest` | what is stored of a delivery, and what is not |
 //! | `cbs`, `management`, `grants`, `sasl` | tokens, properties, rights |
 //! | `store`, `selector` | events, where they go, and where a reader starts |
+//! | `keeping` | what is kept in a folder, and read back |
 //! | `throttle`, `trouble` | throughput units, faults on purpose |
 //! | `wire` | AMQP's encoding |
 //! | `kafka` | the same hubs as Kafka topics |
@@ -33,6 +34,7 @@ mod http_send;
 mod incoming;
 mod ingest;
 mod kafka;
+mod keeping;
 mod management;
 mod namespace;
 mod options;
@@ -44,6 +46,7 @@ mod session;
 mod store;
 mod throttle;
 mod trouble;
+mod view;
 mod websocket;
 mod wire;
 
@@ -64,7 +67,10 @@ use self::kafka::Broker;
 use self::namespace::{Namespace, Now};
 pub use self::options::{EventHubsEmulatorOptions, HubOptions, Policy};
 use self::server::{Shared, Speaks};
+pub use self::view::EventHubsView;
+pub(crate) use self::view::{EventView, HubView};
 use self::wire::message::data_body;
+use super::data::DataError;
 use super::faults::FaultRule;
 use super::tls::Certificate;
 
@@ -93,9 +99,23 @@ pub struct CannotListen {
     pub error: io::Error,
 }
 
-impl From<CannotListen> for io::Error {
-    fn from(cannot: CannotListen) -> Self {
-        Self::new(cannot.error.kind(), cannot)
+/// Why it does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotStart {
+    /// An address cannot be listened on, or a certificate for it cannot be made.
+    #[error(transparent)]
+    Listen(#[from] CannotListen),
+    /// The folder that is to keep everything cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+impl From<CannotStart> for io::Error {
+    fn from(cannot: CannotStart) -> Self {
+        match cannot {
+            CannotStart::Listen(cannot) => Self::new(cannot.error.kind(), cannot),
+            CannotStart::Data(error) => error.into(),
+        }
     }
 }
 
@@ -171,8 +191,9 @@ impl EventHubsEmulator {
     /// Starts listening. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// When an address cannot be listened on, for instance because its port is in use, or a certificate cannot be made.
-    pub async fn start(mut options: EventHubsEmulatorOptions) -> Result<Self, CannotListen> {
+    /// When an address cannot be listened on, for instance because its port is in use, or a certificate cannot be made, or
+    /// the folder of [`EventHubsEmulatorOptions::data`] cannot be used.
+    pub async fn start(mut options: EventHubsEmulatorOptions) -> Result<Self, CannotStart> {
         let listener = bind(options.listen).await?;
         let of_first = |error| CannotListen { address: options.listen, error };
         let address = listener.local_addr().map_err(of_first)?;
@@ -192,7 +213,9 @@ impl EventHubsEmulator {
         let kafka_addr = kafka.as_ref().map(TcpListener::local_addr).transpose().map_err(of_first)?;
         options.listen = address;
         let tls = options.certificate.as_ref().map(|certificate| certificate.acceptor(&[]));
-        let namespace = Arc::new(Namespace::new(options, Now::read()));
+        let (namespace, kafka_state) = Namespace::open(options, Now::read())?;
+        let namespace = Arc::new(namespace);
+        let broker = Arc::new(Broker::new(Arc::clone(&namespace), kafka_state));
         let emulator = Self {
             namespace,
             tls_addrs,
@@ -205,10 +228,10 @@ impl EventHubsEmulator {
             emulator.open(door, Speaks::Amqp, tls.clone());
         }
         if let Some(door) = kafka {
-            let broker = Arc::new(Broker::new(Arc::clone(&emulator.namespace)));
-            emulator.open(door, Speaks::Kafka(broker), tls);
+            emulator.open(door, Speaks::Kafka(Arc::clone(&broker)), tls);
         }
-        emulator.tasks.spawn(server::keep_house(Arc::clone(&emulator.namespace), emulator.stop.clone()));
+        let namespace = Arc::clone(&emulator.namespace);
+        emulator.tasks.spawn(server::keep_house(broker, namespace, emulator.stop.clone()));
         Ok(emulator)
     }
 
@@ -311,6 +334,12 @@ impl EventHubsEmulator {
             .collect()
     }
 
+    /// Its hubs, to be shown on the page of a Cosmos DB emulator.
+    #[must_use]
+    pub fn view(&self) -> EventHubsView {
+        EventHubsView(Arc::clone(&self.namespace))
+    }
+
     /// Drops every connection without a word, as a network does that fails. New ones are taken at once.
     pub fn drop_connections(&self) {
         let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
@@ -324,6 +353,7 @@ impl EventHubsEmulator {
         if timeout(STOP, self.tasks.wait()).await.is_err() {
             self.drop_connections();
         }
+        self.namespace.close();
     }
 }
 
@@ -331,5 +361,6 @@ impl Drop for EventHubsEmulator {
     fn drop(&mut self) {
         self.stop.cancel();
         self.drop_connections();
+        self.namespace.close();
     }
 }

@@ -6,11 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use super::options::EventHubsEmulatorOptions;
-use super::store::{self, Hub};
+use super::bell::Bell;
+use super::keeping::{KafkaState, Keeper};
+use super::options::{EventHubsEmulatorOptions, HubOptions};
+use super::store::{self, Hub, Route};
 use super::throttle::Throttle;
 use super::wire::message::EventParts;
 use super::wire::performative::AmqpError;
+use crate::data::{DataError, Unwritable};
 use crate::faults::FaultPlan;
 use txgen_azure::ServiceName;
 
@@ -48,12 +51,19 @@ pub(super) fn busy() -> AmqpError {
     )
 }
 
+/// What the service says when it cannot store.
+fn not_kept(unwritable: Unwritable) -> AmqpError {
+    AmqpError::new("amqp:internal-error", format!("The service was unable to process the request: {unwritable}."))
+}
+
 /// One Event Hubs namespace.
 #[derive(Debug)]
 pub(super) struct Namespace {
     /// What it was started with; the address is the one that it got.
     pub(super) options: EventHubsEmulatorOptions,
     hubs: Vec<Arc<Hub>>,
+    /// Where everything is kept, if it is.
+    keeper: Option<Arc<Keeper>>,
     throttle: Option<Mutex<Throttle>>,
     /// Trouble that was asked for.
     pub(super) faults: FaultPlan,
@@ -69,26 +79,98 @@ pub(super) struct Namespace {
     pub(super) connections: AtomicU64,
 }
 
+/// The hubs that the options ask for.
+fn wanted(options: &EventHubsEmulatorOptions) -> Vec<HubOptions> {
+    let alike = options.hubs.iter().map(|name| HubOptions {
+        name: name.clone(),
+        partitions: options.partitions,
+        consumer_groups: options.consumer_groups.clone(),
+    });
+    let with_default = |hub: HubOptions| HubOptions {
+        consumer_groups: [vec!["$Default".to_owned()], hub.consumer_groups].concat(),
+        ..hub
+    };
+    alike.chain(options.further_hubs.iter().cloned()).map(with_default).collect()
+}
+
 impl Namespace {
-    /// An empty namespace.
+    /// An empty namespace, in memory alone.
     pub(super) fn new(options: EventHubsEmulatorOptions, now: Now) -> Self {
-        let hub = |name: &str, partitions, groups: &[String]| {
-            let groups = [&["$Default".to_owned()], groups].concat();
-            Arc::new(Hub::new(name, partitions, &groups, now.unix_ms))
-        };
-        let alike = options.hubs.iter().map(|name| hub(name, options.partitions, &options.consumer_groups));
-        let further = options.further_hubs.iter().map(|of| hub(&of.name, of.partitions, &of.consumer_groups));
+        let hub = |of: &HubOptions| Arc::new(Hub::new(&of.name, of.partitions, &of.consumer_groups, now.unix_ms));
+        let hubs = wanted(&options).iter().map(hub).collect();
+        Self::with_hubs(options, hubs, None)
+    }
+
+    /// The namespace that the options' folder holds, with the hubs that it lacks, and what was kept of Kafka; an empty one
+    /// without such a folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be used.
+    pub(super) fn open(options: EventHubsEmulatorOptions, now: Now) -> Result<(Self, KafkaState), DataError> {
+        let Some(dir) = &options.data else { return Ok((Self::new(options, now), KafkaState::default())) };
+        let (keeper, restored) = Keeper::open(dir)?;
+        let (hubs, kafka) = restored.with_hubs(&wanted(&options), &keeper, now.unix_ms)?;
+        Ok((Self::with_hubs(options, hubs, Some(Arc::new(keeper))), kafka))
+    }
+
+    fn with_hubs(options: EventHubsEmulatorOptions, hubs: Vec<Arc<Hub>>, keeper: Option<Arc<Keeper>>) -> Self {
         Self {
-            hubs: alike.chain(further).collect(),
+            stored_bytes: AtomicU64::new(hubs.iter().map(|hub| hub.memory()).sum()),
+            hubs,
+            keeper,
             throttle: options.throughput_units.map(|units| Mutex::new(Throttle::new(units))),
             faults: FaultPlan::new(&options.faults, ServiceName::EventHubs),
             tokens_to_refuse: AtomicU64::new(0),
-            stored_bytes: AtomicU64::new(0),
             partial_bytes: AtomicUsize::new(0),
             open_connections: AtomicUsize::new(0),
             connections: AtomicU64::new(0),
             options,
         }
+    }
+
+    /// Where everything is kept, if it is.
+    pub(super) fn keeper(&self) -> Option<&Arc<Keeper>> {
+        self.keeper.as_ref()
+    }
+
+    /// Up to where the log has been written: what has been stored so far is before it.
+    pub(super) fn written(&self) -> u64 {
+        self.keeper.as_ref().map_or(0, |keeper| keeper.journal().written())
+    }
+
+    /// Whether what had been stored when [`Self::written`] gave this number can be acknowledged. If it cannot be yet, the
+    /// bell rings when there is more.
+    ///
+    /// # Errors
+    /// What to say when it will never be known.
+    pub(super) fn has_settled(&self, written: u64, bell: &Arc<Bell>) -> Result<bool, AmqpError> {
+        let Some(keeper) = self.keeper.as_ref().filter(|_| written > 0) else { return Ok(true) };
+        let bell = Arc::clone(bell);
+        keeper.journal().has_settled(written, move || bell.ring()).map_err(not_kept)
+    }
+
+    /// Waits until what has been stored so far can be acknowledged.
+    ///
+    /// # Errors
+    /// What to say when it will never be known.
+    pub(super) async fn settled(&self) -> Result<(), AmqpError> {
+        match &self.keeper {
+            Some(keeper) => keeper.journal().settled().await.map_err(not_kept),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps what there is, and nothing more, so that the folder can be used again.
+    pub(super) fn close(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.journal().close();
+        }
+    }
+
+    /// Whether most of what is kept is dead.
+    pub(super) fn is_mostly_dead(&self) -> bool {
+        let live = self.stored_bytes.load(Ordering::Relaxed);
+        self.keeper.as_ref().is_some_and(|keeper| keeper.journal().is_mostly_dead(live))
     }
 
     /// A hub by its name, whatever the case.
@@ -125,8 +207,7 @@ impl Namespace {
     pub(super) fn store(
         &self,
         hub: &Hub,
-        partition: Option<u32>,
-        key: Option<&str>,
+        to: Route<'_>,
         events: &[EventParts<'_>],
         size: usize,
         now: Now,
@@ -148,7 +229,7 @@ impl Namespace {
                 format!("The emulator holds as many bytes of events as it may ({limit}); see its memory limit."),
             ));
         }
-        let appended = hub.append(partition, key, events, now.unix_ms);
+        let appended = hub.append(to, events, now.unix_ms, self.keeper.as_deref()).map_err(not_kept)?;
         self.stored_bytes.fetch_add(appended.memory, Ordering::Relaxed);
         Ok(appended.first)
     }
@@ -176,7 +257,7 @@ mod tests {
     fn store(namespace: &Namespace, now: Now) -> Result<i64, AmqpError> {
         let message = [0; 1_000];
         let event = EventParts { message: message[..].into(), ..EventParts::default() };
-        namespace.store(&namespace.hubs()[0], None, None, &[event], message.len(), now)
+        namespace.store(&namespace.hubs()[0], Route::default(), &[event], message.len(), now)
     }
 
     #[test]

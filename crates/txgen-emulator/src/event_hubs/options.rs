@@ -7,6 +7,7 @@ use azure_core::credentials::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::data::DataDir;
 use crate::faults::FaultRule;
 use crate::tls::Certificate;
 
@@ -52,6 +53,9 @@ pub struct EventHubsEmulatorOptions {
     pub idle_time_out: Duration,
     /// Connections beyond this number are closed at once.
     pub max_connections: usize,
+    /// Where everything is kept over restarts: hubs with their events, committed offsets and idempotent producers of Kafka.
+    /// `None` keeps nothing. Hubs that the folder holds are there again, whether the options name them or not.
+    pub data: Option<DataDir>,
     /// What goes wrong on purpose. Rules that do not concern Event Hubs are left out.
     pub faults: Vec<FaultRule>,
 }
@@ -80,6 +84,7 @@ impl Default for EventHubsEmulatorOptions {
             memory_limit: None,
             idle_time_out: Duration::from_secs(240),
             max_connections: 5_000,
+            data: None,
             faults: Vec::new(),
         }
     }

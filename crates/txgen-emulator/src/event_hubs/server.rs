@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -61,12 +62,21 @@ pub(super) struct Shared {
     pub(super) stop: CancellationToken,
 }
 
-/// Looks after the retention until the emulator stops.
-pub(super) async fn keep_house(namespace: Arc<Namespace>, stop: CancellationToken) {
+/// Looks after the retention, and after the log of what is kept, until the emulator stops.
+pub(super) async fn keep_house(broker: Arc<Broker>, namespace: Arc<Namespace>, stop: CancellationToken) {
     let mut housekeeping = interval(HOUSEKEEPING);
     housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(housekeeping.tick()).await.is_some() {
         namespace.expire(Now::read());
+        if namespace.is_mostly_dead() {
+            let (broker, namespace) = (Arc::clone(&broker), Arc::clone(&namespace));
+            let rewriting = spawn_blocking(move || {
+                let keeper = namespace.keeper()?;
+                keeper.rewrite(namespace.hubs(), |keeper| broker.keep(keeper)).err()
+            });
+            // What went wrong has been logged, and is tried again when the log has grown.
+            let _ = rewriting.await;
+        }
     }
 }
 

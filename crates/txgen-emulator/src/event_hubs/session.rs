@@ -32,6 +32,8 @@ pub(super) struct Session {
     /// By handle, which is the same number in both directions.
     links: Vec<Option<Link>>,
     awaiting: VecDeque<Awaiting>,
+    /// The first of them waits for the disk; the bell rings when that has got further.
+    waits_for_disk: bool,
     /// The emulator has sent its end and waits for the peer's.
     ending: bool,
 }
@@ -49,6 +51,8 @@ enum Link {
 #[derive(Debug)]
 struct Awaiting {
     due: Instant,
+    /// Up to where the log must be on disk first.
+    written: u64,
     handle: u32,
     delivery_id: u32,
     outcome: Outcome,
@@ -62,6 +66,7 @@ impl Session {
             windows: Windows::new(peer_next_outgoing_id, peer_window),
             links: Vec::new(),
             awaiting: VecDeque::new(),
+            waits_for_disk: false,
             ending: false,
         }
     }
@@ -204,6 +209,7 @@ impl Session {
             Received::Delivery(delivery) => delivery,
         };
         let mut due = core.now.instant;
+        let is_request = !matches!(link.inlet, Inlet::Hub(_));
         let outcome = match &link.inlet {
             Inlet::Hub(inlet) => match deliver(core, channel, inlet, &delivery)? {
                 Fate::Outcome(outcome, later) => {
@@ -231,7 +237,8 @@ impl Session {
             Inlet::Management => self.request(core, false, &delivery),
         };
         if !delivery.settled {
-            self.await_outcome(Awaiting { due, handle, delivery_id: delivery.id, outcome });
+            let written = if is_request { 0 } else { core.namespace.written() };
+            self.await_outcome(Awaiting { due, written, handle, delivery_id: delivery.id, outcome });
         }
         Ok(())
     }
@@ -338,7 +345,7 @@ impl Session {
 
     /// When the next outcome is due, or credit that was withheld.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let outcome = self.awaiting.front().map(|awaiting| awaiting.due);
+        let outcome = self.awaiting.front().map(|awaiting| awaiting.due).filter(|_| !self.waits_for_disk);
         let credit = self.links.iter().filter_map(|link| match link {
             Some(Link::Incoming(link)) => link.withheld_until(),
             _ => None,
@@ -349,6 +356,7 @@ impl Session {
     /// Sends the outcomes whose time has come, and gives the credit back that they free.
     pub(super) fn flush(&mut self, core: &mut Core) {
         let now = core.now.instant;
+        self.waits_for_disk = false;
         if self.next_due().is_none_or(|due| due > now) {
             return;
         }
@@ -367,12 +375,12 @@ impl Session {
         }
     }
 
-    /// One disposition for each run of deliveries with the same outcome.
+    /// One disposition for each run of deliveries with the same outcome. What is not on disk yet has to wait.
     fn settle(&mut self, core: &mut Core, is_due: impl Fn(Instant) -> bool) {
-        while let Some(first) = self.next_awaiting(|awaiting| is_due(awaiting.due)) {
+        while let Some(first) = self.next_awaiting(core, |awaiting| is_due(awaiting.due)) {
             let mut last = first.delivery_id;
             self.settled(first.handle);
-            while let Some(next) = self.next_awaiting(|next| {
+            while let Some(next) = self.next_awaiting(core, |next| {
                 is_due(next.due) && next.delivery_id == last.wrapping_add(1) && next.outcome == first.outcome
             }) {
                 last = next.delivery_id;
@@ -382,8 +390,21 @@ impl Session {
         }
     }
 
-    fn next_awaiting(&mut self, wanted: impl FnOnce(&Awaiting) -> bool) -> Option<Awaiting> {
-        if self.awaiting.front().is_some_and(wanted) { self.awaiting.pop_front() } else { None }
+    fn next_awaiting(&mut self, core: &Core, wanted: impl Fn(&Awaiting) -> bool) -> Option<Awaiting> {
+        let next = self.awaiting.front_mut().filter(|next| wanted(next))?;
+        match core.namespace.has_settled(next.written, &core.bell) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.waits_for_disk = true;
+                return None;
+            }
+            Err(error) => {
+                // It is refused as what it has become.
+                (next.written, next.outcome) = (0, Outcome::Rejected(error));
+                return self.next_awaiting(core, wanted);
+            }
+        }
+        self.awaiting.pop_front()
     }
 
     fn settled(&mut self, handle: u32) {

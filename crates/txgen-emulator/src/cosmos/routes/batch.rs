@@ -66,7 +66,8 @@ pub(super) fn answer(account: &Account, container: &Container, call: &Call, body
     let values = call.partition_key()?.ok_or_else(Failure::key_missing)?;
     let key = container.place(&values)?;
     account.admit(container, &(key..key))?;
-    let mut batch = Batch { account, container, key, values: &values, store: &mut container.store(), undo: Vec::new() };
+    let mut store = container.store();
+    let mut batch = Batch { account, container, key, values: &values, store: &mut store, undo: Vec::new() };
     let mut done = Vec::new();
     let mut failed = None;
     for operation in &operations {
@@ -81,7 +82,9 @@ pub(super) fn answer(account: &Account, container: &Container, call: &Call, body
     if failed.is_some() {
         batch.roll_back();
     }
+    account.keep_changes(container, batch.store)?;
     let version = batch.store.last_version();
+    drop(store);
     let charge = done.iter().map(|one| one.charge).sum::<f64>() + failed.as_ref().map_or(0.0, |(_, f)| f.charge);
     let status = if failed.is_some() { StatusCode::MULTI_STATUS } else { StatusCode::OK };
     let results: Vec<Value> = match failed {

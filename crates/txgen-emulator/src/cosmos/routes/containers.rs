@@ -54,14 +54,14 @@ pub(super) fn one(
         }
         Method::PUT => {
             check_precondition(call, &container.etag())?;
-            container.replace(definition(body)?, account.clock.unix())?;
+            account.replace_container(&container, definition(body)?)?;
             let answer = described(database, &container, StatusCode::OK);
             // The index is there at once.
             Ok(answer.with("x-ms-documentdb-collection-index-transformation-progress", "100"))
         }
         Method::DELETE => {
             check_precondition(call, &container.etag())?;
-            if !database.delete_container(&container) {
+            if !account.delete_container(database, &container)? {
                 return Err(Failure::not_found());
             }
             Ok(Answer::empty(StatusCode::NO_CONTENT, charge::METADATA))

@@ -37,7 +37,7 @@ pub(super) fn one(account: &Account, call: &Call, name: &str) -> Result<Answer, 
         }
         Method::DELETE => {
             check_precondition(call, &database.etag())?;
-            if !account.delete_database(&database) {
+            if !account.delete_database(&database)? {
                 return Err(Failure::not_found());
             }
             Ok(Answer::empty(StatusCode::NO_CONTENT, charge::METADATA))

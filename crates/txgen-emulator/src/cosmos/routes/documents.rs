@@ -107,6 +107,7 @@ fn patch(account: &Account, container: &Container, call: &Call, id: &str, body: 
     let there = store.find(key, id, now).map_or(0, |(_, document)| document.weight());
     account.check_memory(weight(size).saturating_sub(there))?;
     let written = put(&mut store, key, document, Mode::Replace(id), call.header("if-match"), now)?;
+    account.keep_changes(container, &mut store)?;
     Ok(written_answer(container, call, store, written, now, charge))
 }
 
@@ -144,6 +145,7 @@ fn delete(account: &Account, container: &Container, call: &Call, id: &str) -> Re
     let charge = found.map_or(charge::NOTHING, |found| charge::write(found.body.len(), found.properties()));
     account.charge(container, &(key..key), charge);
     remove(&mut store, key, id, call.header("if-match"), now).map_err(|failure| failure.with_charge(charge))?;
+    account.keep_changes(container, &mut store)?;
     let version = store.last_version();
     drop(store);
     Ok(Answer::empty(StatusCode::NO_CONTENT, charge).with_session(container.range_of(key), version))
@@ -232,6 +234,7 @@ fn store_and_answer(
     account.check_memory(weight(document.body.len()).saturating_sub(there))?;
     let written = put(&mut store, key, document, mode, call.header("if-match"), now)
         .map_err(|failure| failure.with_charge(charge))?;
+    account.keep_changes(container, &mut store)?;
     if written.created {
         Counters::count(&account.counters.created);
     }

@@ -102,6 +102,7 @@ pub(super) fn delete_by_key(account: &Account, container: &Container, call: &Cal
             store.remove(place.key, &id);
         }
     }
+    account.keep_changes(container, &mut store)?;
     let version = store.last_version();
     drop(store);
     account.charge(container, &keys, charge);

@@ -37,8 +37,16 @@ pub(super) fn authorize(account: &Account, call: &Call) -> Result<(), Failure> {
     }
 }
 
-/// Answers a request whose signature was checked.
+/// Answers a request whose signature was checked. What it has changed is kept by then.
 pub(super) async fn answer(account: &Account, call: &Call, body: Bytes) -> Result<Answer, Failure> {
+    let answer = carry_out(account, call, body).await?;
+    if call.method != Method::GET && !call.is_query() {
+        account.settled().await?;
+    }
+    Ok(answer)
+}
+
+async fn carry_out(account: &Account, call: &Call, body: Bytes) -> Result<Answer, Failure> {
     let method = &call.method;
     let is_get = method == Method::GET;
     let is_post = method == Method::POST;

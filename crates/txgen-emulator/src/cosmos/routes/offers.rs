@@ -33,7 +33,7 @@ pub(super) fn one(account: &Account, call: &Call, rid: &str, body: &[u8]) -> Res
         Method::PUT => {
             check_precondition(call, &offer.etag())?;
             let body = object(body)?;
-            offer.replace(wanted(body.get("content").unwrap_or(&Value::Null))?, &account.clock);
+            account.replace_offer(offer, wanted(body.get("content").unwrap_or(&Value::Null))?)?;
         }
         _ => return Err(no_such_method(call)),
     }

@@ -50,10 +50,10 @@ struct Member {
 
 /// An offset that was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Committed {
-    pub(super) offset: i64,
-    pub(super) leader_epoch: i32,
-    pub(super) metadata: StrBytes,
+pub(in super::super) struct Committed {
+    pub(in super::super) offset: i64,
+    pub(in super::super) leader_epoch: i32,
+    pub(in super::super) metadata: StrBytes,
 }
 
 /// What a member asks for when it joins.
@@ -365,13 +365,26 @@ impl Group {
         }
     }
 
-    /// Keeps an offset.
-    pub(super) fn commit(&mut self, hub: &str, partition: i32, committed: Committed) -> Result<(), ResponseError> {
+    /// Keeps an offset; gives the one before.
+    pub(super) fn commit(
+        &mut self,
+        hub: &str,
+        partition: i32,
+        committed: Committed,
+    ) -> Result<Option<Committed>, ResponseError> {
         if committed.metadata.len() > MAX_METADATA {
             return Err(ResponseError::OffsetMetadataTooLarge);
         }
-        self.offsets.insert((hub.to_ascii_lowercase(), partition), committed);
-        Ok(())
+        Ok(self.offsets.insert((hub.to_ascii_lowercase(), partition), committed))
+    }
+
+    /// Puts an offset back as it was.
+    pub(super) fn take_back(&mut self, hub: &str, partition: i32, before: Option<Committed>) {
+        let key = (hub.to_ascii_lowercase(), partition);
+        match before {
+            Some(before) => self.offsets.insert(key, before),
+            None => self.offsets.remove(&key),
+        };
     }
 
     /// A request of a member waits for the others, or no longer does.

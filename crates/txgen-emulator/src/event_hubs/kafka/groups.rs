@@ -16,8 +16,10 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::super::keeping::{Keeper, OffsetKey};
 use super::super::namespace::Namespace;
 use super::group::{Committed, Group, Join, Refused};
+use crate::data::Unwritable;
 
 /// Groups of one namespace. Source: <https://learn.microsoft.com/azure/event-hubs/event-hubs-quotas>.
 const MAX_GROUPS: usize = 1_000;
@@ -99,6 +101,28 @@ impl Drop for Waiting<'_> {
 pub(super) struct Groups(Mutex<BTreeMap<String, Arc<Shared>>>);
 
 impl Groups {
+    /// Those that have committed these offsets.
+    pub(super) fn restored(offsets: BTreeMap<OffsetKey, Committed>) -> Self {
+        let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+        for ((group, hub, partition), committed) in offsets {
+            groups.entry(group).or_default().offsets.insert((hub, partition), committed);
+        }
+        let shared = |group| Arc::new(Shared { group: Mutex::new(group), changed: Notify::new() });
+        Self(Mutex::new(groups.into_iter().map(|(name, group)| (name, shared(group))).collect()))
+    }
+
+    /// Keeps the offsets of all groups anew.
+    pub(super) fn keep(&self, keeper: &Keeper) -> Result<(), Unwritable> {
+        let groups = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (name, shared) in groups {
+            let group = shared.lock();
+            for ((hub, partition), committed) in &group.offsets {
+                keeper.offset(&name, hub, *partition, committed)?;
+            }
+        }
+        Ok(())
+    }
+
     fn find(&self, name: &str) -> Option<Arc<Shared>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
@@ -206,7 +230,16 @@ impl Groups {
             if !is_there {
                 return Err(ResponseError::UnknownTopicOrPartition);
             }
-            shared.lock().commit(&hub.name, partition, committed)
+            let mut group = shared.lock();
+            let before = group.commit(&hub.name, partition, committed.clone())?;
+            // Clients commit the same offset again and again.
+            if let Some(keeper) = namespace.keeper().filter(|_| before.as_ref() != Some(&committed))
+                && keeper.offset(&request.group_id, &hub.name.to_ascii_lowercase(), partition, &committed).is_err()
+            {
+                group.take_back(&hub.name, partition, before);
+                return Err(ResponseError::CoordinatorNotAvailable);
+            }
+            Ok(())
         };
         let topics = request.topics.into_iter().map(|topic| {
             let partitions = topic.partitions.into_iter().map(|partition| {

@@ -13,6 +13,8 @@
 //! Faults on purpose strike AMQP alone.
 
 mod fetch;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod group;
 mod groups;
 mod produce;
@@ -37,14 +39,17 @@ use tokio::time::timeout;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::group::Committed;
 use self::groups::Groups;
 use self::produce::Producers;
 use self::sasl::Mechanism;
 use self::wire::{Broken, MAX_FRAME, MAX_FRAME_OF_STRANGERS, Request, split};
 use super::bell::Bell;
 use super::grants::{Grants, Right};
+use super::keeping::{KafkaState, Keeper};
 use super::namespace::{MAX_PARTIAL_BYTES, Namespace, Now};
 use super::server::Ends;
+use crate::data::Unwritable;
 
 /// A client that has not said who it is by then is not one.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -63,9 +68,20 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    /// Over the hubs of this namespace.
-    pub(super) fn new(namespace: Arc<Namespace>) -> Self {
-        Self { namespace, groups: Groups::default(), producers: Producers::default(), next_producer: AtomicI64::new(1) }
+    /// Over the hubs of this namespace, with what was kept of Kafka.
+    pub(super) fn new(namespace: Arc<Namespace>, kept: KafkaState) -> Self {
+        Self {
+            namespace,
+            groups: Groups::restored(kept.offsets),
+            producers: Producers::restored(kept.batches),
+            next_producer: AtomicI64::new(kept.next_producer.max(1)),
+        }
+    }
+
+    /// Keeps all but the events anew.
+    pub(super) fn keep(&self, keeper: &Keeper) -> Result<(), Unwritable> {
+        self.groups.keep(keeper)?;
+        keeper.next_producer(self.next_producer.load(Ordering::Relaxed))
     }
 }
 
@@ -237,6 +253,10 @@ impl Session<'_> {
             ApiKey::OffsetFetch => request.answer(&groups.offsets(request.body()?)),
             _ => Err(Broken("this request is not supported".to_owned())),
         };
+        if matches!(request.key, ApiKey::Produce | ApiKey::OffsetCommit | ApiKey::InitProducerId) {
+            // Without an answer the client knows that it cannot know.
+            self.broker.namespace.settled().await.map_err(|error| Broken(error.description))?;
+        }
         answer.map(Reply::Answer)
     }
 

@@ -17,8 +17,9 @@ use tokio::time::{Instant, sleep};
 
 use super::super::grants::Right;
 use super::super::incoming::MAX_MESSAGE_SIZE;
+use super::super::keeping::{Batches, ProducerBatch, REMEMBERED};
 use super::super::namespace::Now;
-use super::super::store::Hub;
+use super::super::store::{Hub, Route};
 use super::super::wire::message::EventParts;
 use super::Session;
 use super::record::to_event;
@@ -31,12 +32,19 @@ const MAX_BATCH: usize = 8 * 1024 * 1024;
 const MIN_RECORD: usize = 7;
 /// Idempotent producers that are remembered, over all partitions.
 const MAX_PRODUCERS: usize = 10_000;
-/// Batches of each that are remembered, as clients have at most so many under way.
-const REMEMBERED: usize = 5;
 
 /// What was heard of idempotent producers.
 #[derive(Debug, Default)]
 pub(super) struct Producers(Mutex<BTreeMap<(i64, String, i32), Producer>>);
+
+impl Producers {
+    /// Those that were kept.
+    pub(super) fn restored(kept: BTreeMap<(i64, String, i32), Batches>) -> Self {
+        let heard = Instant::now();
+        let kept = kept.into_iter().rev().take(MAX_PRODUCERS);
+        Self(Mutex::new(kept.map(|(key, (epoch, batches))| (key, Producer { epoch, batches, heard })).collect()))
+    }
+}
 
 #[derive(Debug)]
 struct Producer {
@@ -141,7 +149,7 @@ impl Session<'_> {
     fn store_batch(&self, hub: &Hub, index: i32, batch: &Batch) -> Result<i64, ResponseError> {
         let info = &batch.info;
         if info.producer_id < 0 {
-            return self.append(hub, index, &batch.records);
+            return self.append(hub, index, &batch.records, None);
         }
         let first = info.base_sequence;
         let last = first.wrapping_add(info.record_count - 1) & i32::MAX;
@@ -153,7 +161,8 @@ impl Session<'_> {
         {
             return Ok(offset);
         }
-        let offset = self.append(hub, index, &batch.records)?;
+        let producer = ProducerBatch { id: info.producer_id, epoch: info.producer_epoch, first, last };
+        let offset = self.append(hub, index, &batch.records, Some(producer))?;
         if producers.len() >= MAX_PRODUCERS && !producers.contains_key(&key) {
             let silent = producers.iter().min_by_key(|(_, producer)| producer.heard).map(|(key, _)| key.clone());
             if let Some(key) = silent {
@@ -174,19 +183,23 @@ impl Session<'_> {
         Ok(offset)
     }
 
-    fn append(&self, hub: &Hub, index: i32, records: &[Record]) -> Result<i64, ResponseError> {
+    fn append(
+        &self,
+        hub: &Hub,
+        index: i32,
+        records: &[Record],
+        producer: Option<ProducerBatch>,
+    ) -> Result<i64, ResponseError> {
         let events: Vec<EventParts<'_>> = records.iter().map(to_event).collect();
         let size = |event: &EventParts<'_>| event.message.len() + event.annotations.len();
         if events.iter().any(|event| size(event) > MAX_MESSAGE_SIZE) {
             return Err(ResponseError::MessageTooLarge);
         }
-        let partition = u32::try_from(index).ok();
+        let to = Route { partition: u32::try_from(index).ok(), key: None, producer };
         let bytes = events.iter().map(size).sum();
-        self.broker.namespace.store(hub, partition, None, &events, bytes, Now::read()).map_err(|error| {
-            match error.condition {
-                "com.microsoft:server-busy" => ResponseError::ThrottlingQuotaExceeded,
-                _ => ResponseError::KafkaStorageError,
-            }
+        self.broker.namespace.store(hub, to, &events, bytes, Now::read()).map_err(|error| match error.condition {
+            "com.microsoft:server-busy" => ResponseError::ThrottlingQuotaExceeded,
+            _ => ResponseError::KafkaStorageError,
         })
     }
 }

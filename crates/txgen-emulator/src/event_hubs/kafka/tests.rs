@@ -19,12 +19,14 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::event_hubs::options::{EventHubsEmulatorOptions, Policy};
+use crate::event_hubs::store::Route;
 use crate::event_hubs::wire::message::EventParts;
 
 const TOPIC: TopicName = TopicName(StrBytes::from_static_str("transactions"));
 
 fn broker(options: EventHubsEmulatorOptions) -> Broker {
-    Broker::new(Arc::new(Namespace::new(options, Now { instant: Instant::now(), unix_ms: 1_000_000 })))
+    let namespace = Arc::new(Namespace::new(options, Now { instant: Instant::now(), unix_ms: 1_000_000 }));
+    Broker::new(namespace, KafkaState::default())
 }
 
 fn session<'b>(broker: &'b Broker, policy: &Policy) -> Session<'b> {
@@ -126,7 +128,8 @@ async fn a_fetch_waits_for_the_event_that_comes_by_another_protocol() {
     let event = EventParts { message: b"\0\x53\x75\xa0\x01x"[..].into(), ..EventParts::default() };
     let (read, stored) = tokio::join!(fetched(&session, fetch(0, 0, 30_000)), async {
         tokio::task::yield_now().await;
-        broker.namespace.store(hub, Some(0), None, &[event], 6, Now::read())
+        let to = Route { partition: Some(0), ..Route::default() };
+        broker.namespace.store(hub, to, &[event], 6, Now::read())
     });
     assert_eq!((stored, read), (Ok(0), (0, vec![(0, "x".to_owned())])));
     assert_eq!(fetched(&session, fetch(0, 1, 0)).await, (0, vec![]));

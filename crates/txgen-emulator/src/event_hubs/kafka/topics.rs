@@ -107,6 +107,15 @@ impl Session<'_> {
                 .with_producer_epoch(-1);
         }
         let id = self.broker.next_producer.fetch_add(1, Ordering::Relaxed);
+        if let Some(keeper) = self.broker.namespace.keeper()
+            && keeper.next_producer(id + 1).is_err()
+        {
+            let error = ResponseError::CoordinatorNotAvailable.code();
+            return InitProducerIdResponse::default()
+                .with_error_code(error)
+                .with_producer_id((-1).into())
+                .with_producer_epoch(-1);
+        }
         InitProducerIdResponse::default().with_producer_id(id.into()).with_producer_epoch(0)
     }
 

@@ -44,6 +44,15 @@ pub(in super::super) enum Position {
     EnqueuedTime(i64, bool),
 }
 
+/// Where a log stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Mark {
+    pub(in super::super) next_sequence_number: i64,
+    pub(in super::super) next_offset: i64,
+    pub(in super::super) last_offset: i64,
+    pub(in super::super) last_enqueued_ms: i64,
+}
+
 /// Where in a segment an event's parts lie, one after the other from `start`: key, annotations, message.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -94,7 +103,7 @@ impl Segment {
 /// The events of one partition. Sequence numbers start at 0 and have no gaps; an event's offset is the number of bytes
 /// before it.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(in super::super) struct Log {
     segments: VecDeque<Segment>,
     next_sequence_number: i64,
     next_offset: i64,
@@ -104,7 +113,7 @@ pub(super) struct Log {
 
 impl Log {
     /// An empty log.
-    pub(super) fn new(created_ms: i64) -> Self {
+    pub(in super::super) fn new(created_ms: i64) -> Self {
         Self {
             segments: VecDeque::new(),
             next_sequence_number: 0,
@@ -116,7 +125,7 @@ impl Log {
 
     /// Adds one event, and gives the memory that it takes, in bytes. Times never run backwards within a partition, whatever
     /// the clock does.
-    pub(super) fn push(&mut self, event: NewEvent<'_>, now_ms: i64) -> u64 {
+    pub(in super::super) fn push(&mut self, event: NewEvent<'_>, now_ms: i64) -> u64 {
         let key = event.key.unwrap_or_default().as_bytes();
         let size = key.len() + event.annotations.0.len() + event.message.len();
         if !self.segments.back().is_some_and(|segment| segment.has_room_for(size)) {
@@ -151,18 +160,46 @@ impl Log {
         taken as u64 + OVERHEAD
     }
 
+    /// Where the log stands.
+    pub(in super::super) fn mark(&self) -> Mark {
+        Mark {
+            next_sequence_number: self.next_sequence_number,
+            next_offset: self.next_offset,
+            last_offset: self.last_offset,
+            last_enqueued_ms: self.last_enqueued_ms,
+        }
+    }
+
+    /// Goes on where the log once stood. What was before is forgotten when events between are not there; whether it is not
+    /// further already.
+    pub(in super::super) fn go_on_at(&mut self, mark: Mark) -> bool {
+        if mark.next_sequence_number > self.next_sequence_number {
+            self.segments.clear();
+            self.next_sequence_number = mark.next_sequence_number;
+            self.next_offset = mark.next_offset;
+            self.last_offset = mark.last_offset;
+        }
+        self.last_enqueued_ms = self.last_enqueued_ms.max(mark.last_enqueued_ms);
+        (mark.next_sequence_number, mark.next_offset) == (self.next_sequence_number, self.next_offset)
+    }
+
+    /// When an event is enqueued that arrives now.
+    pub(super) fn enqueued_ms(&self, now_ms: i64) -> i64 {
+        self.last_enqueued_ms.max(now_ms)
+    }
+
     /// The sequence number that the next event gets.
-    pub(super) fn end(&self) -> i64 {
+    pub(in super::super) fn end(&self) -> i64 {
         self.next_sequence_number
     }
 
     /// The sequence number of the oldest event that is still there; the next one's when there is none.
-    pub(super) fn start(&self) -> i64 {
+    pub(in super::super) fn start(&self) -> i64 {
         self.segments.front().map_or(self.next_sequence_number, |segment| segment.first_sequence_number)
     }
 
     /// The offset of the latest event; -1 before the first.
-    pub(super) fn last_offset(&self) -> i64 {
+    pub(in super::super) fn last_offset(&self) -> i64 {
         self.last_offset
     }
 
@@ -172,8 +209,7 @@ impl Log {
     }
 
     /// The memory that the events which are still there take, in bytes.
-    #[cfg(test)]
-    pub(super) fn memory(&self) -> u64 {
+    pub(in super::super) fn memory(&self) -> u64 {
         self.segments.iter().map(Segment::memory).sum()
     }
 
@@ -183,7 +219,7 @@ impl Log {
     }
 
     /// The events from this sequence number on, or from the oldest that is still there.
-    pub(super) fn from(&self, sequence_number: i64) -> impl Iterator<Item = Delivery<'_>> {
+    pub(in super::super) fn from(&self, sequence_number: i64) -> impl Iterator<Item = Delivery<'_>> {
         let first =
             self.segments.partition_point(|s| s.first_sequence_number + s.entries.len() as i64 <= sequence_number);
         self.segments.iter().skip(first).flat_map(move |segment| {

@@ -5,15 +5,30 @@ mod partition;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-pub(super) use log::{OVERHEAD, Position};
+pub(super) use log::{Log, Mark, NewEvent, OVERHEAD, Position};
 pub(super) use partition::{Appended, Partition, Refused, Subscription};
 
+use super::keeping::{Keeper, Keeping, ProducerBatch};
 use super::wire::message::EventParts;
+use crate::data::Unwritable;
 use txgen_azure::event_hubs::partition_hash::partition_of;
+
+/// Where events go, and whence they come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Route<'a> {
+    /// The partition, if the sender has chosen one.
+    pub(super) partition: Option<u32>,
+    /// The key by which they go to a partition together.
+    pub(super) key: Option<&'a str>,
+    /// The batch that they are of an idempotent producer.
+    pub(super) producer: Option<ProducerBatch>,
+}
 
 /// One event hub.
 #[derive(Debug)]
 pub(super) struct Hub {
+    /// Its number in the log of a data folder.
+    pub(super) number: u32,
     /// Its name, as it was configured; names are compared without regard to case.
     pub(super) name: String,
     /// Milliseconds since 1970-01-01 UTC.
@@ -34,11 +49,24 @@ pub(super) struct Hub {
 impl Hub {
     /// An empty hub. `partitions` of 0 counts as 1.
     pub(super) fn new(name: &str, partitions: u32, consumer_groups: &[String], now_ms: i64) -> Self {
+        let logs = (0..partitions.max(1)).map(|_| Log::new(now_ms)).collect();
+        Self::with_events(0, name, logs, consumer_groups, now_ms)
+    }
+
+    /// A hub with a partition for each of these logs.
+    pub(super) fn with_events(
+        number: u32,
+        name: &str,
+        logs: Vec<Log>,
+        consumer_groups: &[String],
+        created_ms: i64,
+    ) -> Self {
         Self {
+            number,
             name: name.to_owned(),
-            created_ms: now_ms,
+            created_ms,
             consumer_groups: consumer_groups.to_vec(),
-            partitions: (0..partitions.max(1)).map(|_| Partition::new(now_ms)).collect(),
+            partitions: logs.into_iter().map(Partition::new).collect(),
             turn: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
@@ -73,20 +101,30 @@ impl Hub {
 
     /// Stores events that arrived together, in one partition and in order: the given one, else that of the key, else
     /// the next in turn.
+    ///
+    /// # Errors
+    /// When they cannot be kept.
     pub(super) fn append(
         &self,
-        partition: Option<u32>,
-        key: Option<&str>,
+        to: Route<'_>,
         events: &[EventParts<'_>],
         now_ms: i64,
-    ) -> Appended {
+        keeper: Option<&Keeper>,
+    ) -> Result<Appended, Unwritable> {
         let count = self.partition_count();
-        let id = match (partition, key) {
+        let id = match (to.partition, to.key) {
             (Some(id), _) => id,
             (None, Some(key)) => partition_of(key, count),
             (None, None) => u32::try_from(self.turn.fetch_add(1, Ordering::Relaxed) % u64::from(count)).unwrap_or(0),
         };
-        self.partition(id).map_or_else(Appended::default, |partition| partition.append(key, events, now_ms))
+        let keeping = keeper.map(|keeper| Keeping { keeper, hub: self.number, partition: id, producer: to.producer });
+        let Some(partition) = self.partition(id) else { return Ok(Appended::default()) };
+        partition.append(to.key, events, now_ms, keeping.as_ref())
+    }
+
+    /// The memory that its events take, in bytes.
+    pub(super) fn memory(&self) -> u64 {
+        self.partitions.iter().map(Partition::memory).sum()
     }
 
     /// Drops what was enqueued before `before_ms`; gives the number of bytes that were given back.

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::super::bell::Bell;
+use super::super::keeping::Keeping;
 use super::super::wire::message::{Delivery, EventParts, RuntimeMetrics};
-use super::log::{Log, NewEvent, Position, StoredEvent};
+use super::log::{Log, Mark, NewEvent, Position, StoredEvent};
+use crate::data::Unwritable;
 
 /// The service allows so many receivers without epoch on one partition and consumer group.
 /// Source: <https://learn.microsoft.com/azure/event-hubs/event-hubs-quotas>.
@@ -91,11 +93,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Partition {
-    /// An empty partition.
-    pub(super) fn new(created_ms: i64) -> Self {
+    /// A partition with these events.
+    pub(super) fn new(log: Log) -> Self {
         Self {
-            log: Mutex::new(Log::new(created_ms)),
-            end: AtomicI64::new(0),
+            end: AtomicI64::new(log.end()),
+            log: Mutex::new(log),
             readers: Mutex::new(Vec::new()),
             reader_count: AtomicUsize::new(0),
             watchers: Mutex::new(Vec::new()),
@@ -104,10 +106,22 @@ impl Partition {
     }
 
     /// Adds events that arrived together; an event without a key of its own has that of its batch.
-    pub(super) fn append(&self, key: Option<&str>, events: &[EventParts<'_>], now_ms: i64) -> Appended {
+    ///
+    /// # Errors
+    /// When they cannot be kept.
+    pub(super) fn append(
+        &self,
+        key: Option<&str>,
+        events: &[EventParts<'_>],
+        now_ms: i64,
+        keeping: Option<&Keeping<'_>>,
+    ) -> Result<Appended, Unwritable> {
         let mut appended = Appended::default();
         {
             let mut log = lock(&self.log);
+            if let Some(keeping) = keeping {
+                keeping.events(log.mark(), log.enqueued_ms(now_ms), key, events)?;
+            }
             appended.first = log.end();
             for event in events {
                 let annotations = (event.annotations.as_slice(), event.annotation_values);
@@ -127,7 +141,17 @@ impl Partition {
                 bell.ring();
             }
         }
-        appended
+        Ok(appended)
+    }
+
+    /// Where its log stands; `note` is called with it under the log's lock.
+    pub(in super::super) fn mark<T>(&self, note: impl FnOnce(Mark) -> T) -> T {
+        note(lock(&self.log).mark())
+    }
+
+    /// The sequence number of the oldest event that is still there; the next one's when there is none.
+    pub(in super::super) fn start(&self) -> i64 {
+        lock(&self.log).start()
     }
 
     /// Rings the bell for each append from now on, until the watch is dropped.
@@ -253,6 +277,11 @@ impl Partition {
             .collect()
     }
 
+    /// The memory that its events take, in bytes.
+    pub(super) fn memory(&self) -> u64 {
+        lock(&self.log).memory()
+    }
+
     /// Drops what was enqueued before this time; gives the number of bytes given back.
     pub(super) fn expire(&self, before_ms: i64) -> u64 {
         lock(&self.log).expire(before_ms)
@@ -264,7 +293,7 @@ mod tests {
     use super::*;
 
     fn partition() -> (Partition, Arc<Bell>) {
-        (Partition::new(0), Arc::new(Bell::default()))
+        (Partition::new(Log::new(0)), Arc::new(Bell::default()))
     }
 
     #[test]
