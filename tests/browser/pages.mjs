@@ -1,6 +1,8 @@
 // Opens every page of a folder in a headless browser, and checks what a reader would stumble over.
 //
-//   CHROMIUM=/usr/bin/chromium node pages.mjs FOLDER [SCREENSHOTS]
+//   CHROMIUM=/usr/bin/chromium node pages.mjs FOLDER [SCREENSHOTS [ADDRESSES]]
+//
+// ADDRESSES is a file with further pages: a name and an address in each line.
 //
 // Prints `ok` or `FAIL` for each page and way of looking at it. The exit code is 1 when one failed.
 
@@ -10,7 +12,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
 
-const [folder, screenshots] = process.argv.slice(2);
+const [folder, screenshots, addresses] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const WAYS = [
@@ -95,9 +97,8 @@ async function barriers(page) {
 }
 
 /** Everything that is wrong with a page when it is looked at this way. */
-async function troubles(browser, file, { name, media, ...options }) {
+async function troubles(browser, file, url, { name, media, ...options }) {
     const page = await browser.newPage(options);
-    const url = pathToFileURL(join(folder, file)).href;
     const found = [];
     page.on('console', (message) => found.push(`the console says: ${message.text()}`));
     page.on('pageerror', (error) => found.push(`an error: ${error}`));
@@ -118,6 +119,13 @@ async function troubles(browser, file, { name, media, ...options }) {
     } else {
         found.push(...await barriers(page));
     }
+    // What stands in a form is what is asked, and can be asked again.
+    if (await page.locator('form').count() > 0) {
+        const shown = await page.locator('main').innerText();
+        page.removeAllListeners('request');
+        await page.getByRole('button').click();
+        if (await page.locator('main').innerText() !== shown) found.push('sending the form shows something else');
+    }
     if (screenshots) {
         await page.screenshot({ path: join(screenshots, `${file}-${name.replace(', ', '-')}.png`), fullPage: true });
     }
@@ -135,9 +143,12 @@ const browser = await chromium.launch({
 });
 let passed = 0;
 let failed = 0;
-for (const file of readdirSync(folder).filter((file) => file.endsWith('.html')).sort()) {
+const files = readdirSync(folder).filter((file) => file.endsWith('.html')).sort();
+const pages = files.map((file) => [file, pathToFileURL(join(folder, file)).href]);
+const served = addresses ? readFileSync(addresses, 'utf8').trim().split('\n').map((line) => line.split(' ')) : [];
+for (const [file, url] of [...pages, ...served]) {
     for (const way of WAYS) {
-        const found = await troubles(browser, file, way);
+        const found = await troubles(browser, file, url, way);
         if (found.length === 0) {
             passed += 1;
             console.log(`ok   ${file}, ${way.name}`);
