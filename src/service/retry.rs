@@ -80,6 +80,12 @@ impl Backoff {
         self.span = self.cap.min(span.saturating_mul(2));
         span.mul_f64(rng.random_range(0.0..=1.0)).max(LEAST_WAIT)
     }
+
+    /// The wait after this error: the service's own, where it names one.
+    fn after(&mut self, error: &AttemptError) -> Duration {
+        let backoff = self.next(&mut rand::rng());
+        error.retry_after.map_or(backoff, |wait| wait.max(LEAST_WAIT))
+    }
 }
 
 /// What an answer, or the lack of one, means for the next attempt.
@@ -244,8 +250,7 @@ impl<'a> Retries<'a> {
         if error.verdict == Verdict::GiveUp || failed.refusals >= MOST_REFUSALS {
             return Err(error.into_failure(failed.may_be_stored));
         }
-        let backoff = failed.backoff.next(&mut rand::rng());
-        let wait = error.retry_after.map_or(backoff, |wait| wait.max(LEAST_WAIT));
+        let wait = failed.backoff.after(&error);
         let elapsed = self.start.elapsed();
         if elapsed + wait > self.policy.budget {
             // An attempt that the end of the budget cut short says less than the one before it.
@@ -260,6 +265,49 @@ impl<'a> Retries<'a> {
         }
         failed.latest = Some(error);
         Ok(())
+    }
+}
+
+/// The attempts of a request that is no transaction, such as one for a page: made again for a time without success.
+pub(super) struct Repeats {
+    policy: RetryPolicy,
+    /// Whether a service that cannot be reached may come back.
+    was_reached: bool,
+    start: Instant,
+    backoff: Backoff,
+}
+
+impl Repeats {
+    /// Of a request to a service that has answered before.
+    pub(super) fn new(policy: RetryPolicy) -> Self {
+        Self { policy, was_reached: true, start: Instant::now(), backoff: policy.reconnecting() }
+    }
+
+    /// Of a request that may be the first one: a service that cannot be reached is probably named wrongly.
+    pub(super) fn at_first_contact(policy: RetryPolicy) -> Self {
+        Self { was_reached: false, ..Self::new(policy) }
+    }
+
+    /// One has succeeded: the next one has the whole time.
+    pub(super) fn reset(&mut self) {
+        *self = Self { was_reached: self.was_reached, ..Self::new(self.policy) };
+    }
+
+    /// Waits until it is time for another attempt; `false` at once where none can help, or the time is used up. A refused
+    /// credential was not good before.
+    pub(super) async fn wait(&mut self, error: &AttemptError) -> bool {
+        let helps = match error.verdict {
+            Verdict::Throttled | Verdict::Ambiguous => true,
+            Verdict::Retry => self.was_reached || error.left,
+            Verdict::GiveUp | Verdict::RetryRefusal => false,
+        };
+        let wait = self.backoff.after(error);
+        if !helps || self.start.elapsed() + wait > self.policy.budget {
+            return false;
+        }
+        tracing::debug!(%error, ?wait, "a request failed; another follows");
+        sleep(wait).await;
+        true
     }
 }
 

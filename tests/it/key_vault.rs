@@ -82,7 +82,7 @@ async fn a_check_says_which_vault_and_version_each_secret_came_from_and_never_sh
     assert_eq!(sources.len(), starts.len());
     assert_eq!(vault.counts().secrets_read, 2, "each once");
     let log = stderr(&output);
-    assert!(log.contains("reading a secret") && log.contains("DEBUG azure_"), "{log}");
+    assert!(log.contains("reading a secret") && log.contains("DEBUG typespec_client_core"), "{log}");
     for secret in [key, account_key, "Bearer development".to_owned()] {
         assert!(!format!("{}{log}", stdout(&output)).contains(&secret), "a secret is shown");
     }

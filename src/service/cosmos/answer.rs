@@ -39,6 +39,8 @@ pub(super) enum OfProxy {
     Refuses,
     /// It cannot be reached, for all connections lead to it.
     IsAway,
+    /// It let nothing through; the error's text says why, and what to do.
+    Explained,
 }
 
 impl RequestError {
@@ -77,12 +79,29 @@ impl RequestError {
             }
             OfProxy::Refuses => proxy::no_tunnel(proxy, authority),
             OfProxy::IsAway => proxy::unreachable(proxy, &self.detail),
+            OfProxy::Explained => AttemptError::not_sent(FailureKind::Proxy, &self.detail),
         })
     }
 
     /// What the answer means.
     pub(super) fn verdict(&self) -> verdicts::Row {
         verdicts::of(self.status, self.substatus, &self.detail)
+    }
+
+    /// Whether the service answered with this status.
+    pub(super) fn is_status(&self, status: u16) -> bool {
+        self.answered && self.status == status
+    }
+
+    /// Whether the partition key range that was asked is no longer there, because it was split or merged: substatus
+    /// `PartitionKeyRangeGone`.
+    pub(super) fn is_of_gone_range(&self) -> bool {
+        self.is_status(410) && self.substatus == 1002
+    }
+
+    /// Whether the service refused to talk about throughput because the account is serverless.
+    pub(super) fn is_of_serverless(&self) -> bool {
+        self.is_status(400) && self.detail.to_ascii_lowercase().contains("serverless")
     }
 
     /// Status and substatus, such as `403/1014`.

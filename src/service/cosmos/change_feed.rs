@@ -4,28 +4,23 @@
 //!
 //! A place in it is a number: the `etag` of a page is the logical sequence number of its last change, which grows within a
 //! physical partition, and which the partitions of a split go on with
-//! (<https://learn.microsoft.com/rest/api/cosmos-db/list-documents>). Azure's client keeps it in a token of its own making;
-//! here the first page is asked for with the header that the service takes.
+//! (<https://learn.microsoft.com/rest/api/cosmos-db/list-documents>).
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use azure_core::http::headers::{HeaderName, HeaderValue};
-use azure_data_cosmos::feed::{ChangeFeedPageIterator, ContinuationToken, FeedPage, FeedRange, FeedScope};
-use azure_data_cosmos::models::{ChangeFeedItem, ResponseHeaders};
-use azure_data_cosmos::options::{ChangeFeedOptions, ChangeFeedStartFrom, ReadContainerOptions, ReadFeedRangesOptions};
-use azure_data_cosmos::{ContainerClient, CosmosError};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::read_back::{Document, PAGE_TIMEOUT, PageRetries};
-use super::{CosmosDb, client, connect};
-use crate::service::{ConnectError, ServiceName};
-use crate::settings::{CosmosDbSettings, Proxy};
+use super::answer::RequestError;
+use super::native::{After, Document, KeyRange};
+use super::reading::Reading;
+use crate::service::ConnectError;
+use crate::settings::CosmosDbSettings;
 
-const IF_NONE_MATCH: HeaderName = HeaderName::from_static("if-none-match");
 /// Pages that are asked for at a time, over all physical partitions.
 const AT_A_TIME: usize = 4;
 /// Between two looks at a physical partition that has nothing new: what Azure's change feed processor does by default is
@@ -34,16 +29,10 @@ const IDLE: Duration = Duration::from_secs(1);
 /// What Cosmos DB adds to a document.
 const SYSTEM: [&str; 6] = ["_rid", "_self", "_etag", "_attachments", "_ts", "_lsn"];
 
-type Item = ChangeFeedItem<Document>;
-type Pages = ChangeFeedPageIterator<Item>;
-
 /// The change feed of one container.
 #[derive(Clone)]
 pub struct ChangeFeed {
-    container: ContainerClient,
-    endpoint: String,
-    rid: String,
-    proxy: Option<(Proxy, String)>,
+    reading: Arc<Reading>,
 }
 
 /// A physical partition.
@@ -55,7 +44,7 @@ pub struct FeedPartition {
     pub hashes: (String, String),
     /// The number of its last change.
     pub last: i64,
-    range: FeedRange,
+    range: KeyRange,
 }
 
 /// A change: the document as it is since then.
@@ -99,26 +88,14 @@ impl ChangeFeed {
     /// # Errors
     /// A [`ConnectError`] within 15 s if the account cannot be reached, refuses txgen, or has no such container.
     pub async fn connect(settings: &CosmosDbSettings, cancel: CancellationToken) -> Result<Self, ConnectError> {
-        let container = CosmosDb::existing_container(settings, cancel).await?;
-        let endpoint = settings.endpoint.to_string();
-        let mut feed = Self { container, endpoint, rid: String::new(), proxy: connect::way(settings) };
-        let options = ReadContainerOptions::default().with_operation_options(client::for_metadata());
-        let container = &feed.container;
-        let read = || {
-            let options = options.clone();
-            async move { container.read(Some(options)).await?.into_model() }
-        };
-        let properties = feed.with_retries(read).await?;
-        feed.rid = properties.system_properties.resource_id.ok_or_else(|| {
-            feed.failure("the container has no resource id (_rid), which distinguishes it from others of its name")
-        })?;
-        Ok(feed)
+        let reading = Reading::connect(settings, "the change feed cannot be read", cancel).await?;
+        Ok(Self { reading: Arc::new(reading) })
     }
 
     /// The resource id of the container: one that is created anew under the same name has another.
     #[must_use]
     pub fn container_rid(&self) -> &str {
-        &self.rid
+        &self.reading.container.rid
     }
 
     /// The physical partitions, and how far each is.
@@ -126,16 +103,20 @@ impl ChangeFeed {
     /// # Errors
     /// When the service does not answer, after all attempts.
     pub async fn look(&self) -> Result<Vec<FeedPartition>, ConnectError> {
-        let options = || {
-            let options = ReadFeedRangesOptions::default().with_operation_options(client::for_metadata());
-            Some(options.with_force_refresh(true))
-        };
-        let ranges = self.with_retries(|| self.container.read_feed_ranges(options())).await?;
-        let mut partitions = Vec::with_capacity(ranges.len());
-        for range in ranges {
-            let (_, page) = self.with_retries(|| self.first_page(&range, "*")).await?;
-            let (id, last) = self.place(page.headers())?;
-            let hashes = (range.min_inclusive().to_hex(), range.max_exclusive().to_hex());
+        // All anew when one has split meanwhile.
+        self.reading.ask(|| self.partitions()).await
+    }
+
+    async fn partitions(&self) -> Result<Vec<FeedPartition>, RequestError> {
+        let resources = &self.reading.resources;
+        let mut partitions = Vec::new();
+        for range in resources.key_ranges().await? {
+            let last = resources.changes(&range, After::Everything).await?.position;
+            let id = range.id.parse().map_err(|_| {
+                let reason = format!("the partition key range {} has no number for a name", range.id);
+                RequestError::unanswered(500, false, reason)
+            })?;
+            let hashes = (range.min_inclusive.clone(), range.max_exclusive.clone());
             partitions.push(FeedPartition { id, hashes, last, range });
         }
         Ok(partitions)
@@ -172,33 +153,28 @@ impl ChangeFeed {
         pages: &mpsc::Sender<ChangePage>,
         turns: &Semaphore,
     ) -> Result<(), ChangeFeedError> {
-        let mut retries = PageRetries::new(self.proxy.as_ref());
-        let mut feed: Option<Pages> = None;
+        let mut repeats = self.reading.repeats();
         loop {
             let turn = turns.acquire().await;
-            let read = timeout(PAGE_TIMEOUT, self.next_page(&mut feed, partition, after)).await;
+            let read = self.reading.resources.changes(&partition.range, After::Change(after)).await;
             drop(turn);
             let page = match read {
-                Ok(Ok(page)) => page,
-                failed => {
-                    feed = None;
-                    let error = failed.ok().and_then(Result::err);
-                    retries.wait_or_give_up(error.as_ref()).await.map_err(|reason| self.failure(&reason))?;
+                Ok(page) => page,
+                Err(error) if error.is_of_gone_range() => return Err(ChangeFeedError::Split(partition.id)),
+                Err(error) => {
+                    self.reading.wait(&mut repeats, error).await?;
                     continue;
                 }
             };
-            retries.reset();
-            let (id, position) = self.place(page.headers())?;
-            if id != partition.id {
-                return Err(ChangeFeedError::Split(partition.id));
-            }
-            let changes = page.into_items().into_iter().filter_map(change).collect::<Option<Vec<_>>>();
-            let changes = changes.ok_or_else(|| self.failure("a change has no number (_lsn)"))?;
+            repeats.reset();
+            let changes = page.documents.into_iter().map(change).collect::<Option<Vec<_>>>();
+            let changes = changes.ok_or_else(|| self.reading.failure("a change has no number (_lsn)"))?;
             let is_last = changes.is_empty();
             if !is_last {
-                after = position;
+                after = page.position;
             }
-            if pages.send(ChangePage { partition: id, changes, position: after, is_last }).await.is_err() {
+            let page = ChangePage { partition: partition.id, changes, position: after, is_last };
+            if pages.send(page).await.is_err() {
                 return Ok(());
             }
             if is_last {
@@ -206,130 +182,42 @@ impl ChangeFeed {
             }
         }
     }
-
-    /// The page after the change `after`; `feed` is where the one before came from, if there was one.
-    async fn next_page(
-        &self,
-        feed: &mut Option<Pages>,
-        partition: &FeedPartition,
-        after: i64,
-    ) -> Result<FeedPage<Item>, CosmosError> {
-        if let Some(pages) = feed {
-            return next(pages).await;
-        }
-        let (token, page) = self.first_page(&partition.range, &format!("\"{after}\"")).await?;
-        *feed = Some(self.open(&partition.range, None, Some(token)).await?);
-        Ok(page)
-    }
-
-    /// One page of a range, after the change that `etag` names, and what the next ones are read with. The header would go
-    /// with each of the client's further requests, too, so there are none.
-    async fn first_page(
-        &self,
-        range: &FeedRange,
-        etag: &str,
-    ) -> Result<(ContinuationToken, FeedPage<Item>), CosmosError> {
-        let mut pages = self.open(range, Some(etag), None).await?;
-        let page = next(&mut pages).await?;
-        Ok((pages.to_continuation_token()?, page))
-    }
-
-    async fn open(
-        &self,
-        range: &FeedRange,
-        etag: Option<&str>,
-        token: Option<ContinuationToken>,
-    ) -> Result<Pages, CosmosError> {
-        let mut operation = client::for_metadata();
-        // Without the header, and with the number 0, the feed begins at its beginning.
-        if let Some(etag) = etag.filter(|etag| *etag != "\"0\"") {
-            operation.custom_headers = Some([(IF_NONE_MATCH, HeaderValue::from(etag.to_owned()))].into());
-        }
-        let mut options = ChangeFeedOptions::default().with_operation_options(operation);
-        options.feed.continuation_token = token;
-        let scope = FeedScope::range(range.clone());
-        self.container.query_change_feed(scope, ChangeFeedStartFrom::Beginning, Some(options)).await
-    }
-
-    /// The physical partition that an answer comes from, and how far it goes.
-    fn place(&self, headers: &ResponseHeaders) -> Result<(u32, i64), ConnectError> {
-        let session = headers.session_token().and_then(|token| token.as_ref().split(':').next());
-        let id = headers.partition_key_range_id().or(session).and_then(|id| id.parse().ok());
-        let etag: Option<&str> = headers.etag().map(AsRef::as_ref);
-        let position = etag.and_then(|etag| etag.trim_matches('"').parse().ok());
-        id.zip(position).ok_or_else(|| {
-            let shown = etag.unwrap_or("none");
-            self.failure(&format!("an answer does not name its physical partition and its place (etag: {shown})"))
-        })
-    }
-
-    async fn with_retries<T, F>(&self, ask: impl Fn() -> F) -> Result<T, ConnectError>
-    where
-        F: Future<Output = Result<T, CosmosError>>,
-    {
-        let mut retries = PageRetries::new(self.proxy.as_ref());
-        loop {
-            let error = match timeout(PAGE_TIMEOUT, ask()).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => Some(error),
-                Err(_) => None,
-            };
-            retries.wait_or_give_up(error.as_ref()).await.map_err(|reason| self.failure(&reason))?;
-        }
-    }
-
-    fn failure(&self, reason: &str) -> ConnectError {
-        let message = format!("{}: the change feed cannot be read: {reason}", self.endpoint);
-        ConnectError { service: ServiceName::CosmosDb, message }
-    }
 }
 
 impl std::fmt::Debug for ChangeFeed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ChangeFeed").field("endpoint", &self.endpoint).field("rid", &self.rid).finish_non_exhaustive()
+        f.debug_struct("ChangeFeed").field("rid", &self.container_rid()).finish_non_exhaustive()
     }
 }
 
-async fn next(pages: &mut Pages) -> Result<FeedPage<Item>, CosmosError> {
-    match pages.next().await {
-        Some(page) => page,
-        // Azure's client promises a feed without an end.
-        None => std::future::pending().await,
-    }
-}
-
-/// An item as a change. The outer `None` is one without a document, the inner one a document without a number.
-fn change(item: Item) -> Option<Option<Change>> {
-    let lsn = item.metadata().and_then(|metadata| metadata.lsn()).map(|lsn| lsn.value());
-    let mut document = item.current()?.clone();
+/// A document as a change; `None` if it has no number.
+fn change(mut document: Document) -> Option<Change> {
     let system = SYSTEM.map(|name| document.remove(name));
     let number = |value: &Option<Value>| value.as_ref().and_then(Value::as_i64);
-    let (timestamp, own_lsn) = (number(&system[4]), number(&system[5]));
-    Some(lsn.or(own_lsn).map(|lsn| Change { lsn, changed_unix_s: timestamp, document }))
+    let (timestamp, lsn) = (number(&system[4]), number(&system[5]));
+    Some(Change { lsn: lsn?, changed_unix_s: timestamp, document })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> Option<Option<Change>> {
+    fn read(json: &str) -> Option<Change> {
         change(serde_json::from_str(json).unwrap())
     }
 
     #[test]
     fn a_change_is_the_document_without_what_the_service_adds() {
-        let flat =
-            r#"{"id":"i","n":1.5,"_rid":"r","_self":"s","_etag":"e","_attachments":"a","_ts":1700000000,"_lsn":7}"#;
-        let change = read(flat).unwrap().unwrap();
+        let change = read(
+            r#"{"id":"i","n":1.5,"_rid":"r","_self":"s","_etag":"e","_attachments":"a","_ts":1700000000,"_lsn":7}"#,
+        );
+        let change = change.unwrap();
         assert_eq!((change.lsn, change.changed_unix_s), (7, Some(1_700_000_000)));
-        assert_eq!(Value::Object(change.document.clone()), serde_json::json!({"id": "i", "n": 1.5}));
-        let enveloped = format!(r#"{{"current":{flat},"metadata":{{"lsn":7,"crts":1700000000}}}}"#);
-        assert_eq!(read(&enveloped).unwrap().unwrap(), change);
+        assert_eq!(Value::Object(change.document), serde_json::json!({"id": "i", "n": 1.5}));
     }
 
     #[test]
-    fn a_delete_is_no_change_and_a_change_without_a_number_is_told_apart() {
-        assert_eq!(read(r#"{"current":{},"metadata":{"operationType":"delete","lsn":8}}"#), None);
-        assert_eq!(read(r#"{"id":"i"}"#), Some(None));
+    fn a_document_without_a_number_is_no_change() {
+        assert_eq!(read(r#"{"id":"i"}"#), None);
     }
 }

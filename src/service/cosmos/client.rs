@@ -4,6 +4,7 @@
 //! back, track session tokens (nothing is read), hedge, and re-encode our JSON as binary (it is passed through, and
 //! emulators do not know the binary form).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use azure_data_cosmos::options::{
@@ -12,7 +13,7 @@ use azure_data_cosmos::options::{
 };
 use azure_data_cosmos::{AccountEndpoint, AccountReference, CosmosClient, CosmosError, CosmosRuntime, RoutingStrategy};
 
-use crate::service::entra::{self, EntraError};
+use super::native::Credential;
 use crate::service::retry::ATTEMPT_TIMEOUT;
 use crate::settings::{CosmosDbSettings, is_loopback};
 
@@ -26,27 +27,13 @@ const MOST_CONNECTIONS: usize = 256;
 const FEWEST_IDLE: usize = 10;
 const MOST_IDLE: usize = 64_000;
 
-/// Azure's client did not come to be.
-#[derive(Debug)]
-pub(super) enum BuildError {
-    Credential(EntraError),
-    Client(CosmosError),
-}
-
-impl From<CosmosError> for BuildError {
-    fn from(error: CosmosError) -> Self {
-        Self::Client(error)
-    }
-}
-
 /// Makes the client, which reads the account's properties on the way: the first request, and the first that can be
 /// refused.
-pub(super) async fn build(settings: &CosmosDbSettings) -> Result<CosmosClient, BuildError> {
+pub(super) async fn build(settings: &CosmosDbSettings, credential: &Credential) -> Result<CosmosClient, CosmosError> {
     let endpoint = AccountEndpoint::from(settings.endpoint.clone());
-    let host = settings.endpoint.host_str().unwrap_or_default();
-    let account = match &settings.auth_key {
-        Some(key) => AccountReference::with_authentication_key(endpoint, key.clone()),
-        None => AccountReference::with_credential(endpoint, entra::credential(host).map_err(BuildError::Credential)?),
+    let account = match credential {
+        Credential::AccountKey(_, secret) => AccountReference::with_authentication_key(endpoint, secret.clone()),
+        Credential::EntraId(credential) => AccountReference::with_credential(endpoint, Arc::clone(credential)),
     };
     let runtime = CosmosRuntime::builder().with_connection_pool(connection_pool(settings)?).build().await?;
     let mut builder = CosmosClient::builder()
@@ -58,7 +45,7 @@ pub(super) async fn build(settings: &CosmosDbSettings) -> Result<CosmosClient, B
     }
     // Without any the account's own order counts: where txgen runs is not known.
     let regions = settings.preferred_regions.iter().map(|name| Region::new(name.clone())).collect();
-    Ok(builder.build(account, RoutingStrategy::PreferredRegions(regions)).await?)
+    builder.build(account, RoutingStrategy::PreferredRegions(regions)).await
 }
 
 fn connection_pool(settings: &CosmosDbSettings) -> Result<ConnectionPoolOptions, CosmosError> {

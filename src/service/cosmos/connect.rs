@@ -6,26 +6,17 @@
 use std::future::Future;
 use std::time::Duration;
 
-use azure_core::http::headers::{HeaderName, HeaderValue};
-use azure_data_cosmos::diagnostics::DiagnosticsContext;
-use azure_data_cosmos::models::ContainerProperties;
-use azure_data_cosmos::options::{
-    ContainerClientOptions, CreateContainerOptions, CreateDatabaseOptions, ReadContainerOptions, ReadDatabaseOptions,
-    ThroughputOptions,
-};
-use azure_data_cosmos::{ContainerClient, CosmosClient, CosmosError, DatabaseClient};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::RequestError;
-use super::client::{self, BuildError};
-use super::native::Native;
-use super::provision::{self, Provision, Throughput, Transport};
-use super::refusal::{self, Step};
+use super::answer::{OfProxy, RequestError};
+use super::native::{BadCredential, Credential, Database, Native, Resources};
+use super::provision::{self, ContainerProperties, Provision, Throughput};
+use super::refusal::{self, Step, own};
 use super::sdk::Sdk;
 use super::{Client, CosmosDb};
 use crate::service::clock::Skew;
-use crate::service::retry::AttemptError;
+use crate::service::retry::{ATTEMPT_TIMEOUT, AttemptError, Repeats, RetryPolicy};
 use crate::service::{ConnectError, ServiceName, proxy};
 use crate::settings::{CosmosDbClient, CosmosDbSettings, Proxy};
 
@@ -38,9 +29,8 @@ const CREATE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two looks for a container that was just created.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The header that gives a database its shared throughput in RU/s; Azure's client has no option for it.
-/// <https://learn.microsoft.com/rest/api/cosmos-db/create-a-database>
-const OFFER_THROUGHPUT: &str = "x-ms-offer-throughput";
+/// For how long a request is made again.
+const REPEATED_FOR: Duration = Duration::from_secs(5);
 
 impl CosmosDb {
     /// Reaches the account, creates the database (with shared throughput) and the container if they are not there, and
@@ -62,11 +52,11 @@ impl CosmosDb {
         unless_cancelled(&cancel, Connecting::new(settings).look()).await
     }
 
-    /// Reaches the account, and the container if it is there.
+    /// Reaches the account, and the container, which must be there.
     pub(super) async fn existing_container(
         settings: &CosmosDbSettings,
         cancel: CancellationToken,
-    ) -> Result<ContainerClient, ConnectError> {
+    ) -> Result<(Resources, ContainerProperties), ConnectError> {
         unless_cancelled(&cancel, Connecting::new(settings).existing_container()).await
     }
 }
@@ -100,11 +90,8 @@ pub enum Found {
     Container(Box<Provision>),
 }
 
-/// A failed step: what Azure's client says, or that time ran out.
-enum StepError {
-    Cosmos(CosmosError),
-    TooLate,
-}
+/// Why a step failed; `None` is that time ran out.
+type StepError = Option<RequestError>;
 
 struct Connecting<'a> {
     settings: &'a CosmosDbSettings,
@@ -119,11 +106,10 @@ impl<'a> Connecting<'a> {
     }
 
     async fn run(&mut self) -> Result<CosmosDb, String> {
-        let client = self.client().await?;
-        let database = client.database_client(self.settings.database.clone());
-        let created_database = self.database(&client, &database).await?;
-        let (container, created_container) = self.container(&database).await?;
-        let (sender, found) = self.sender(&database, container).await?;
+        let resources = self.resources().await?;
+        let (database, created_database) = self.database(&resources).await?;
+        let (container, created_container) = self.container(&resources).await?;
+        let (sender, found) = self.sender(&resources, &database, &container).await?;
         let provision = Provision { created_database, created_container, ..found };
         let CosmosDbSettings { endpoint, database, container: name, .. } = self.settings;
         tracing::info!(%endpoint, database, container = name, throughput = %provision.throughput, "connected to Cosmos DB");
@@ -131,54 +117,49 @@ impl<'a> Connecting<'a> {
         Ok(CosmosDb { client: sender, retry_for: self.settings.retry_for, provision })
     }
 
-    async fn existing_container(&self) -> Result<ContainerClient, String> {
-        let client = self.client().await?;
-        let database = client.database_client(self.settings.database.clone());
-        match self.find_container(&database).await {
-            Ok(container) => Ok(container),
-            Err(error) if error.is_status(404) => {
+    async fn existing_container(&self) -> Result<(Resources, ContainerProperties), String> {
+        let resources = self.resources().await?;
+        match self.found_container(&resources).await? {
+            Some(container) => Ok((resources, container)),
+            None => {
                 let CosmosDbSettings { database, container, .. } = self.settings;
                 Err(self.failure(&format!(
                     "there is no container {container} in a database {database}, so nothing to read back"
                 )))
             }
-            Err(error) => Err(self.refused(Step::ReadContainer, error).await),
         }
     }
 
     async fn look(&self) -> Result<Found, String> {
-        let client = self.client().await?;
-        let database = client.database_client(self.settings.database.clone());
-        if !self.database_is_there(&database).await? {
-            return Ok(Found::Nothing);
-        }
-        match self.find_container(&database).await {
-            Ok(container) => Ok(Found::Container(Box::new(self.sender(&database, container).await?.1))),
-            Err(error) if error.is_status(404) => Ok(Found::Database(self.throughput(&database, None).await?)),
-            Err(error) => Err(self.refused(Step::ReadContainer, error).await),
+        let resources = self.resources().await?;
+        let Some(database) = self.found_database(&resources).await? else { return Ok(Found::Nothing) };
+        match self.found_container(&resources).await? {
+            Some(container) => Ok(Found::Container(Box::new(self.sender(&resources, &database, &container).await?.1))),
+            None => Ok(Found::Database(self.throughput(&resources, &database, None).await?)),
         }
     }
 
     /// What sends, and what database and container are like, of which neither was created just now.
     async fn sender(
         &self,
-        database: &DatabaseClient,
-        container: ContainerClient,
+        resources: &Resources,
+        database: &Database,
+        container: &ContainerProperties,
     ) -> Result<(Client, Provision), String> {
-        let properties = self.properties(&container).await?;
-        let mut warnings = provision::examine(&properties).map_err(|reason| self.failure(&reason))?;
-        let throughput = self.throughput(database, Some(&container)).await?;
-        let physical_partitions = self.within(container.read_feed_ranges(None)).await.ok().map(|ranges| ranges.len());
+        let mut warnings = provision::examine(container).map_err(|reason| self.failure(&reason))?;
+        let throughput = self.throughput(resources, database, Some(container)).await?;
+        let physical_partitions = self.within(|| resources.key_ranges()).await.ok().map(|ranges| ranges.len());
         let (client, transport, region) = match self.settings.client {
             CosmosDbClient::Native => {
-                let native = self.native().await?;
+                let native = self.step(Step::Connect, Native::new(resources, self.settings).map_err(Some)).await?;
                 warnings.extend(native.warnings.iter().cloned());
                 let (transport, region) = (native.transport(), native.region_of_several().await);
                 (Client::Native(Box::new(native)), Some(transport), region)
             }
             CosmosDbClient::Sdk => {
-                let transport = self.transport(&container).await;
-                (Client::Sdk(Box::new(Sdk { container, proxy: way(self.settings) })), transport, None)
+                let sdk = self.sdk(resources).await?;
+                let transport = timeout_at(self.deadline, sdk.transport()).await.ok().flatten();
+                (Client::Sdk(Box::new(sdk)), transport, None)
             }
         };
         let provision = Provision {
@@ -186,7 +167,7 @@ impl<'a> Connecting<'a> {
             created_container: false,
             throughput,
             physical_partitions,
-            default_ttl: properties.default_ttl.into(),
+            default_ttl: container.default_ttl(),
             transport,
             region,
             warnings,
@@ -194,141 +175,120 @@ impl<'a> Connecting<'a> {
         Ok((client, provision))
     }
 
-    /// txgen's own client. Azure's has just been let in, so that little is left to go wrong.
-    async fn native(&self) -> Result<Native, String> {
-        match Native::connect(self.settings, self.deadline).await {
-            Ok(native) => Ok(native),
-            Err(error) => Err(self.explained(Step::Connect, Some(error)).await),
-        }
+    async fn resources(&self) -> Result<Resources, String> {
+        let credential = match Credential::of(self.settings) {
+            Ok(credential) => credential,
+            Err(BadCredential::EntraId(error)) => return Err(self.failure(&error.to_string())),
+            Err(BadCredential::Key) => {
+                let error = RequestError::unanswered(401, false, String::new());
+                let error = RequestError { substatus: own::SIGNING_FAILED, ..error };
+                return Err(refusal::explain(Step::Connect, &error, None, self.settings));
+            }
+        };
+        let connected = self.within(|| Resources::connect(self.settings, credential.clone())).await;
+        self.step(Step::Connect, connected).await
     }
 
-    async fn client(&self) -> Result<CosmosClient, String> {
-        match tokio::time::timeout_at(self.deadline, client::build(self.settings)).await {
-            Ok(Ok(client)) => Ok(client),
-            Ok(Err(BuildError::Credential(error))) => Err(self.failure(&error.to_string())),
-            Ok(Err(BuildError::Client(error))) => Err(self.refused(Step::Connect, StepError::Cosmos(error)).await),
-            Err(_) => Err(self.refused(Step::Connect, StepError::TooLate).await),
-        }
+    /// Azure's client. txgen's has just been let in, so that little is left to go wrong.
+    async fn sdk(&self, resources: &Resources) -> Result<Sdk, String> {
+        let connected = timeout_at(self.deadline, Sdk::connect(self.settings, resources.credential())).await;
+        let connected = connected.map_err(|_| None).and_then(|sdk| sdk.map_err(|error| Some(RequestError::of(&error))));
+        self.step(Step::Connect, connected).await
     }
 
-    async fn database_is_there(&self, database: &DatabaseClient) -> Result<bool, String> {
-        let options = ReadDatabaseOptions::default().with_operation_options(client::for_metadata());
-        match self.within(database.read(Some(options))).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_status(404) => Ok(false),
-            Err(error) => Err(self.refused(Step::ReadDatabase, error).await),
-        }
+    async fn found_database(&self, resources: &Resources) -> Result<Option<Database>, String> {
+        let read = self.within(|| resources.database()).await;
+        self.step(Step::ReadDatabase, if_there(read)).await
     }
 
-    /// Whether it had to be created.
-    async fn database(&mut self, client: &CosmosClient, database: &DatabaseClient) -> Result<bool, String> {
-        if self.database_is_there(database).await? {
-            return Ok(false);
+    /// The database, and whether it had to be created.
+    async fn database(&mut self, resources: &Resources) -> Result<(Database, bool), String> {
+        if let Some(database) = self.found_database(resources).await? {
+            return Ok((database, false));
         }
         self.allow_for_creation();
-        let name = &self.settings.database;
-        let mut created = self.within(client.create_database(name, Some(self.shared_throughput()))).await;
-        if created.as_ref().is_err_and(StepError::is_serverless) {
+        let throughput = Some(self.settings.throughput);
+        let mut created = self.within(|| resources.create_database(throughput)).await;
+        if matches!(&created, Err(Some(error)) if error.is_of_serverless()) {
             // Serverless accounts refuse any throughput.
-            created = self.within(client.create_database(name, None)).await;
+            created = self.within(|| resources.create_database(None)).await;
         }
         match created {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_status(409) => Ok(false),
-            Err(error) => Err(self.refused(Step::CreateDatabase, error).await),
+            Err(Some(error)) if error.is_status(409) => {
+                let read = self.within(|| resources.database()).await;
+                Ok((self.step(Step::ReadDatabase, read).await?, false))
+            }
+            created => Ok((self.step(Step::CreateDatabase, created).await?, true)),
         }
     }
 
-    fn shared_throughput(&self) -> CreateDatabaseOptions {
-        let mut operation = client::for_metadata();
-        let throughput = HeaderValue::from(self.settings.throughput.to_string());
-        operation.custom_headers = Some([(HeaderName::from_static(OFFER_THROUGHPUT), throughput)].into());
-        CreateDatabaseOptions::default().with_operation_options(operation)
+    async fn found_container(&self, resources: &Resources) -> Result<Option<ContainerProperties>, String> {
+        let read = self.within(|| resources.container()).await;
+        self.step(Step::ReadContainer, if_there(read)).await
     }
 
     /// The container, and whether it had to be created.
-    async fn container(&mut self, database: &DatabaseClient) -> Result<(ContainerClient, bool), String> {
-        match self.find_container(database).await {
-            Ok(container) => return Ok((container, false)),
-            Err(error) if error.is_status(404) => {}
-            Err(error) => return Err(self.refused(Step::ReadContainer, error).await),
+    async fn container(&mut self, resources: &Resources) -> Result<(ContainerProperties, bool), String> {
+        if let Some(container) = self.found_container(resources).await? {
+            return Ok((container, false));
         }
         self.allow_for_creation();
-        let properties = provision::new_container(&self.settings.container);
-        let options = CreateContainerOptions::default().with_operation_options(client::for_metadata());
-        let created = match self.within(database.create_container(properties, Some(options))).await {
-            Ok(_) => true,
-            Err(error) if error.is_status(409) => false,
-            Err(error) => return Err(self.refused(Step::CreateContainer, error).await),
+        let created = match self.within(|| resources.create_container()).await {
+            Err(Some(error)) if error.is_status(409) => false,
+            created => self.step(Step::CreateContainer, created).await.map(|_| true)?,
         };
         // A new container is not everywhere at once.
         loop {
-            match self.find_container(database).await {
-                Ok(container) => return Ok((container, created)),
-                Err(error) if error.is_status(404) && Instant::now() + POLL_INTERVAL < self.deadline => {
-                    tokio::time::sleep(POLL_INTERVAL).await;
+            match self.within(|| resources.container()).await {
+                Err(Some(error)) if error.is_status(404) && Instant::now() + POLL_INTERVAL < self.deadline => {
+                    sleep(POLL_INTERVAL).await;
                 }
-                Err(error) => return Err(self.refused(Step::ReadContainer, error).await),
+                read => return Ok((self.step(Step::ReadContainer, read).await?, created)),
             }
-        }
-    }
-
-    /// Finds the container's identity and its partitions.
-    async fn find_container(&self, database: &DatabaseClient) -> Result<ContainerClient, StepError> {
-        let mut options = ContainerClientOptions::default();
-        options.operation = client::for_metadata();
-        self.within(database.container_client(self.settings.container.clone(), Some(options))).await
-    }
-
-    async fn properties(&self, container: &ContainerClient) -> Result<ContainerProperties, String> {
-        let options = ReadContainerOptions::default().with_operation_options(client::for_metadata());
-        let read = async { container.read(Some(options)).await?.into_model() };
-        match self.within(read).await {
-            Ok(properties) => Ok(properties),
-            Err(error) => Err(self.refused(Step::ReadContainer, error).await),
         }
     }
 
     async fn throughput(
         &self,
-        database: &DatabaseClient,
-        container: Option<&ContainerClient>,
+        resources: &Resources,
+        database: &Database,
+        container: Option<&ContainerProperties>,
     ) -> Result<Throughput, String> {
-        let options = || Some(ThroughputOptions::default().with_operation_options(client::for_metadata()));
-        let read = async {
+        let read = self.within(|| async {
             let of_container = match container {
-                Some(container) => container.read_throughput(options()).await?,
+                Some(container) => resources.offer(&container.rid).await?,
                 None => None,
             };
-            let of_database = database.read_throughput(options()).await?;
+            let of_database = resources.offer(&database.rid).await?;
             Ok(Throughput::of(of_database.as_ref(), of_container.as_ref()))
-        };
-        match self.within(read).await {
-            Ok(throughput) => Ok(throughput),
-            Err(error) if error.is_serverless() => Ok(Throughput::Serverless),
+        });
+        match read.await {
+            Err(Some(error)) if error.is_of_serverless() => Ok(Throughput::Serverless),
             // Entra ID's roles for data do not reach offers; the run does not need them.
-            Err(error) if error.is_status(401) || error.is_status(403) => Ok(Throughput::Unknown),
-            Err(error) => Err(self.refused(Step::ReadThroughput, error).await),
+            Err(Some(error)) if error.is_status(401) || error.is_status(403) => Ok(Throughput::Unknown),
+            read => self.step(Step::ReadThroughput, read).await,
         }
     }
 
-    /// Reads a document that is not there (1 RU), which opens the first connection and shows how requests travel. What
-    /// comes of it is of no account: a credential may be allowed to write without being allowed to read.
-    async fn transport(&self, container: &ContainerClient) -> Option<Transport> {
-        let id = uuid::Uuid::new_v4().to_string();
-        let diagnostics = match self.within(container.read_item("unk", &id, None)).await {
-            Ok(response) => response.diagnostics(),
-            Err(StepError::Cosmos(error)) => error.diagnostics()?,
-            Err(StepError::TooLate) => return None,
+    /// Makes a request again for a while where that can help, until the deadline.
+    async fn within<T, F>(&self, ask: impl Fn() -> F) -> Result<T, StepError>
+    where
+        F: Future<Output = Result<T, RequestError>>,
+    {
+        let policy = RetryPolicy { budget: REPEATED_FOR, attempt: ATTEMPT_TIMEOUT };
+        let asking = async {
+            let mut repeats = Repeats::at_first_contact(policy);
+            loop {
+                match ask().await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) if repeats.wait(&error.clone().into_attempt_error(None)).await => {}
+                    Err(error) => return Err(error),
+                }
+            }
         };
-        transport_of(&diagnostics)
-    }
-
-    /// Awaits a step until the deadline.
-    async fn within<T>(&self, step: impl Future<Output = Result<T, CosmosError>>) -> Result<T, StepError> {
-        match tokio::time::timeout_at(self.deadline, step).await {
-            Ok(done) => done.map_err(StepError::Cosmos),
-            Err(_) => Err(StepError::TooLate),
+        match timeout_at(self.deadline, asking).await {
+            Ok(asked) => asked.map_err(Some),
+            Err(_) => Err(None),
         }
     }
 
@@ -341,16 +301,15 @@ impl<'a> Connecting<'a> {
         format!("{}: {reason}", self.settings.endpoint)
     }
 
-    async fn refused(&self, step: Step, error: StepError) -> String {
-        let error = match error {
-            StepError::Cosmos(error) => Some(RequestError::of(&error)),
-            StepError::TooLate => None,
-        };
-        self.explained(step, error).await
+    /// What a step has come to, with the reason where it failed.
+    async fn step<T>(&self, step: Step, result: Result<T, StepError>) -> Result<T, String> {
+        match result {
+            Ok(done) => Ok(done),
+            Err(error) => Err(self.explained(step, error).await),
+        }
     }
 
-    /// Why a step failed; without an error, time ran out.
-    async fn explained(&self, step: Step, error: Option<RequestError>) -> String {
+    async fn explained(&self, step: Step, error: StepError) -> String {
         if let Some(trouble) = self.trouble_of_proxy(error.as_ref()).await {
             return self.failure(&format!("cannot be reached: {trouble}"));
         }
@@ -363,41 +322,24 @@ impl<'a> Connecting<'a> {
     }
 
     /// What is wrong with the proxy that leads to the account, if it is to blame. Where the account did not answer the proxy
-    /// is asked why, as Azure's client does not tell.
+    /// is asked why.
     async fn trouble_of_proxy(&self, error: Option<&RequestError>) -> Option<AttemptError> {
         let (proxy, authority) = way(self.settings)?;
         match error {
-            Some(error) if error.answered => error.proxy_error(&proxy, &authority),
+            Some(error) if error.answered || error.of_proxy == Some(OfProxy::Explained) => {
+                error.proxy_error(&proxy, &authority)
+            }
             Some(error) if !error.is_of_the_network() => None,
             _ => proxy::trouble(&proxy, &self.settings.endpoint).await,
         }
     }
 }
 
-impl StepError {
-    /// Whether the service answered with this status.
-    fn is_status(&self, status: u16) -> bool {
-        match self {
-            Self::Cosmos(error) => error.response().is_some() && u16::from(error.status().status_code()) == status,
-            Self::TooLate => false,
-        }
+/// That it is not there is no error.
+fn if_there<T>(read: Result<T, StepError>) -> Result<Option<T>, StepError> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(Some(error)) if error.is_status(404) => Ok(None),
+        Err(error) => Err(error),
     }
-
-    /// Whether the service refused to talk about throughput because the account is serverless.
-    fn is_serverless(&self) -> bool {
-        match self {
-            Self::Cosmos(error) => self.is_status(400) && error.to_string().to_ascii_lowercase().contains("serverless"),
-            Self::TooLate => false,
-        }
-    }
-}
-
-fn transport_of(diagnostics: &DiagnosticsContext) -> Option<Transport> {
-    let requests = diagnostics.requests();
-    let last = requests.last()?;
-    Some(Transport {
-        client: CosmosDbClient::Sdk,
-        gateway_v2: last.transport_kind().is_gateway_v2(),
-        http2: last.transport_http_version().is_http2(),
-    })
 }

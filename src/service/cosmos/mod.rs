@@ -1,7 +1,7 @@
 //! Cosmos DB: one create per transaction, throttling waited out, losses repeated.
 //!
-//! Two clients can send: txgen's own (`native`), and Azure's (`sdk`), which also makes the database and the container and
-//! reads documents back. Azure's would repeat requests by itself, for minutes and silently; here it is set not to
+//! Two clients can send: txgen's own (`native`), which also makes the database and the container and reads documents back,
+//! and Azure's (`sdk`). Azure's would repeat requests by itself, for minutes and silently; here it is set not to
 //! (`client`), so that every attempt is counted as it happens. What answers mean (`answer`, `verdicts`) and when to try
 //! again is the same for both.
 
@@ -13,6 +13,7 @@ mod connect;
 mod native;
 mod provision;
 mod read_back;
+mod reading;
 mod refusal;
 mod sdk;
 mod verdicts;
@@ -27,8 +28,9 @@ use crate::service::{Attempts, Failure, FailureKind, Receipt, Service, ServiceNa
 use crate::transaction::Transaction;
 
 pub use connect::Found;
+pub use native::Document;
 pub use provision::{DefaultTtl, Provision, Scope, Throughput, Transport};
-pub use read_back::{Document, Reader};
+pub use read_back::Reader;
 
 use native::Native;
 use sdk::Sdk;

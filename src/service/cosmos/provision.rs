@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use azure_data_cosmos::models::{ContainerProperties, ThroughputProperties, TimeToLive};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::settings::CosmosDbClient;
 
@@ -97,14 +98,63 @@ pub struct Transport {
     pub http2: bool,
 }
 
+/// The throughput of a database or a container, as the service describes it.
+/// <https://learn.microsoft.com/rest/api/cosmos-db/offers>
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct Offer {
+    content: OfferContent,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfferContent {
+    offer_throughput: Option<u32>,
+    offer_autopilot_settings: Option<Autoscale>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Autoscale {
+    max_throughput: u32,
+}
+
+/// A container, as the service describes it.
+/// <https://learn.microsoft.com/rest/api/cosmos-db/get-a-collection>
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ContainerProperties {
+    pub(super) id: String,
+    #[serde(rename = "_rid")]
+    pub(super) rid: String,
+    partition_key: PartitionKey,
+    default_ttl: Option<i64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct PartitionKey {
+    paths: Vec<String>,
+}
+
+impl ContainerProperties {
+    /// <https://learn.microsoft.com/azure/cosmos-db/time-to-live#time-to-live-for-containers-and-items>
+    pub(super) fn default_ttl(&self) -> DefaultTtl {
+        match self.default_ttl {
+            None => DefaultTtl::Off,
+            Some(seconds) => u32::try_from(seconds).map_or(DefaultTtl::NoDefault, DefaultTtl::Seconds),
+        }
+    }
+}
+
 impl Throughput {
     /// The database's throughput, or else the container's own.
-    pub(super) fn of(database: Option<&ThroughputProperties>, container: Option<&ThroughputProperties>) -> Self {
-        let known = |offer: Option<&ThroughputProperties>, scope| {
-            let number = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-            match (offer?.autoscale_maximum(), offer?.throughput()) {
-                (Some(max), _) => Some(Self::Autoscale { max_request_units_per_second: number(max), scope }),
-                (None, Some(fixed)) => Some(Self::Manual { request_units_per_second: number(fixed), scope }),
+    pub(super) fn of(database: Option<&Offer>, container: Option<&Offer>) -> Self {
+        let known = |offer: Option<&Offer>, scope| {
+            let content = offer?.content;
+            match (content.offer_autopilot_settings, content.offer_throughput) {
+                (Some(Autoscale { max_throughput }), _) => {
+                    Some(Self::Autoscale { max_request_units_per_second: max_throughput, scope })
+                }
+                (None, Some(fixed)) => Some(Self::Manual { request_units_per_second: fixed, scope }),
                 (None, None) => None,
             }
         };
@@ -158,19 +208,14 @@ impl fmt::Display for Transport {
     }
 }
 
-impl From<TimeToLive> for DefaultTtl {
-    fn from(ttl: TimeToLive) -> Self {
-        match ttl {
-            TimeToLive::NoDefault => Self::NoDefault,
-            TimeToLive::Seconds(seconds) => Self::Seconds(seconds),
-            _ => Self::Off,
-        }
-    }
-}
-
-/// The properties of the container that txgen makes.
-pub(super) fn new_container(name: &str) -> ContainerProperties {
-    ContainerProperties::new(name.to_owned(), PARTITION_KEY.into()).with_default_ttl(TimeToLive::NoDefault)
+/// The container that txgen makes, with the service's own indexing policy.
+/// <https://learn.microsoft.com/rest/api/cosmos-db/create-a-collection>
+pub(super) fn new_container(name: &str) -> Value {
+    json!({
+        "id": name,
+        "partitionKey": { "paths": [PARTITION_KEY], "kind": "Hash", "version": 2 },
+        "defaultTtl": -1,
+    })
 }
 
 impl Provision {
@@ -187,8 +232,8 @@ impl Provision {
 
 /// Whether transactions can be written to a container that is there; the warnings if so, the reason if not.
 pub(super) fn examine(properties: &ContainerProperties) -> Result<Vec<String>, String> {
-    let paths = properties.partition_key.paths();
-    if paths != [PARTITION_KEY] {
+    let paths = &properties.partition_key.paths;
+    if *paths != [PARTITION_KEY] {
         return Err(format!(
             "container {} has the partition key {}, but transactions need {PARTITION_KEY}; take another container with \
              --container NAME, or delete this one",
@@ -197,7 +242,7 @@ pub(super) fn examine(properties: &ContainerProperties) -> Result<Vec<String>, S
         ));
     }
     let mut warnings = Vec::new();
-    if DefaultTtl::from(properties.default_ttl.clone()) == DefaultTtl::Off {
+    if properties.default_ttl() == DefaultTtl::Off {
         warnings.push(format!(
             "container {}: time to live is off, so that documents stay for ever; switch it on without a default",
             properties.id
@@ -210,13 +255,21 @@ pub(super) fn examine(properties: &ContainerProperties) -> Result<Vec<String>, S
 mod tests {
     use super::*;
 
-    fn manual(throughput: u64) -> ThroughputProperties {
-        ThroughputProperties::manual(throughput)
+    fn offer(content: Value) -> Offer {
+        serde_json::from_value(json!({ "id": "o", "offerVersion": "V2", "content": content })).unwrap()
+    }
+
+    fn container(mut document: Value) -> ContainerProperties {
+        document["_rid"] = "r".into();
+        serde_json::from_value(document).unwrap()
     }
 
     #[test]
     fn the_throughput_is_the_containers_own_or_else_the_databases() {
-        let (database, container) = (manual(15_000), ThroughputProperties::autoscale(4_000, None));
+        let manual = |throughput: u32| offer(json!({ "offerThroughput": throughput }));
+        // The service adds the lowest throughput of autoscale.
+        let autoscale = json!({ "offerThroughput": 400, "offerAutopilotSettings": { "maxThroughput": 4_000 } });
+        let (database, container) = (manual(15_000), offer(autoscale));
         assert_eq!(Throughput::of(Some(&database), None).to_string(), "15000 RU/s on the database");
         assert_eq!(
             Throughput::of(Some(&database), Some(&container)).to_string(),
@@ -228,15 +281,13 @@ mod tests {
 
     #[test]
     fn a_new_container_fits_its_transactions() {
-        assert_eq!(examine(&new_container("c")), Ok(Vec::new()));
-        let json = serde_json::to_value(new_container("c")).unwrap();
-        assert_eq!(json["defaultTtl"], -1);
-        assert_eq!(json["partitionKey"]["paths"][0], "/ipCountryCode");
+        let made = container(new_container("c"));
+        assert_eq!((examine(&made), made.default_ttl()), (Ok(Vec::new()), DefaultTtl::NoDefault));
     }
 
     #[test]
     fn another_partition_key_is_an_error() {
-        let other = ContainerProperties::new("c", "/id".into()).with_default_ttl(TimeToLive::NoDefault);
+        let other = container(json!({ "id": "c", "partitionKey": { "paths": ["/id"] }, "defaultTtl": -1 }));
         assert_eq!(
             examine(&other),
             Err("container c has the partition key /id, but transactions need /ipCountryCode; take another container \
@@ -247,7 +298,7 @@ mod tests {
 
     #[test]
     fn time_to_live_switched_off_is_a_warning() {
-        let forever = ContainerProperties::new("c", PARTITION_KEY.into());
+        let forever = container(json!({ "id": "c", "partitionKey": { "paths": [PARTITION_KEY] } }));
         assert_eq!(
             examine(&forever),
             Ok(vec![

@@ -1,4 +1,4 @@
-//! Azure's own client, behind `--cosmos-client sdk`, which also provisions and reads back.
+//! Azure's own client, behind `--cosmos-client sdk`: it sends, and nothing else.
 //!
 //! It gives failures without an answer a status of their own (mostly 503), so whether the service answered is asked
 //! first; and, where a proxy leads there, whether it was the proxy that failed.
@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use azure_data_cosmos::diagnostics::DiagnosticsContext;
 use azure_data_cosmos::models::ItemResponse;
+use azure_data_cosmos::options::ContainerClientOptions;
 use azure_data_cosmos::{ContainerClient, CosmosError};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::Created;
 use super::answer::{OfProxy, RequestError, body_text, is_page};
+use super::native::Credential;
+use super::provision::Transport;
+use super::{Created, client, connect};
 use crate::service::FailureKind;
 use crate::service::retry::{AttemptError, one_line};
-use crate::settings::Proxy;
+use crate::settings::{CosmosDbClient, CosmosDbSettings, Proxy};
 use crate::transaction::Transaction;
 
 /// Azure's client for a container.
@@ -26,6 +29,32 @@ pub(super) struct Sdk {
 }
 
 impl Sdk {
+    /// Reaches a container that is there.
+    pub(super) async fn connect(settings: &CosmosDbSettings, credential: &Credential) -> Result<Self, CosmosError> {
+        let database = client::build(settings, credential).await?.database_client(settings.database.clone());
+        let mut options = ContainerClientOptions::default();
+        options.operation = client::for_metadata();
+        let container = database.container_client(settings.container.clone(), Some(options)).await?;
+        Ok(Self { container, proxy: connect::way(settings) })
+    }
+
+    /// Reads a document that is not there (1 RU), which opens the first connection and shows how requests travel. What
+    /// comes of it is of no account: a credential may be allowed to write without being allowed to read.
+    pub(super) async fn transport(&self) -> Option<Transport> {
+        let id = uuid::Uuid::new_v4().to_string();
+        let diagnostics = match self.container.read_item("unk", &id, None).await {
+            Ok(response) => response.diagnostics(),
+            Err(error) => error.diagnostics()?,
+        };
+        let requests = diagnostics.requests();
+        let last = requests.last()?;
+        Some(Transport {
+            client: CosmosDbClient::Sdk,
+            gateway_v2: last.transport_kind().is_gateway_v2(),
+            http2: last.transport_http_version().is_http2(),
+        })
+    }
+
     /// One request, and those that Azure's client sends on its own account within it.
     pub(super) async fn create(&self, transaction: &Transaction, deadline: Instant) -> Created {
         // Borrowed and checked: Azure's client copies it into the request as it is.

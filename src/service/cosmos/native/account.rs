@@ -1,11 +1,13 @@
-//! The account's own description: in which regions it takes writes, and which of them to write to.
+//! The account's own description: its regions, and which of them to write to and to read from.
 //!
 //! <https://learn.microsoft.com/azure/cosmos-db/nosql/troubleshoot-sdk-availability>
+
+use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 use url::Url;
 
-/// What of the account's document counts for writes.
+/// What of the account's document counts here.
 #[derive(Clone, Debug, serde::Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Account {
@@ -27,6 +29,12 @@ pub(super) struct Location {
     pub(super) endpoint: Url,
 }
 
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.endpoint)
+    }
+}
+
 fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
@@ -45,6 +53,13 @@ impl Account {
         let mut ranked = wanted.chain(&self.writable_locations);
         let is_good = |location: &&Location| !avoided.iter().any(|url| is_same_service(url, &location.endpoint));
         ranked.clone().find(is_good).or_else(|| ranked.next())
+    }
+
+    /// The first of `preferred` that can be read from.
+    pub(super) fn read_location(&self, preferred: &[String]) -> Option<&Location> {
+        let location =
+            |name: &String| self.readable_locations.iter().find(|location| is_same_region(&location.name, name));
+        preferred.iter().find_map(location)
     }
 
     /// Whether one of these regions takes writes.
@@ -109,6 +124,23 @@ mod tests {
         assert_eq!(chosen(&account, &["westeurope", "Japan East"], &[]), "West Europe");
         assert_eq!(chosen(&account, &["Mars North", "japan east"], &[]), "Japan East");
         assert_eq!(chosen(&account, &["Mars North"], &[]), "East US");
+    }
+
+    #[test]
+    fn documents_are_read_from_the_first_preferred_region_that_can_be_read() {
+        let location =
+            |name: &str, host: &str| json!({ "name": name, "databaseAccountEndpoint": endpoint(host).as_str() });
+        let document = json!({
+            "writableLocations": [location("East US", "eastus")],
+            "readableLocations": [location("East US", "eastus"), location("West Europe", "westeurope")],
+        });
+        let account = Account::parse(document.to_string().as_bytes()).unwrap();
+        let chosen = |preferred: &[&str]| {
+            let preferred: Vec<String> = preferred.iter().map(ToString::to_string).collect();
+            account.read_location(&preferred).map(|location| location.name.clone())
+        };
+        assert_eq!(chosen(&["Mars North", "westeurope", "East US"]).as_deref(), Some("West Europe"));
+        assert_eq!((chosen(&[]), chosen(&["Mars North"])), (None, None));
     }
 
     #[test]

@@ -4,13 +4,17 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use azure_core::credentials::TokenCredential;
+use azure_core::credentials::{Secret, TokenCredential};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use txgen_azure::cosmos::authorization::{AccountKey, Signed};
+
+use super::request::Address;
+use crate::service::entra::{self, EntraError};
+use crate::settings::CosmosDbSettings;
 
 const X_MS_DATE: HeaderName = HeaderName::from_static("x-ms-date");
 
@@ -26,8 +30,9 @@ const TOKEN_KEPT: Duration = Duration::from_secs(30);
 
 /// How txgen shows that it may enter.
 #[derive(Clone)]
-pub(super) enum Credential {
-    AccountKey(AccountKey),
+pub(in super::super) enum Credential {
+    /// Ready to sign, and as it is.
+    AccountKey(AccountKey, Secret),
     EntraId(Arc<dyn TokenCredential>),
 }
 
@@ -49,12 +54,31 @@ impl Authorization {
     }
 }
 
+/// The settings give no credential.
+#[derive(Debug)]
+pub(in super::super) enum BadCredential {
+    /// The account key is no base64.
+    Key,
+    EntraId(EntraError),
+}
+
 impl Credential {
+    pub(in super::super) fn of(settings: &CosmosDbSettings) -> Result<Self, BadCredential> {
+        match &settings.auth_key {
+            Some(secret) => {
+                AccountKey::parse(secret).map(|key| Self::AccountKey(key, secret.clone())).ok_or(BadCredential::Key)
+            }
+            None => entra::credential(settings.endpoint.host_str().unwrap_or_default())
+                .map(Self::EntraId)
+                .map_err(BadCredential::EntraId),
+        }
+    }
+
     /// The headers for a request that is sent now.
     pub(super) async fn authorize(&self, signed: Signed<'_>) -> Result<Authorization, NoCredential> {
         let date = http_date(SystemTime::now());
         let value = match self {
-            Self::AccountKey(key) => key.sign(signed, &date),
+            Self::AccountKey(key, _) => key.sign(signed, &date),
             Self::EntraId(credential) => {
                 let token = credential.get_token(&[SCOPE], None).await;
                 let token = token.map_err(|error| NoCredential(error.to_string()))?;
@@ -70,7 +94,7 @@ impl Credential {
 
     fn kept_for(&self) -> Duration {
         match self {
-            Self::AccountKey(_) => Duration::from_secs(1),
+            Self::AccountKey(..) => Duration::from_secs(1),
             Self::EntraId(_) => TOKEN_KEPT,
         }
     }
@@ -79,7 +103,7 @@ impl Credential {
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::AccountKey(_) => "AccountKey",
+            Self::AccountKey(..) => "AccountKey",
             Self::EntraId(_) => "EntraId",
         })
     }
@@ -88,22 +112,14 @@ impl fmt::Debug for Credential {
 /// The headers of one kind of request.
 pub(super) struct Kept {
     credential: Credential,
-    verb: &'static str,
-    resource_type: &'static str,
-    resource_link: String,
+    address: Address,
     latest: Mutex<Option<(Duration, Authorization)>>,
 }
 
 impl Kept {
-    /// Of creating documents in a container.
-    pub(super) fn for_creating(credential: Credential, container_link: String) -> Self {
-        Self {
-            credential,
-            verb: "post",
-            resource_type: "docs",
-            resource_link: container_link,
-            latest: Mutex::default(),
-        }
+    /// Of creating documents in the feed of this address.
+    pub(super) fn for_creating(credential: Credential, documents: Address) -> Self {
+        Self { credential, address: documents, latest: Mutex::default() }
     }
 
     pub(super) async fn authorize(&self) -> Result<Authorization, NoCredential> {
@@ -114,7 +130,8 @@ impl Kept {
         {
             return Ok(authorization.clone());
         }
-        let signed = Signed { verb: self.verb, resource_type: self.resource_type, resource_link: &self.resource_link };
+        let Address { resource_type, resource_link, .. } = &self.address;
+        let signed = Signed { verb: "post", resource_type, resource_link };
         let authorization = self.credential.authorize(signed).await?;
         *self.latest() = Some((now, authorization.clone()));
         Ok(authorization)

@@ -19,11 +19,13 @@ use hyper::http::response::Parts;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What is read at a time, in bytes: the answer to a create fits in. Each of thousands of connections has such a buffer.
-const READ_BUFFER: usize = 2 << 10;
+/// What is read at a time, in bytes, and the longest head of an answer: those of the service have 2 KB, and more where a
+/// continuation or long names are in them. Each of thousands of connections has such a buffer.
+const READ_BUFFER: usize = 4 << 10;
 
-/// The largest body that is read of an answer, in bytes.
-const LARGEST_BODY: usize = 4 << 20;
+/// The largest body that is read of an answer, in bytes: the service ends a page at 4 MB, but for a last document of 2 MB.
+/// <https://learn.microsoft.com/azure/cosmos-db/concepts-limits#per-request-limits>
+const LARGEST_BODY: usize = 8 << 20;
 
 pub(super) type Outgoing = Request<Full<Bytes>>;
 

@@ -4,57 +4,49 @@
 //! and whether to try again, is decided elsewhere, as for Azure's client.
 
 mod account;
+mod answered;
 mod authorization;
+#[cfg(feature = "lake")]
+mod changes;
 mod connection;
 mod dial;
+mod feed;
 mod pool;
 mod region;
+mod request;
+mod resources;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use hyper::Uri;
-use hyper::header::{HeaderMap, HeaderValue};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use hyper::header::HeaderValue;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
-use txgen_azure::cosmos::authorization::{AccountKey, Signed};
 use url::Url;
 
 use self::account::{Account, Location, is_same_service};
-use self::authorization::{Credential, Kept, NoCredential};
+use self::answered::{milliseconds, number, refused, substatus};
+use self::authorization::{Kept, NoCredential};
 use self::connection::Answered;
 use self::pool::{Exchange, Unanswered};
 use self::region::Region;
-use super::answer::{OfProxy, RequestError, body_text, is_page};
+use self::resources::{read_account, write_location};
+use super::answer::RequestError;
 use super::provision::Transport;
-use super::refusal::own;
 use super::{Created, connect};
 use crate::service::FailureKind;
-use crate::service::entra;
 use crate::service::retry::{AttemptError, Verdict};
 use crate::settings::{CosmosDbClient, CosmosDbSettings, Proxy};
 use crate::transaction::Transaction;
 
-/// What a segment of a path cannot have (RFC 3986, section 3.3).
-const NO_SEGMENT: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'/')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
+pub(super) use self::authorization::{BadCredential, Credential};
+#[cfg(feature = "lake")]
+pub(super) use self::changes::After;
+pub use self::feed::Document;
+pub(super) use self::feed::{KeyRange, Scope};
+pub(super) use self::resources::{Database, Query, Resources};
 
 /// How long reading the account's description may take in mid-run.
 const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -87,43 +79,27 @@ struct Search {
 }
 
 impl Native {
-    /// Asks the account where it takes writes.
-    pub(super) async fn connect(settings: &CosmosDbSettings, deadline: Instant) -> Result<Self, RequestError> {
-        let credential = credential(settings)?;
-        let CosmosDbSettings { endpoint, database, container, max_in_flight, preferred_regions, proxies, .. } =
-            settings;
-        let start = Location { name: String::new(), endpoint: endpoint.clone() };
-        let mut region = Region::new(start, 0, *max_in_flight, proxies).map_err(impossible)?;
-        let account = with_retries(deadline, || read_account(&region, &credential, deadline)).await?;
-        let location = write_location(&account, settings, &[]);
-        // The connection that is there is kept where it leads to the right place already.
-        if is_same_service(&location.endpoint, endpoint) {
-            region.location = location;
-        } else {
-            region = Region::new(location, 0, *max_in_flight, proxies).map_err(impossible)?;
-        }
-        if account.enable_multiple_write_locations {
-            region.allow_tentative_writes();
-        }
-        tracing::debug!(region = region.location.name, endpoint = %region.location.endpoint, "writes go here");
+    /// Writes to the region that the account was found to take writes in.
+    pub(super) fn new(resources: &Resources, settings: &CosmosDbSettings) -> Result<Self, RequestError> {
+        let Resources { account, writes, credential, .. } = resources;
+        let preferred = &settings.preferred_regions;
         let mut warnings = Vec::new();
-        if !preferred_regions.is_empty() && !account.writes_in(preferred_regions) {
+        if !preferred.is_empty() && !account.writes_in(preferred) {
             warnings.push(format!(
                 "the account takes writes in none of --preferred-regions {}: they go to {}",
-                preferred_regions.join(", "),
-                region.location.name
+                preferred.join(", "),
+                writes.location.name
             ));
         }
-        let segment = |name| utf8_percent_encode(name, NO_SEGMENT);
-        let path = format!("/dbs/{}/colls/{}/docs", segment(database), segment(container));
+        let documents = resources.address_of_container(&["docs"])?;
         Ok(Self {
-            kept: Kept::for_creating(credential.clone(), format!("dbs/{database}/colls/{container}")),
-            credential,
-            documents: Uri::try_from(path).map_err(impossible)?,
+            documents: documents.path.clone(),
+            kept: Kept::for_creating(credential.clone(), documents),
+            credential: credential.clone(),
             settings: settings.clone(),
             proxy: connect::way(settings),
-            region: RwLock::new(Arc::new(region)),
-            search: Mutex::new(Search { latest: None, avoided: Vec::new(), account }),
+            region: RwLock::new(Arc::clone(writes)),
+            search: Mutex::new(Search { latest: None, avoided: Vec::new(), account: account.clone() }),
             warnings,
         })
     }
@@ -218,69 +194,6 @@ impl Native {
     }
 }
 
-/// The account's choice, within the user's. An account that sends to where its description could be listened to on the
-/// way is not followed.
-fn write_location(account: &Account, settings: &CosmosDbSettings, avoided: &[Url]) -> Location {
-    let own = || Location { name: String::new(), endpoint: settings.endpoint.clone() };
-    let location = account.write_location(&settings.preferred_regions, avoided).cloned().unwrap_or_else(own);
-    if settings.endpoint.scheme() == "https" && location.endpoint.scheme() != "https" {
-        return Location { name: location.name, ..own() };
-    }
-    location
-}
-
-fn credential(settings: &CosmosDbSettings) -> Result<Credential, RequestError> {
-    match &settings.auth_key {
-        Some(key) => AccountKey::parse(key).map(Credential::AccountKey).ok_or_else(|| no_token("it is not base64")),
-        None => entra::credential(settings.endpoint.host_str().unwrap_or_default())
-            .map(Credential::EntraId)
-            .map_err(|error| no_token(&error.message)),
-    }
-}
-
-async fn read_account(region: &Region, credential: &Credential, deadline: Instant) -> Result<Account, RequestError> {
-    let signed = Signed { verb: "get", resource_type: "", resource_link: "" };
-    let authorization = match timeout_at(deadline, credential.authorize(signed)).await {
-        Ok(authorization) => authorization.map_err(|NoCredential(reason)| no_token(&reason))?,
-        Err(_) => return Err(no_token("it did not come in time")),
-    };
-    match region.read_account(authorization, deadline).await.result {
-        Ok(answered) if answered.head.status.is_success() => {
-            answered.body.ok().and_then(|body| Account::parse(&body)).ok_or_else(unreadable)
-        }
-        Ok(answered) => Err(refused(&answered)),
-        Err(Unanswered::NotSent(error)) => Err(RequestError::unanswered(503, false, error.message)),
-        Err(Unanswered::Lost(reason)) => Err(RequestError::unanswered(503, true, reason)),
-        Err(Unanswered::TimedOut) => Err(RequestError::unanswered(408, true, "no answer in time".to_owned())),
-    }
-}
-
-/// Again, a few times, where that can help.
-async fn with_retries<T, F>(deadline: Instant, attempt: impl Fn() -> F) -> Result<T, RequestError>
-where
-    F: Future<Output = Result<T, RequestError>>,
-{
-    let mut wait = Duration::from_millis(100);
-    loop {
-        let error = match attempt().await {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        let refused = error.clone().into_attempt_error(None);
-        let pause = refused.retry_after.unwrap_or(wait);
-        let helps = match refused.verdict {
-            Verdict::Throttled | Verdict::Ambiguous => true,
-            Verdict::Retry => error.answered,
-            Verdict::GiveUp | Verdict::RetryRefusal => false,
-        };
-        if !helps || wait > Duration::from_secs(1) || Instant::now() + pause >= deadline {
-            return Err(error);
-        }
-        tokio::time::sleep(pause).await;
-        wait *= 2;
-    }
-}
-
 /// Whether another region may be the one to write to: this one said so (it takes no writes, or no longer has the account,
 /// or lags behind), or cannot be reached.
 fn may_be_taken_elsewhere(exchange: &Exchange) -> bool {
@@ -323,40 +236,6 @@ fn answer(answered: &Answered, proxy: Option<(&Proxy, &str)>) -> Created {
     }
 }
 
-fn refused(answered: &Answered) -> RequestError {
-    let headers = &answered.head.headers;
-    let body = answered.body.as_ref().ok();
-    let status = answered.head.status.as_u16();
-    let is_of_proxy = status == 407 || body.is_some_and(|body| is_page(body));
-    let reason = || answered.head.status.canonical_reason().unwrap_or("no reason given").to_owned();
-    RequestError {
-        status,
-        substatus: substatus(headers),
-        answered: true,
-        may_have_left: true,
-        of_proxy: is_of_proxy.then_some(OfProxy::Answers),
-        retry_after: milliseconds(headers, "x-ms-retry-after-ms"),
-        activity_id: text(headers, "x-ms-activity-id").map(ToOwned::to_owned),
-        detail: body.and_then(|body| body_text(body)).unwrap_or_else(reason),
-    }
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
-    text(headers, name)?.trim().parse().ok().filter(|number: &f64| number.is_finite())
-}
-
-fn milliseconds(headers: &HeaderMap, name: &str) -> Option<Duration> {
-    Duration::try_from_secs_f64(number(headers, name)? / 1000.0).ok()
-}
-
-fn substatus(headers: &HeaderMap) -> u32 {
-    text(headers, "x-ms-substatus").and_then(|text| text.trim().parse().ok()).unwrap_or(0)
-}
-
 /// The partition key as a header has it: a JSON array of one value, in ASCII.
 fn key_header(key: &str) -> String {
     let json = serde_json::Value::from(key).to_string();
@@ -380,18 +259,6 @@ fn no_credential(reason: &str) -> AttemptError {
     let error =
         AttemptError::not_sent(FailureKind::Unauthorized, format_args!("no Microsoft Entra ID token: {reason}"));
     AttemptError { verdict: Verdict::RetryRefusal, ..error }
-}
-
-fn no_token(reason: &str) -> RequestError {
-    RequestError { substatus: own::NO_TOKEN, ..RequestError::unanswered(401, false, reason.to_owned()) }
-}
-
-fn unreadable() -> RequestError {
-    RequestError { substatus: own::UNREADABLE_ANSWER, ..RequestError::unanswered(500, true, String::new()) }
-}
-
-fn impossible(error: impl std::fmt::Display) -> RequestError {
-    RequestError::unanswered(500, false, error.to_string())
 }
 
 #[cfg(test)]

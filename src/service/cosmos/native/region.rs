@@ -1,11 +1,11 @@
-//! The region that is written to: its connections, and the headers that every request to it has.
+//! A region of the account: its connections, and the headers that every request to it has.
 
 use std::num::NonZeroUsize;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Uri};
 use tokio::time::Instant;
 use url::Position;
 
@@ -14,12 +14,13 @@ use super::authorization::Authorization;
 use super::connection::Outgoing;
 use super::dial::{BadEndpoint, Dialer};
 use super::pool::{Exchange, Pool};
+use super::request::Request;
 use crate::settings::{Proxies, Proxy};
 
 /// The version of the protocol: <https://learn.microsoft.com/rest/api/cosmos-db/#supported-rest-api-versions>.
 const VERSION: HeaderValue = HeaderValue::from_static("2020-07-15");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("txgen/", env!("CARGO_PKG_VERSION")));
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// No body in the answer.
 const MINIMAL: HeaderValue = HeaderValue::from_static("return=minimal");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
@@ -37,7 +38,8 @@ pub(super) struct Region {
     pool: Pool,
     /// What is before each path where a proxy gets the requests as they are (RFC 9112, section 3.2.2).
     proxied: Option<String>,
-    of_reads: HeaderMap,
+    /// Of requests that create no document.
+    of_others: HeaderMap,
     of_creates: HeaderMap,
 }
 
@@ -58,13 +60,13 @@ impl Region {
             every.insert(PROXY_AUTHORIZATION, authorization.clone());
         }
         let proxied = plain_proxy.map(|_| endpoint[..Position::AfterPort].to_owned());
-        let mut of_reads = every.clone();
-        of_reads.insert(ACCEPT, JSON);
+        let mut of_others = every.clone();
+        of_others.insert(ACCEPT, JSON);
         let mut of_creates = HeaderMap::with_capacity(16);
         of_creates.extend(every);
         of_creates.insert(CONTENT_TYPE, JSON);
         of_creates.insert(PREFER, MINIMAL);
-        Ok(Self { pool: Pool::new(dialer, most_connections), location, number, proxied, of_reads, of_creates })
+        Ok(Self { pool: Pool::new(dialer, most_connections), location, number, proxied, of_others, of_creates })
     }
 
     /// The account is written to in several regions.
@@ -77,12 +79,14 @@ impl Region {
         absolute.unwrap_or_else(|| path.clone())
     }
 
-    /// Reads the account's description.
-    pub(super) async fn read_account(&self, authorization: Authorization, deadline: Instant) -> Exchange {
+    /// Sends a request that creates no document.
+    pub(super) async fn send(&self, request: &Request, authorization: &Authorization, deadline: Instant) -> Exchange {
+        let Request { method, address, headers: own, body } = request;
         let request = || {
-            let mut headers = self.of_reads.clone();
+            let mut headers = self.of_others.clone();
+            headers.extend(own.iter().cloned());
             authorization.clone().insert_into(&mut headers);
-            outgoing(Method::GET, self.target(&Uri::from_static("/")), headers, Bytes::new())
+            outgoing(method.clone(), self.target(&address.path), headers, body.clone())
         };
         self.pool.exchange(deadline, request).await
     }
@@ -107,7 +111,7 @@ impl Region {
 }
 
 fn outgoing(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Outgoing {
-    let mut request = Request::new(Full::new(body));
+    let mut request = hyper::Request::new(Full::new(body));
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
