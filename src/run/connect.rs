@@ -92,7 +92,9 @@ impl Connected {
         // costs as much as a request.
         let fan_out = tokio::spawn(fan_out.execute());
         // It ends, or it panics: nothing aborts it.
-        let (conclusion, figures) = fan_out.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        let (mut conclusion, figures) =
+            fan_out.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        conclusion.session_token = services.cosmos_db.as_ref().and_then(|service| service.session_token());
         services.close().await;
         tracing::info!(reason = ?conclusion.reason, "the run has ended");
         Ok(Finished { description, conclusion, figures, letters, criteria, hash_data, emulators, stop, observer })

@@ -79,6 +79,7 @@ impl FanOut {
             rejected_rows: recorder.rejected_rows(),
             unreadable_cells: self.feed.finish().await,
             data: None,
+            session_token: None,
         };
         (conclusion, recorder.finish(Instant::now()).await)
     }

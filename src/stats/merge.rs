@@ -319,6 +319,10 @@ fn service(parts: &[&Summary], name: ServiceName, clock: &Clock) -> ServiceSumma
     let elapsed = last_settled.fold(first_sent.unwrap_or_default(), f64::max) - first_sent.unwrap_or_default();
     let mut ambiguous_rows = super::Rows::default();
     each().for_each(|service| ambiguous_rows.extend(&service.ambiguous_rows));
+    let session_token = each().filter_map(|service| service.session_token.clone()).reduce(|mut all, token| {
+        all.merge(&token);
+        all
+    });
     ServiceSummary {
         counts,
         first_sent_seconds: first_sent.map(round),
@@ -332,6 +336,7 @@ fn service(parts: &[&Summary], name: ServiceName, clock: &Clock) -> ServiceSumma
         failure_examples: examples(each().flat_map(|service| service.failure_examples.iter().cloned())),
         ambiguous_rows,
         request_units: request_units(each().filter_map(|service| service.request_units), seconds(elapsed)),
+        session_token,
         target: each().find_map(|service| service.target.clone()),
     }
 }

@@ -14,6 +14,7 @@ use super::{Counts, Latencies, Percentiles, Series, ServiceSnapshot, per_second}
 use crate::description::RunDescription;
 pub use crate::description::{ContainerTarget, HubTarget, Setting, Target};
 use crate::identity::RunId;
+use crate::service::cosmos::SessionToken;
 use crate::service::{Failure, FailureKind, ServiceName};
 use crate::shard::Shard;
 pub use crate::source::DataFile;
@@ -51,6 +52,8 @@ pub struct Conclusion {
     pub unreadable_cells: BTreeMap<String, u64>,
     /// What file the data was, where that is known.
     pub data: Option<DataFile>,
+    /// How far Cosmos DB's container was at its answers.
+    pub session_token: Option<SessionToken>,
 }
 
 /// The totals of a run: the summary document (`"type": "summary"`).
@@ -144,6 +147,9 @@ pub struct ServiceSummary {
     /// Request units charged; Cosmos DB only.
     #[serde(flatten)]
     pub request_units: Option<RequestUnits>,
+    /// How far the container was at its answers, for reads that are to show them; Cosmos DB only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<SessionToken>,
     /// What was written to; `null` where that is not known.
     pub target: Option<Target>,
 }
@@ -221,6 +227,10 @@ impl Summary {
             let name = service.end.service;
             (name, ServiceSummary::new(service, targets.remove(&name)))
         });
+        let mut services: BTreeMap<_, _> = services.collect();
+        if let Some(cosmos_db) = services.get_mut(&ServiceName::CosmosDb) {
+            cosmos_db.session_token = conclusion.session_token;
+        }
         let summary = Self {
             kind: Kind::Summary,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -243,7 +253,7 @@ impl Summary {
             settings: description.settings.clone(),
             partition_keys,
             other_partition_keys,
-            services: services.collect(),
+            services,
             series: figures.series,
             thresholds: Vec::new(),
         };
@@ -299,6 +309,7 @@ impl ServiceSummary {
                 request_units: round(end.request_units),
                 request_units_per_second: round(per_second(end.request_units, end.elapsed)),
             }),
+            session_token: None,
             target,
         }
     }

@@ -33,6 +33,7 @@ fn summary(stats: &mut Stats, now: Instant) -> Summary {
         rejected_rows: 0,
         unreadable_cells: BTreeMap::new(),
         data: None,
+        session_token: None,
     };
     Summary::new(&description::sample(), conclusion, stats.finish(now), |_| Vec::new())
 }

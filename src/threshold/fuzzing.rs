@@ -66,6 +66,7 @@ pub(super) fn summary() -> Summary {
         rejected_rows: 2,
         unreadable_cells: BTreeMap::from([("localHour".to_owned(), 3)]),
         data: None,
+        session_token: None,
     };
     let description = RunDescription { event_hubs: None, cosmos_db: None, ..description::sample() };
     Summary::new(&description, conclusion, stats.finish(start + Duration::from_secs(1)), |_| Vec::new())

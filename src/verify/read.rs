@@ -304,7 +304,8 @@ impl Reading<'_> {
             expected: Some(expected.count(ServiceName::CosmosDb)),
             detail: place.clone(),
         });
-        let reader = Reader::connect(settings, cancel).await?;
+        let session = self.job.subject.session_token(ServiceName::CosmosDb);
+        let reader = Reader::connect(settings, session, cancel).await?;
         let run = expected.run();
         let mut reconciler = Reconciler::new(expected, ServiceName::CosmosDb, self.job.listed);
         let mut take = |key: &str, document: Document| {

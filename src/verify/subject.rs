@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use crate::identity::RunId;
 use crate::run::dead_letters::{RunRecord, ServiceRecord, State};
 use crate::service::ServiceName;
+use crate::service::cosmos::SessionToken;
 use crate::shard::Shard;
 use crate::stats::{DataFile, Rows, Summary, Target};
 
@@ -52,6 +53,8 @@ pub struct Place {
     pub ambiguous: Rows,
     /// Transactions that the run itself says it did not store.
     pub not_stored: u64,
+    /// How far it was at its answers, where the document says so.
+    pub session_token: Option<SessionToken>,
 }
 
 /// A run, from every document that describes it.
@@ -115,6 +118,7 @@ impl Part {
                 target: service.target.clone(),
                 ambiguous: service.ambiguous_rows.clone(),
                 not_stored: counts.failed + counts.not_sent + counts.pending,
+                session_token: service.session_token.clone(),
             };
             (*name, place)
         };
@@ -152,7 +156,8 @@ impl Part {
                 // Of which rows an answer was lost is in its journal, which is read when its dead letters are completed.
                 ambiguous.forget();
             }
-            let place = Place { target: service.target.clone(), ambiguous, not_stored: service.dead_letters };
+            let target = service.target.clone();
+            let place = Place { target, ambiguous, not_stored: service.dead_letters, session_token: None };
             (*name, place)
         };
         Ok(Self {
@@ -229,6 +234,15 @@ impl Subject {
             .filter_map(|part| part.services.get(&service))
             .for_each(|place| rows.extend(&place.ambiguous));
         rows
+    }
+
+    /// How far the service was at its answers, to the run or to a replay.
+    #[must_use]
+    pub fn session_token(&self, service: ServiceName) -> SessionToken {
+        let mut all = SessionToken::default();
+        let tokens = self.parts.iter().filter_map(|part| part.services.get(&service)?.session_token.as_ref());
+        tokens.for_each(|token| all.merge(token));
+        all
     }
 
     /// How many transactions the run itself, and its shards, say they did not store.

@@ -57,7 +57,7 @@ with_both_clients! {
     a_container_with_its_own_throughput_and_without_time_to_live_is_seen_as_it_is
 }
 
-async fn emulator() -> CosmosEmulator {
+pub(super) async fn emulator() -> CosmosEmulator {
     CosmosEmulator::start(CosmosEmulatorOptions::default()).await.unwrap()
 }
 
@@ -65,7 +65,7 @@ fn settings_of(emulator: &CosmosEmulator, client: CosmosDbClient) -> CosmosDbSet
     settings_at(emulator.endpoint(), emulator.key().clone(), client)
 }
 
-fn settings_at(endpoint: Url, key: Secret, client: CosmosDbClient) -> CosmosDbSettings {
+pub(super) fn settings_at(endpoint: Url, key: Secret, client: CosmosDbClient) -> CosmosDbSettings {
     CosmosDbSettings {
         endpoint,
         auth_key: Some(key),
@@ -80,11 +80,11 @@ fn settings_at(endpoint: Url, key: Secret, client: CosmosDbClient) -> CosmosDbSe
     }
 }
 
-fn url_of(address: SocketAddr) -> Url {
+pub(super) fn url_of(address: SocketAddr) -> Url {
     Url::parse(&format!("http://{address}/")).unwrap()
 }
 
-async fn connect(settings: &CosmosDbSettings) -> Result<CosmosDb, ConnectError> {
+pub(super) async fn connect(settings: &CosmosDbSettings) -> Result<CosmosDb, ConnectError> {
     CosmosDb::connect(settings, CancellationToken::new()).await
 }
 
@@ -99,7 +99,11 @@ fn transaction(run: RunId, row: u64) -> Transaction {
     Transaction::new(row, id, "us".into(), body.into())
 }
 
-async fn send(cosmos: &CosmosDb, transaction: &Transaction, counters: &Counters) -> Result<Receipt, Failure> {
+pub(super) async fn send(
+    cosmos: &CosmosDb,
+    transaction: &Transaction,
+    counters: &Counters,
+) -> Result<Receipt, Failure> {
     let attempts = Attempts::new(counters);
     cosmos.send(transaction, &attempts).await
 }

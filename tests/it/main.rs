@@ -19,6 +19,7 @@ mod book;
 #[cfg(unix)]
 mod built_in_data;
 mod check;
+mod cosmos_reading;
 mod cosmos_service;
 #[cfg(unix)]
 mod data_dir;

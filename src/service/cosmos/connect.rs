@@ -4,6 +4,7 @@
 //! other; only where something is created may that take longer, as it does in Azure.
 
 use std::future::Future;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
@@ -114,7 +115,7 @@ impl<'a> Connecting<'a> {
         let CosmosDbSettings { endpoint, database, container: name, .. } = self.settings;
         tracing::info!(%endpoint, database, container = name, throughput = %provision.throughput, "connected to Cosmos DB");
         tracing::debug!(?provision, "what Cosmos DB is like");
-        Ok(CosmosDb { client: sender, retry_for: self.settings.retry_for, provision })
+        Ok(CosmosDb { client: sender, retry_for: self.settings.retry_for, provision, session: Mutex::default() })
     }
 
     async fn existing_container(&self) -> Result<(Resources, ContainerProperties), String> {

@@ -16,11 +16,14 @@ mod read_back;
 mod reading;
 mod refusal;
 mod sdk;
+mod session;
 mod verdicts;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use azure_data_cosmos::ContainerClient;
+use hyper::header::HeaderValue;
 use tokio::time::Instant;
 
 use crate::service::retry::{self, ATTEMPT_TIMEOUT, AttemptError, Retries, RetryPolicy};
@@ -31,6 +34,7 @@ pub use connect::Found;
 pub use native::Document;
 pub use provision::{DefaultTtl, Provision, Scope, Throughput, Transport};
 pub use read_back::Reader;
+pub use session::{NoSessionToken, SessionToken};
 
 use native::Native;
 use sdk::Sdk;
@@ -40,6 +44,8 @@ pub struct CosmosDb {
     client: Client,
     retry_for: Duration,
     provision: Provision,
+    /// What all answers say.
+    session: Mutex<SessionToken>,
 }
 
 /// What sends.
@@ -63,6 +69,16 @@ impl CosmosDb {
             Client::Sdk(sdk) => Some(&sdk.container),
             Client::Native(_) => None,
         }
+    }
+
+    /// How far the container was when it answered; `None` where it did not say.
+    #[must_use]
+    pub fn session_token(&self) -> Option<SessionToken> {
+        Some(self.session().clone()).filter(|token| !token.is_empty())
+    }
+
+    fn session(&self) -> MutexGuard<'_, SessionToken> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn create(&self, transaction: &Transaction, deadline: Instant) -> Created {
@@ -89,6 +105,8 @@ struct Created {
     request_units: f64,
     /// How long the service worked on it, by its own account.
     server_time: Option<Duration>,
+    /// The answer's session token.
+    session_token: Option<HeaderValue>,
     /// How many before the last one were lost with their answers outstanding.
     lost_on_the_way: usize,
     /// How many before the last one were certainly not stored, for the last one was.
@@ -103,6 +121,7 @@ impl Created {
         Self {
             request_units: 0.0,
             server_time: None,
+            session_token: None,
             lost_on_the_way: 0,
             resent_unread: 0,
             refused_by_region: None,
@@ -128,6 +147,9 @@ impl Service for CosmosDb {
             let attempt = attempts.send();
             let created = self.create(transaction, retries.deadline()).await;
             receipt.add(created.request_units, created.server_time);
+            if let Some(Ok(token)) = created.session_token.as_ref().map(HeaderValue::to_str) {
+                self.session().add(token);
+            }
             for _ in 0..created.lost_on_the_way {
                 attempts.send().lost();
                 attempts.resent();

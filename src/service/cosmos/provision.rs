@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use txgen_azure::cosmos::key_definition::KeyDefinition;
 
 use crate::settings::CosmosDbClient;
 
@@ -133,9 +134,17 @@ pub(super) struct ContainerProperties {
 #[derive(Clone, Debug, Deserialize)]
 struct PartitionKey {
     paths: Vec<String>,
+    version: Option<u8>,
 }
 
 impl ContainerProperties {
+    /// How partition keys are spread, where they have one path.
+    pub(super) fn key_definition(&self) -> Option<KeyDefinition> {
+        let steps = |path: &String| path.split('/').skip(1).map(ToOwned::to_owned).collect();
+        let paths = self.partition_key.paths.iter().map(steps).collect();
+        KeyDefinition::new(paths, false, self.partition_key.version.unwrap_or(1))
+    }
+
     /// <https://learn.microsoft.com/azure/cosmos-db/time-to-live#time-to-live-for-containers-and-items>
     pub(super) fn default_ttl(&self) -> DefaultTtl {
         match self.default_ttl {

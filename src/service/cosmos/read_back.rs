@@ -3,9 +3,12 @@
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use txgen_azure::cosmos::key_definition::KeyDefinition;
+use txgen_azure::cosmos::partition_key::PartitionKey;
 
 use super::native::{Document, KeyRange, Query, Scope};
 use super::reading::Reading;
+use super::session::SessionToken;
 use crate::service::ConnectError;
 use crate::settings::CosmosDbSettings;
 
@@ -15,15 +18,52 @@ const AT_A_TIME: usize = 4;
 /// Reads documents.
 pub struct Reader {
     reading: Reading,
+    session: Option<Session>,
+}
+
+/// A session that reads go on with.
+struct Session {
+    token: SessionToken,
+    keys: KeyDefinition,
+    ranges: Vec<KeyRange>,
+}
+
+impl Session {
+    /// What a query sends to see at least what was written in the session.
+    fn token_of(&self, scope: &Scope) -> Option<String> {
+        let range = match scope {
+            Scope::Range(range) => range,
+            Scope::Key(key) => {
+                let place = self.keys.place(&[PartitionKey::String(key.clone())]);
+                let holds = |range: &&KeyRange| {
+                    let keys = self.keys.parse(&range.min_inclusive, &range.max_exclusive);
+                    keys.is_some_and(|keys| keys.contains(&place))
+                };
+                self.ranges.iter().find(holds)?
+            }
+        };
+        self.token.of_range(&range.id, range.parents())
+    }
 }
 
 impl Reader {
-    /// Reaches the account and the container, creating neither.
+    /// Reaches the account and the container, creating neither. On an account with session consistency, documents are read
+    /// as they are after the writes that `session` tells of, or later.
     ///
     /// # Errors
     /// A [`ConnectError`] within 15 s if the account cannot be reached, refuses txgen, or has no such container.
-    pub async fn connect(settings: &CosmosDbSettings, cancel: CancellationToken) -> Result<Self, ConnectError> {
-        Ok(Self { reading: Reading::connect(settings, "documents cannot be read back", cancel).await? })
+    pub async fn connect(
+        settings: &CosmosDbSettings,
+        session: SessionToken,
+        cancel: CancellationToken,
+    ) -> Result<Self, ConnectError> {
+        let reading = Reading::connect(settings, "documents cannot be read back", cancel).await?;
+        let counts = !session.is_empty() && reading.resources.has_session_consistency();
+        let session = match reading.container.key_definition().filter(|_| counts) {
+            Some(keys) => Some(Session { token: session, keys, ranges: reading.key_ranges().await? }),
+            None => None,
+        };
+        Ok(Self { reading, session })
     }
 
     /// Reads every document whose id begins with `id_prefix` under one of `keys`. `take` is given the key under which
@@ -101,7 +141,9 @@ impl Reader {
         let mut repeats = self.reading.repeats();
         let mut left = vec![(scope, None)];
         while let Some((scope, continuation)) = left.pop() {
-            match self.reading.resources.query(query, &scope, continuation.as_ref()).await {
+            let session = self.session.as_ref().and_then(|session| session.token_of(&scope));
+            let asked = self.reading.resources.query(query, &scope, continuation.as_ref(), session.as_deref());
+            match asked.await {
                 Ok(page) => {
                     repeats.reset();
                     if page.continuation.is_some() {

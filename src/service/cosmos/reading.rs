@@ -10,6 +10,10 @@ use crate::service::retry::{ATTEMPT_TIMEOUT, Repeats, RetryPolicy};
 use crate::service::{ConnectError, FailureKind, ServiceName, remedy};
 use crate::settings::{CosmosDbSettings, Proxy};
 
+/// What is to do where a session cannot be read.
+const LAGS_BEHIND: &str = "what is read from has not got the run's writes yet, or the container was deleted and made again since; \
+                           read later, or from another region";
+
 /// A container to read from.
 pub(super) struct Reading {
     pub(super) resources: Resources,
@@ -55,6 +59,9 @@ impl Reading {
         Err(self.failure(&match error.kind {
             FailureKind::KeysDisabled | FailureKind::ClockSkew | FailureKind::NetworkBlocked => {
                 format!("{error}; {}", remedy(ServiceName::CosmosDb, error.kind))
+            }
+            FailureKind::Unavailable if error.status.as_deref() == Some("404/1002") => {
+                format!("{error}; {LAGS_BEHIND}")
             }
             _ => error.to_string(),
         }))

@@ -83,6 +83,7 @@ fn stored(response: &ItemResponse) -> Created {
     Created {
         request_units: diagnostics.total_request_charge().value(),
         server_time: response.headers().server_duration(),
+        session_token: response.headers().session_token().and_then(|token| token.as_ref().parse().ok()),
         lost_on_the_way: lost_on_the_way(&diagnostics),
         ..Created::new(Ok(()))
     }

@@ -93,6 +93,7 @@ fn summary(fates: &[Fate], shard: Shard, late: u64, zero: Instant) -> Summary {
         rejected_rows: 1,
         unreadable_cells: BTreeMap::from([("localHour".to_owned(), 2)]),
         data: None,
+        session_token: None,
     };
     let summary = Summary::new(&description, conclusion, stats.finish(end), |_| Vec::new());
     // As it comes out of its file.

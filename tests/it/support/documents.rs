@@ -1,6 +1,7 @@
 //! The documents of `txgen emulator`, changed from outside.
 
 use serde_json::{Value, json};
+use txgen_emulator::cosmos::CosmosEmulator;
 
 use super::client::Client;
 
@@ -17,6 +18,12 @@ impl Documents {
         let (host, port) = address.rsplit_once(':').unwrap();
         let key = ready["cosmos_db"]["key"].as_str().unwrap();
         let client = Client::connect_to((host, port.parse().unwrap()), key).await;
+        Self { client, path: "/dbs/Woodgrove/colls/transactions/docs".to_owned() }
+    }
+
+    /// Those of an emulator in this process.
+    pub async fn in_process(emulator: &CosmosEmulator) -> Self {
+        let client = Client::connect(emulator).await;
         Self { client, path: "/dbs/Woodgrove/colls/transactions/docs".to_owned() }
     }
 

@@ -40,11 +40,12 @@ impl Answer {
     }
 }
 
-type Rule = dyn Fn(&str, &str) -> Option<Answer> + Send + Sync;
+/// Given the head of a request.
+type Rule = dyn Fn(&str) -> Option<Answer> + Send + Sync;
 
 /// Answers every request alike.
 pub(crate) async fn always(answer: Answer) -> SocketAddr {
-    serve_http(None, Arc::new(move |_, _| Some(answer.clone()))).await
+    serve_http(None, Arc::new(move |_| Some(answer.clone()))).await
 }
 
 /// Stands before a local Cosmos DB, and answers some requests itself: those for which `rule`, given method and path, has
@@ -52,6 +53,18 @@ pub(crate) async fn always(answer: Answer) -> SocketAddr {
 pub(crate) async fn before(
     upstream: SocketAddr,
     rule: impl Fn(&str, &str) -> Option<Answer> + Send + Sync + 'static,
+) -> SocketAddr {
+    before_heads(upstream, move |head| {
+        let mut words = head.split(' ');
+        rule(words.next()?, words.next()?)
+    })
+    .await
+}
+
+/// The same by all of the head of a request.
+pub(crate) async fn before_heads(
+    upstream: SocketAddr,
+    rule: impl Fn(&str) -> Option<Answer> + Send + Sync + 'static,
 ) -> SocketAddr {
     serve_http(Some(upstream), Arc::new(rule)).await
 }
@@ -77,10 +90,8 @@ async fn converse(mut client: TcpStream, upstream: Option<SocketAddr>, own: Sock
     };
     loop {
         let request = read_message(&mut client).await?;
-        let line = String::from_utf8_lossy(request.split(|byte| *byte == b'\r').next()?).into_owned();
-        let (method, rest) = line.split_once(' ')?;
-        let path = rest.split(' ').next()?;
-        let answer = match (rule(method, path), &mut server) {
+        let end = request.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+        let answer = match (rule(&String::from_utf8_lossy(&request[..end])), &mut server) {
             (Some(answer), _) => answer.bytes(),
             (None, None) => Answer::new(404, 0, "not scripted").bytes(),
             (None, Some((server, address))) => {

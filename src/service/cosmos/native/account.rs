@@ -18,6 +18,13 @@ pub(super) struct Account {
     /// Whether every region takes writes.
     #[serde(default)]
     pub(super) enable_multiple_write_locations: bool,
+    user_consistency_policy: Option<ConsistencyPolicy>,
+}
+
+#[derive(Clone, Debug, serde::Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+struct ConsistencyPolicy {
+    default_consistency_level: String,
 }
 
 /// A region of the account.
@@ -65,6 +72,11 @@ impl Account {
     /// Whether one of these regions takes writes.
     pub(super) fn writes_in(&self, regions: &[String]) -> bool {
         regions.iter().any(|name| self.writable_locations.iter().any(|location| is_same_region(&location.name, name)))
+    }
+
+    /// Whether a read shows what is written under the session token that it comes with.
+    pub(super) fn has_session_consistency(&self) -> bool {
+        self.user_consistency_policy.as_ref().is_some_and(|policy| policy.default_consistency_level == "Session")
     }
 
     /// Whether there is more than one region, be it for reading.

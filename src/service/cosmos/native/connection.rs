@@ -204,3 +204,27 @@ fn describe(error: &hyper::Error) -> String {
         None => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_with_a_long_head_and_a_body_beyond_the_buffer_is_read_whole() {
+        let (client, mut server) = tokio::io::duplex(64 << 10);
+        let mut connection = Connection::begin(client).await.unwrap();
+        let (head, body) = ("t".repeat(3 << 10), "b".repeat(20 << 10));
+        let answer = format!("HTTP/1.1 200 OK\r\nx-long: {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let serving = tokio::spawn(async move {
+            assert!(server.read(&mut [0; 1024]).await.unwrap() > 0);
+            server.write_all(answer.as_bytes()).await.unwrap();
+            server
+        });
+        let answered = connection.exchange(Request::new(Full::default())).await.unwrap();
+        assert_eq!(answered.head.headers["x-long"].len(), head.len());
+        assert_eq!(answered.body.as_deref(), Ok(body.as_bytes()));
+        drop(serving.await.unwrap());
+    }
+}

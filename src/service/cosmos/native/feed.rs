@@ -19,7 +19,13 @@ const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuation");
 const PARTITION_KEY: HeaderName = HeaderName::from_static("x-ms-documentdb-partitionkey");
 pub(super) const RANGE_ID: HeaderName = HeaderName::from_static("x-ms-documentdb-partitionkeyrangeid");
 const CROSS_PARTITION: HeaderName = HeaderName::from_static("x-ms-documentdb-query-enablecrosspartition");
+pub(super) const SESSION_TOKEN: HeaderName = HeaderName::from_static("x-ms-session-token");
 const TRUE: HeaderValue = HeaderValue::from_static("True");
+
+/// How long a continuation may be, in KB: it has to fit into the head of an answer.
+/// <https://learn.microsoft.com/dotnet/api/microsoft.azure.cosmos.queryrequestoptions.responsecontinuationtokenlimitinkb>
+const CONTINUATION_LIMIT: HeaderName = HeaderName::from_static("x-ms-documentdb-responsecontinuationtokenlimitinkb");
+const ONE: HeaderValue = HeaderValue::from_static("1");
 
 /// Pages of partition key ranges at most: each has a hundred or more of them, and a container has no ten thousand.
 const MOST_PAGES_OF_RANGES: usize = 100;
@@ -64,6 +70,10 @@ pub(super) struct Documents {
 }
 
 impl KeyRange {
+    pub(in super::super) fn parents(&self) -> &[String] {
+        self.parents.as_deref().unwrap_or_default()
+    }
+
     /// Whether a part of the other one is in it.
     pub(in super::super) fn overlaps(&self, other: &Self) -> bool {
         self.min_inclusive < other.max_exclusive && other.min_inclusive < self.max_exclusive
@@ -101,18 +111,23 @@ impl Resources {
         })
     }
 
-    /// A page of a query.
+    /// A page of a query, which shows at least what `session` tells of.
     /// <https://learn.microsoft.com/rest/api/cosmos-db/query-documents>
     pub(in super::super) async fn query(
         &self,
         query: &Query,
         scope: &Scope,
         continuation: Option<&HeaderValue>,
+        session: Option<&str>,
     ) -> Result<Page, RequestError> {
-        let request = query.request(self.address_of_container(&["docs"])?);
+        let request = query.request(self.address_of_container(&["docs"])?).with(CONTINUATION_LIMIT, ONE);
         let request = match scope {
             Scope::Key(key) => request.with(PARTITION_KEY, value(key_header(key))?),
             Scope::Range(range) => request.with(RANGE_ID, value(&*range.id)?).with(CROSS_PARTITION, TRUE),
+        };
+        let request = match session {
+            Some(session) => request.with(SESSION_TOKEN, value(session)?),
+            None => request,
         };
         let answered = self.read(continued(request, continuation)).await?;
         let continuation = answered.head.headers.get(CONTINUATION).cloned();
@@ -137,7 +152,7 @@ pub(super) fn value(text: impl AsRef<[u8]>) -> Result<HeaderValue, RequestError>
 
 /// The ranges without those that others come from, in their order; `None` if they leave a hole.
 fn current(ranges: Vec<KeyRange>) -> Option<Vec<KeyRange>> {
-    let parents: HashSet<String> = ranges.iter().flat_map(|range| range.parents.clone().unwrap_or_default()).collect();
+    let parents: HashSet<String> = ranges.iter().flat_map(|range| range.parents().iter().cloned()).collect();
     let mut ranges: Vec<KeyRange> = ranges.into_iter().filter(|range| !parents.contains(&range.id)).collect();
     ranges.sort_by(|one, other| one.min_inclusive.cmp(&other.min_inclusive));
     let is_whole = ranges.first()?.min_inclusive.is_empty()

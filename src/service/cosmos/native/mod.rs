@@ -45,6 +45,7 @@ pub(super) use self::authorization::{BadCredential, Credential};
 #[cfg(feature = "lake")]
 pub(super) use self::changes::After;
 pub use self::feed::Document;
+use self::feed::SESSION_TOKEN;
 pub(super) use self::feed::{KeyRange, Scope};
 pub(super) use self::resources::{Database, Query, Resources};
 
@@ -232,6 +233,7 @@ fn answer(answered: &Answered, proxy: Option<(&Proxy, &str)>) -> Created {
     Created {
         request_units: number(headers, "x-ms-request-charge").unwrap_or(0.0),
         server_time: milliseconds(headers, "x-ms-request-duration-ms"),
+        session_token: headers.get(SESSION_TOKEN).cloned(),
         ..Created::new(result)
     }
 }

@@ -91,6 +91,11 @@ impl Resources {
         &self.credential
     }
 
+    /// Whether the account looks at session tokens.
+    pub(in super::super) fn has_session_consistency(&self) -> bool {
+        self.account.has_session_consistency()
+    }
+
     /// <https://learn.microsoft.com/rest/api/cosmos-db/get-a-database>
     pub(in super::super) async fn database(&self) -> Result<Database, RequestError> {
         model(self.ask(Request::get(self.address_of_database()?)).await?)
