@@ -98,6 +98,8 @@ struct State {
     /// Called when the disk has got further.
     waiting: Vec<Box<dyn FnOnce() + Send>>,
     is_ending: bool,
+    /// The latest record could not be written.
+    is_refusing: bool,
 }
 
 impl std::fmt::Debug for State {
@@ -153,6 +155,7 @@ impl Journal {
             broken: None,
             waiting: Vec::new(),
             is_ending: false,
+            is_refusing: false,
         };
         let shared = Arc::new(Shared {
             folder: folder.clone(),
@@ -309,7 +312,7 @@ impl Shared {
 
     fn unwritable(&self, path: &Path, error: &io::Error) -> Unwritable {
         let unwritable = Unwritable { file: path.to_owned(), why: error.to_string().into() };
-        tracing::warn!(service = self.service.name(), %unwritable, "data is not kept");
+        tracing::debug!(service = self.service.name(), %unwritable, "a change is refused");
         unwritable
     }
 
@@ -337,12 +340,17 @@ impl Shared {
         state.buffer = buffer;
         if let Err(error) = wrote {
             let unwritable = self.unwritable(&path, &error);
+            // Once for a disk that is full, and not for each request until there is room again.
+            if !std::mem::replace(&mut state.is_refusing, true) {
+                tracing::warn!(service = self.service.name(), %unwritable, "data is not kept");
+            }
             // A part of it may be there, which the next record must not follow.
             if let Err(error) = state.file.set_len(state.length) {
                 self.fail(state, &path, &error);
             }
             return Err(unwritable);
         }
+        state.is_refusing = false;
         state.length += size;
         state.total += size;
         self.written.fetch_add(size, Ordering::Release);
@@ -406,6 +414,7 @@ impl Shared {
 
     fn fail(&self, state: &mut State, path: &Path, error: &io::Error) {
         let broken = self.unwritable(path, error);
+        tracing::warn!(service = self.service.name(), %broken, "nothing is kept any more");
         state.broken = Some(broken.clone());
         self.progress.send_modify(|progress| progress.broken = Some(broken));
     }

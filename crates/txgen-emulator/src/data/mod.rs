@@ -1,14 +1,13 @@
 //! What the services hold, kept on disk: a log of changes for each service, read back at the start.
 //!
-//! Both services work in memory and read nothing from disk while they run, so that all they need of it is to be told again
-//! what they have acknowledged. A log that is only appended to does that with one write and one `fdatasync` for all the
-//! requests that wait for it. An embedded store (redb, fjall) would keep every document a second time, in pages of its own,
-//! with a second idea of its order.
+//! Both services work in memory, and need nothing from disk but what they had acknowledged before they were started. A log
+//! that is only appended to gives that for one write and one `fdatasync` for all the requests that wait for it. An embedded
+//! store (redb, fjall) would keep every document a second time, in pages of its own, with a second idea of its order.
 //!
-//! A change is written to the log before anyone can see it, under the lock of what it changes: the log has the changes
-//! in the order in which they happened, what cannot be written does not happen, and whoever is killed with SIGKILL has
-//! left nothing behind in memory that the log has not. An answer waits for [`Journal::settled`] too: its change is then
-//! on the disk itself, unless [`DataSync::Os`] says that the operating system is trusted with that.
+//! A change is written to the log before anyone can see it, under the lock of what it changes. So the log has the changes in
+//! the order in which they happened, a change that cannot be written does not happen, and a process that is killed loses
+//! nothing that a client has seen. An answer also waits for `Journal::settled`: its change is then on the disk itself, unless
+//! [`DataSync::Os`] leaves that to the operating system.
 //!
 //! | module | owns |
 //! |---|---|

@@ -272,3 +272,23 @@ async fn what_cannot_be_kept_does_not_happen() {
     let after = seen(&account);
     assert_eq!(before.lines().skip(2).collect::<Vec<_>>(), after.lines().skip(2).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn what_was_deleted_of_a_batch_does_not_come_back_when_the_log_is_rewritten() {
+    let folder = TempDir::new().unwrap();
+    let account = open(folder.path());
+    for step in [Step::CreateDatabase(0, true), Step::CreateContainer(0, 0)] {
+        take(&account, &step).await;
+    }
+    let create = |id| json!({ "operationType": "Create", "resourceBody": { "id": id, "k": "k" } });
+    let batch = json!([create("stays"), create("goes")]).to_string();
+    let headers = [("x-ms-documentdb-partitionkey", "[\"k\"]"), ("x-ms-cosmos-is-batch-request", "true")];
+    assert_eq!(ask(&account, Method::POST, "/dbs/d0/colls/c0/docs", &headers, &batch).await, StatusCode::OK);
+    assert_eq!(ask(&account, Method::DELETE, "/dbs/d0/colls/c0/docs/goes", &headers[..1], "").await, StatusCode::OK);
+    let before = seen(&account);
+    account.keeper().unwrap().rewrite(&account).unwrap();
+    drop(account);
+    let again = seen(&open(folder.path()));
+    assert_eq!(again, before);
+    assert!(again.contains("stays") && !again.contains("goes"));
+}
