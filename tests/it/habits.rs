@@ -77,8 +77,8 @@ fn a_run_against_the_local_services_ends_with_what_to_look_at_next() {
             "  txgen run --emulator --report run.html   the same, as a page with charts",
         ]
     );
-    // 40 documents take more RU than there are in two seconds.
-    let throttled = last_lines(&["--limit", "40", "--throughput", "400"]);
+    // 150 documents take more RU than there are in seven seconds.
+    let throttled = last_lines(&["--limit", "150", "--throughput", "400"]);
     assert!(throttled.last().unwrap().ends_with("why attempts were throttled"), "{throttled:?}");
     assert!(last_lines(&["--limit", "20", "--quiet"]).is_empty());
 }

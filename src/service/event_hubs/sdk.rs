@@ -65,7 +65,7 @@ impl Sdk {
             timeouts,
         };
         let clients = settings.max_in_flight.get().min(MOST_CLIENTS);
-        let idle = try_join_all((0..clients).map(|_| opener.open())).await?;
+        let idle = try_join_all((0..clients).map(|_| opener.open_at_last())).await?;
         let partitions = match idle.first() {
             Some(client) => opener.partitions(client).await,
             None => None,
@@ -149,6 +149,15 @@ struct Opener {
 }
 
 impl Opener {
+    /// Opens a client, once more where its connection was lost meanwhile: dozens are opened at once, and a busy service may
+    /// drop one.
+    async fn open_at_last(&self) -> Result<ProducerClient, AttemptError> {
+        match self.open().await {
+            Err(error) if error.kind == FailureKind::Connection && error.left => self.open().await,
+            opened => opened,
+        }
+    }
+
     /// Opens a client up to its sender link: the SDK's own `open` succeeds with a wrong credential.
     async fn open(&self) -> Result<ProducerClient, AttemptError> {
         let open = async {
