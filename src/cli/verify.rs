@@ -65,6 +65,9 @@ pub(super) struct VerifyArgs {
     /// Transport of AMQP
     #[arg(long, value_name = "TRANSPORT", value_enum, default_value_t)]
     event_hub_transport: EventHubTransport,
+    /// Regions to read documents from, the best one first [default: where the account takes writes]
+    #[arg(long, value_name = "REGION", value_delimiter = ',', value_parser = crate::settings::region)]
+    preferred_regions: Vec<String>,
     /// List the first N rows of each kind of finding, 10000 at most
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = crate::settings::findings_listed)]
     first: u16,
@@ -138,9 +141,10 @@ async fn prepare(args: &VerifyArgs, cancel: &CancellationToken) -> Result<Job, C
         )));
     }
     let vaults = KeyVault::new(cancel.clone());
-    let (settings, listeners) = settings::read(&file, &vaults, |sources| read_settings(sources, &services))
-        .await
-        .map_err(CliError::settings)?;
+    let (settings, listeners) =
+        settings::read(&file, &vaults, |sources| read_settings(sources, &services, &args.preferred_regions))
+            .await
+            .map_err(CliError::settings)?;
     Ok(Job {
         subject,
         services,
@@ -217,8 +221,13 @@ fn read_subject(files: &[PathBuf]) -> Result<Subject, CliError> {
     Subject::new(parts).map_err(CliError::usage)
 }
 
-fn read_settings(sources: &Sources<'_>, services: &[ServiceName]) -> Result<(Settings, Vec<Listener>), Incomplete> {
+fn read_settings(
+    sources: &Sources<'_>,
+    services: &[ServiceName],
+    preferred_regions: &[String],
+) -> Result<(Settings, Vec<Listener>), Incomplete> {
     let flags = RunFlags {
+        preferred_regions: preferred_regions.to_vec(),
         only_cosmos: !services.contains(&ServiceName::EventHubs),
         only_event_hubs: !services.contains(&ServiceName::CosmosDb),
         ..RunFlags::default()

@@ -38,7 +38,7 @@ pub(crate) use sources::load_file;
 pub use sources::{Sources, load_with_environment, read};
 pub use txgen_azure::event_hubs::{ConnectionString, HubCredential};
 pub use txgen_azure::key_vault::SecretReference;
-pub(crate) use value::{findings_listed, is_loopback, limit, rows};
+pub(crate) use value::{findings_listed, is_loopback, limit, region, rows};
 
 /// Everything a run needs to know, validated.
 #[derive(Clone, Debug)]

@@ -140,7 +140,7 @@ pub(super) fn resource_name(text: &str) -> Checked<String> {
 }
 
 /// A region as Azure calls it: `West Europe`, or `westeurope`.
-pub(super) fn region(text: &str) -> Checked<String> {
+pub(crate) fn region(text: &str) -> Checked<String> {
     let name = text.trim();
     let fits = |c: char| c.is_ascii_alphanumeric() || c == ' ' || c == '(' || c == ')';
     if !name.is_empty() && name.len() <= 60 && name.chars().all(fits) {

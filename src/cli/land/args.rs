@@ -52,6 +52,9 @@ pub(in crate::cli) struct LandArgs {
     /// What carries AMQP
     #[arg(long, value_name = "TRANSPORT", value_enum, default_value_t)]
     pub(super) event_hub_transport: EventHubTransport,
+    /// Regions to read documents from, the best one first [default: where the account takes writes]
+    #[arg(long, value_name = "REGION", value_delimiter = ',', value_parser = crate::settings::region)]
+    pub(super) preferred_regions: Vec<String>,
     /// Land these partitions alone: 0,1,2 [default: all]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(super) partitions: Vec<u32>,

@@ -118,7 +118,8 @@ async fn event_hub(args: &LandArgs, cancel: &CancellationToken) -> Result<Follow
 }
 
 async fn container(args: &LandArgs, cancel: &CancellationToken) -> Result<CosmosDbSettings, CliError> {
-    let flags = RunFlags { only_cosmos: true, ..RunFlags::default() };
+    let preferred_regions = args.preferred_regions.clone();
+    let flags = RunFlags { only_cosmos: true, preferred_regions, ..RunFlags::default() };
     let file = SettingsFile::of_flag(args.settings.clone());
     let read = |sources: &Sources<'_>| sources.load(&flags, None);
     let loaded = settings::read(&file, &KeyVault::new(cancel.clone()), read).await.map_err(CliError::settings)?;
