@@ -84,6 +84,9 @@ async fn carry_out(account: &Account, call: &Call, body: Bytes) -> Result<Answer
         Resource::Conflicts(database, name, id) => {
             let (_, container) = owner(account, call, database, name)?;
             match id {
+                None if is_post && !call.crosses_partitions() && call.partition_key()?.is_none() => {
+                    Err(Failure::cross_partition_disabled())
+                }
                 // There is one region to write to, so that there are none.
                 None if is_get || is_post => {
                     Ok(Answer::feed(charge::METADATA, &container.rid, "Conflicts", Vec::new()).about(&container.paths))

@@ -126,15 +126,30 @@ async fn answers_say_what_they_are_about_and_how_far_it_has_got() {
 #[tokio::test]
 async fn all_documents_under_a_partition_key_go_at_once() {
     let (emulator, mut client) = emulator().await;
-    for (id, pk) in [("a", "us"), ("b", "us"), ("c", "gb")] {
-        client.create(&json!({ "id": id, "pk": pk })).await;
+    // Clients sign it as one or the other.
+    for kind in ["partitionkey", "colls"] {
+        for (id, pk) in [("a", "us"), ("b", "us"), ("c", "gb")] {
+            client.create(&json!({ "id": id, "pk": pk })).await;
+        }
+        let key = client.sign_as("POST", kind, "dbs/d/colls/c");
+        let key = key.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let headers: Vec<_> = key.into_iter().chain([US]).collect();
+        let reply = client.send_as_is("POST", "/dbs/d/colls/c/operations/partitionkeydelete", &headers, "").await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert_eq!(emulator.counts().documents, 1);
     }
-    let key = client.sign_as("POST", "partitionkey", "dbs/d/colls/c");
-    let key = key.each_ref().map(|(name, value)| (*name, value.as_str()));
-    let headers: Vec<_> = key.into_iter().chain([US]).collect();
-    let reply = client.send_as_is("POST", "/dbs/d/colls/c/operations/partitionkeydelete", &headers, "").await;
-    assert_eq!(reply.status, 200, "{reply:?}");
-    assert_eq!(emulator.counts().documents, 1);
+}
+
+#[tokio::test]
+async fn conflicts_of_all_partitions_are_queried_by_those_who_say_so() {
+    let (_emulator, mut client) = emulator().await;
+    let path = "/dbs/d/colls/c/conflicts";
+    let query = ("x-ms-documentdb-isquery", "True");
+    let body = r#"{"query":"SELECT * FROM c"}"#;
+    let across = ("x-ms-documentdb-query-enablecrosspartition", "True");
+    assert_eq!(client.send("POST", path, &[query], body).await.status, 400);
+    assert_eq!(client.send("POST", path, &[query, across], body).await.status, 200);
+    assert_eq!(client.send("POST", path, &[query, US], body).await.status, 200);
 }
 
 #[tokio::test]
