@@ -2,9 +2,11 @@
 
     judge.py [--partly] EXPECTED RESULTS SUITE...
 
-A line of EXPECTED/SUITE.txt is `NAME | REASON`. NAME may end in `*`. REASON begins with one of the kinds below.
+A line of EXPECTED/SUITE.txt is `NAME | REASON`. NAME may end in `*`. REASON begins with one of the kinds below. A suite
+whose tests are named `PART: NAME` has a line in the table for each part.
 """
 
+import collections
 import pathlib
 import sys
 
@@ -32,11 +34,14 @@ def main() -> int:
                 seen.add(pattern)
         if not partly:
             faults += [f"{suite}: expected not to pass, but it passes or is not there: {p}" for p in reasons if p not in seen]
-        count = {outcome: list(outcomes.values()).count(outcome) for outcome in ("passed", "failed", "skipped")}
-        rows.append((suite, count["passed"], count["passed"] + count["failed"], count["skipped"]))
-    print(f"\n{'suite':24} {'passed':>7} {'of':>6} {'share':>7} {'skipped':>8}")
+        parts = {}
+        for name, outcome in outcomes.items():
+            part = f"{suite} {name.partition(': ')[0]}" if ": " in name else suite
+            parts.setdefault(part, collections.Counter())[outcome] += 1
+        rows += [(part, n["passed"], n["passed"] + n["failed"], n["skipped"]) for part, n in parts.items()]
+    print(f"\n{'suite':30} {'passed':>7} {'of':>6} {'share':>7} {'skipped':>8}")
     for suite, passed, all_of, skipped in rows:
-        print(f"{suite:24} {passed:7} {all_of:6} {100 * passed / max(all_of, 1):6.1f}% {skipped:8}")
+        print(f"{suite:30} {passed:7} {all_of:6} {100 * passed / max(all_of, 1):6.1f}% {skipped:8}")
     print()
     for fault in faults:
         print(fault)
