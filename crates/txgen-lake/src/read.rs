@@ -1,7 +1,12 @@
 //! The table read back.
 
-use deltalake_core::arrow::array::{Array, AsArray as _, RecordBatch};
-use deltalake_core::arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use std::sync::Arc;
+
+use deltalake_core::arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
+use deltalake_core::arrow::compute::cast;
+use deltalake_core::arrow::datatypes::{
+    DataType, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
 use deltalake_core::datafile::reader::ParquetTableReader;
 use deltalake_core::datafile::{DeltaDataReader as _, ReadOptions};
 use deltalake_core::{DeltaTable, DeltaTableError};
@@ -56,7 +61,7 @@ impl Reader {
     /// Hands over every row, in no order.
     ///
     /// # Errors
-    /// When the store fails, or the table is not one that txgen wrote.
+    /// When the store fails, or the table has other columns than txgen's.
     pub async fn rows(&self, take: &mut (dyn FnMut(Row) + Send)) -> Result<(), LakeError> {
         let fail = |error: DeltaTableError| LakeError::of(&self.name, &error);
         let reader = ParquetTableReader::try_new(&self.table).await.map_err(fail)?;
@@ -77,16 +82,16 @@ impl Reader {
 
 /// A batch's columns, by their types.
 struct Columns<'a> {
-    properties: Vec<Property<'a>>,
+    properties: Vec<Property>,
     partition: &'a dyn Array,
     number: &'a dyn Array,
     extra: &'a dyn Array,
 }
 
-struct Property<'a> {
+struct Property {
     name: &'static str,
     kind: Kind,
-    values: &'a dyn Array,
+    values: ArrayRef,
 }
 
 impl<'a> Columns<'a> {
@@ -94,7 +99,8 @@ impl<'a> Columns<'a> {
         let column = |name| batch.column_by_name(name).map(AsRef::as_ref);
         let mut properties = Vec::new();
         for wanted in TRANSACTION {
-            let values: &dyn Array = column(wanted.name)?;
+            let values = batch.column_by_name(wanted.name)?;
+            let values = if wanted.kind == Kind::Moment { in_microseconds(values)? } else { Arc::clone(values) };
             let fits = match wanted.kind {
                 Kind::Text => values.as_string_opt::<i32>().is_some(),
                 Kind::Number => values.as_primitive_opt::<Float64Type>().is_some(),
@@ -142,6 +148,15 @@ impl<'a> Columns<'a> {
     }
 }
 
+/// A column of moments in the unit of txgen's. Other writers take another one: Spark's default, INT96, is read as nanoseconds.
+fn in_microseconds(values: &ArrayRef) -> Option<ArrayRef> {
+    match values.data_type() {
+        DataType::Timestamp(TimeUnit::Microsecond, _) => Some(Arc::clone(values)),
+        DataType::Timestamp(_, zone) => cast(values, &DataType::Timestamp(TimeUnit::Microsecond, zone.clone())).ok(),
+        _ => None,
+    }
+}
+
 /// As txgen writes it: without a zone, and with a fraction of a second only where there is one.
 fn moment(micros: i64) -> String {
     let whole = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
@@ -151,4 +166,32 @@ fn moment(micros: i64) -> String {
     };
     let format: &[_] = if moment.microsecond() == 0 { whole } else { fractional };
     moment.format(format).unwrap_or_else(|_| micros.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use deltalake_core::arrow::array::{TimestampNanosecondArray, new_null_array};
+    use deltalake_core::arrow::datatypes::Schema;
+
+    use super::*;
+    use crate::columns::Layout;
+
+    #[test]
+    fn moments_in_nanoseconds_are_read_as_those_in_microseconds() {
+        let schema = Layout::Transactions.arrow();
+        let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+            "transactionDateTime" => {
+                Arc::new(TimestampNanosecondArray::from(vec![1_376_549_700_000_000_000])) as ArrayRef
+            }
+            _ => new_null_array(field.data_type(), 1),
+        });
+        let columns: Vec<ArrayRef> = columns.collect();
+        let fields = schema.fields().iter().zip(&columns).map(|(field, column)| {
+            field.as_ref().clone().with_data_type(column.data_type().clone()).with_nullable(true)
+        });
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let batch = RecordBatch::try_new(schema, columns).unwrap();
+        let row = Columns::of(&batch).unwrap().row(0);
+        assert_eq!(row.document["transactionDateTime"], "2013-08-15T06:55:00");
+    }
 }
