@@ -1,7 +1,7 @@
 //! Azure's client, set up to leave out what txgen does itself and what it can do without.
 //!
 //! Set not to: repeat throttled, failed and timed-out writes (txgen does, and counts them), read the created document
-//! back, track session tokens (nothing is read), hedge, and re-encode our JSON as binary (it is passed through, and
+//! back, track session tokens (it reads nothing), hedge, and re-encode our JSON as binary (it is passed through, and
 //! emulators do not know the binary form).
 
 use std::sync::Arc;

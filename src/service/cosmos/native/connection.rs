@@ -19,10 +19,6 @@ use hyper::http::response::Parts;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What is read at a time, in bytes, and the longest head of an answer: those of the service have 2 KB, and more where a
-/// continuation or long names are in them. Each of thousands of connections has such a buffer.
-const READ_BUFFER: usize = 4 << 10;
-
 /// The largest body that is read of an answer, in bytes: the service ends a page at 4 MB, but for a last document of 2 MB.
 /// <https://learn.microsoft.com/azure/cosmos-db/concepts-limits#per-request-limits>
 const LARGEST_BODY: usize = 8 << 20;
@@ -67,8 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
     pub(super) async fn begin(stream: S) -> hyper::Result<Self> {
         let traffic = Arc::new(Traffic::default());
         let stream = Tracked { stream, traffic: Arc::clone(&traffic) };
-        let (sender, connection) =
-            http1::Builder::new().read_buf_exact_size(Some(READ_BUFFER)).handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
         Ok(Self { sender, driver: Driver { connection: Box::pin(connection), ended: false }, traffic })
     }
 
