@@ -145,6 +145,7 @@ impl Landing<'_> {
                         for (partition, end) in &mut ends {
                             *end = extents.get(partition).map_or(*end, |extent| extent.last);
                         }
+                        self.pass_over_what_is_gone(&extents, &mut taken)?;
                     }
                     (self.watch)(Step::Behind(lags(&ends, appender.landed(), &newest)));
                     look_at = Instant::now() + LOOK_EVERY;
@@ -230,6 +231,28 @@ impl Landing<'_> {
             self.gap(partition, last, number)?;
         }
         *last = Some(number).max(*last);
+        Ok(())
+    }
+
+    /// What retention has deleted before it was read will not come: a target that lies in it is reached.
+    fn pass_over_what_is_gone(&mut self, extents: &BTreeMap<u32, Extent>, taken: &mut Taken) -> Result<(), LandError> {
+        if !self.ends_at_targets {
+            return Ok(());
+        }
+        let targets: Vec<(u32, i64)> =
+            self.targets.iter().map(|(partition, target)| (*partition, target.last)).collect();
+        for (partition, target) in targets {
+            let Some(Extent { first, .. }) = extents.get(&partition).filter(|extent| target < extent.first) else {
+                continue;
+            };
+            let last = taken.last.get(&partition).copied().flatten();
+            if last.is_some_and(|last| last < target) {
+                self.check_order(&mut taken.last, partition, *first)?;
+                // The first one that is there has not been taken yet.
+                taken.last.insert(partition, Some(first - 1));
+            }
+            taken.read_out.insert(partition);
+        }
         Ok(())
     }
 
