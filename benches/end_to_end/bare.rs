@@ -181,10 +181,16 @@ async fn event_hubs(job: &Job, transactions: Arc<Vec<Transaction>>) -> anyhow::R
         // A lane without a place in flight would send nothing, and what is its share with it.
         tasks.spawn(async move { send_share(sender, &transactions, lane, lanes, limit.max(1)).await });
     }
+    all_ended(tasks).await?;
+    watch.stop()
+}
+
+/// Waits for all tasks; the first that fails is the end.
+async fn all_ended(mut tasks: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
     while let Some(ended) = tasks.join_next().await {
         ended??;
     }
-    watch.stop()
+    Ok(())
 }
 
 async fn send_share(
@@ -268,9 +274,7 @@ where
             anyhow::Ok(())
         });
     }
-    while let Some(ended) = tasks.join_next().await {
-        ended??;
-    }
+    all_ended(tasks).await?;
     watch.stop()
 }
 
@@ -278,7 +282,7 @@ where
 async fn hyper_alone(job: &Job, transactions: Vec<Transaction>) -> anyhow::Result<Took> {
     // Database and container are made on the way.
     drop(container_as_set(job).await?);
-    let requests = Arc::new(Requests::of(job, transactions)?);
+    let requests = Arc::new(Requests::of(job, "", transactions)?);
     let watch = Watch::start()?;
     let mut tasks = JoinSet::new();
     for _ in 0..job.max_in_flight {
@@ -293,16 +297,15 @@ async fn hyper_alone(job: &Job, transactions: Vec<Transaction>) -> anyhow::Resul
             anyhow::Ok(())
         });
     }
-    while let Some(ended) = tasks.join_next().await {
-        ended??;
-    }
+    all_ended(tasks).await?;
     watch.stop()
 }
 
 /// The same by HTTP/2, so many tasks a connection.
 async fn http2(job: &Job, transactions: Vec<Transaction>) -> anyhow::Result<Took> {
     drop(container_as_set(job).await?);
-    let requests = Arc::new(Requests::of(job, transactions)?);
+    // It wants the whole address; of HTTP/1.1 the path alone is written.
+    let requests = Arc::new(Requests::of(job, &format!("http://{}", job.address), transactions)?);
     let watch = Watch::start()?;
     let mut tasks = JoinSet::new();
     for _ in 0..job.max_in_flight.div_ceil(job.connections) {
@@ -320,9 +323,7 @@ async fn http2(job: &Job, transactions: Vec<Transaction>) -> anyhow::Result<Took
             });
         }
     }
-    while let Some(ended) = tasks.join_next().await {
-        ended??;
-    }
+    all_ended(tasks).await?;
     watch.stop()
 }
 
@@ -347,16 +348,13 @@ struct Requests {
 }
 
 impl Requests {
-    fn of(job: &Job, transactions: Vec<Transaction>) -> anyhow::Result<Self> {
+    /// With this before the path.
+    fn of(job: &Job, origin: &str, transactions: Vec<Transaction>) -> anyhow::Result<Self> {
         let documents = transactions.into_iter().map(|transaction| {
             let key = HeaderValue::try_from(format!("[\"{}\"]", transaction.partition_key))?;
             anyhow::Ok((key, transaction.body))
         });
-        // HTTP/2 wants the whole address; of HTTP/1.1 the path alone is written.
-        let uri = match job.connections {
-            0 => "/dbs/Woodgrove/colls/transactions/docs".parse()?,
-            _ => format!("http://{}/dbs/Woodgrove/colls/transactions/docs", job.address).parse()?,
-        };
+        let uri = format!("{origin}/dbs/Woodgrove/colls/transactions/docs").parse()?;
         let documents = documents.collect::<Result<_, _>>()?;
         Ok(Self { uri, headers: headers(job)?, documents, next: AtomicUsize::new(0) })
     }

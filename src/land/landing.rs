@@ -239,19 +239,16 @@ impl Landing<'_> {
         if !self.ends_at_targets {
             return Ok(());
         }
-        let targets: Vec<(u32, i64)> =
-            self.targets.iter().map(|(partition, target)| (*partition, target.last)).collect();
-        for (partition, target) in targets {
-            let Some(Extent { first, .. }) = extents.get(&partition).filter(|extent| target < extent.first) else {
-                continue;
-            };
-            let last = taken.last.get(&partition).copied().flatten();
+        for (partition, Extent { first, .. }) in extents {
+            let target = self.targets.get(partition).map(|target| target.last);
+            let Some(target) = target.filter(|target| target < first) else { continue };
+            let last = taken.last.get(partition).copied().flatten();
             if last.is_some_and(|last| last < target) {
-                self.check_order(&mut taken.last, partition, *first)?;
+                self.check_order(&mut taken.last, *partition, *first)?;
                 // The first one that is there has not been taken yet.
-                taken.last.insert(partition, Some(first - 1));
+                taken.last.insert(*partition, Some(first - 1));
             }
-            taken.read_out.insert(partition);
+            taken.read_out.insert(*partition);
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use crate::support::verified::wait_until;
 use crate::support::{json_lines, read_json, stderr, stdout};
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -287,11 +288,7 @@ fn the_plan_of_dead_letters_as_it_starts_as_it_ends_and_after_a_kill() {
     std::fs::remove_dir_all(directory.path().join("letters")).unwrap();
     let mut killed = run(directory.path(), &["--rate", "100", "--dead-letters", "letters"]);
     let mut killed = killed.stdout(Stdio::null()).spawn().unwrap();
-    let deadline = std::time::Instant::now() + support::HANG;
-    while !state().contains("\"sha256\": \"") {
-        assert!(std::time::Instant::now() < deadline, "the data was never hashed: {}", state());
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    wait_until("the hash of the data", || state().contains("\"sha256\": \""));
     killed.kill().unwrap();
     killed.wait().unwrap();
     assert_fits("dead-letters", &plan());

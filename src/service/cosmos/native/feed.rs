@@ -11,7 +11,7 @@ use super::answered::impossible;
 use super::connection::Answered;
 use super::key_header;
 use super::request::{Request, json};
-use super::resources::{Query, Resources};
+use super::resources::{Query, Resources, TRUE};
 use crate::service::cosmos::answer::RequestError;
 use crate::service::retry::ATTEMPT_TIMEOUT;
 
@@ -20,7 +20,6 @@ const PARTITION_KEY: HeaderName = HeaderName::from_static("x-ms-documentdb-parti
 pub(super) const RANGE_ID: HeaderName = HeaderName::from_static("x-ms-documentdb-partitionkeyrangeid");
 const CROSS_PARTITION: HeaderName = HeaderName::from_static("x-ms-documentdb-query-enablecrosspartition");
 pub(super) const SESSION_TOKEN: HeaderName = HeaderName::from_static("x-ms-session-token");
-const TRUE: HeaderValue = HeaderValue::from_static("True");
 
 /// How long a continuation may be, in KB: it has to fit into the head of an answer.
 /// <https://learn.microsoft.com/dotnet/api/microsoft.azure.cosmos.queryrequestoptions.responsecontinuationtokenlimitinkb>

@@ -24,7 +24,7 @@ use crate::settings::CosmosDbSettings;
 /// <https://learn.microsoft.com/rest/api/cosmos-db/create-a-database>
 const OFFER_THROUGHPUT: HeaderName = HeaderName::from_static("x-ms-offer-throughput");
 const IS_QUERY: HeaderName = HeaderName::from_static("x-ms-documentdb-isquery");
-const TRUE: HeaderValue = HeaderValue::from_static("True");
+pub(super) const TRUE: HeaderValue = HeaderValue::from_static("True");
 const QUERY_JSON: HeaderValue = HeaderValue::from_static("application/query+json");
 
 /// A database.

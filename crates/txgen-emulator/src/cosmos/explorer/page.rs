@@ -47,6 +47,12 @@ fn link(parameters: &[(&str, &str)], to: &str) -> String {
     format!("/_explorer/?{query}#{to}")
 }
 
+fn headings(columns: &[&str]) -> Markup {
+    html! {
+        thead { tr { @for column in columns { th scope="col" { (column) } } } }
+    }
+}
+
 fn moment(ms: i64) -> String {
     let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok();
     moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default()
@@ -60,14 +66,7 @@ fn one_hub(hub: &HubView) -> Markup {
             p.note { (events) " events; consumer groups: " (hub.consumer_groups.join(", ")) }
             div.scroll tabindex="0" role="group" aria-label={ "Partitions of " (hub.name) } {
                 table {
-                    thead { tr {
-                        th scope="col" { "Partition" }
-                        th scope="col" { "Events" }
-                        th scope="col" { "Sequence numbers" }
-                        th scope="col" { "Last offset" }
-                        th scope="col" { "Last enqueued" }
-                        th scope="col" { "Receivers" }
-                    } }
+                    (headings(&["Partition", "Events", "Sequence numbers", "Last offset", "Last enqueued", "Receivers"]))
                     tbody {
                         @for (id, partition) in hub.partitions.iter().enumerate() {
                             tr {
@@ -140,14 +139,7 @@ fn table(database: &str, containers: &[&ContainerView]) -> Markup {
     html! {
         div.scroll tabindex="0" role="group" aria-label={ "Containers of " (database) } {
             table {
-                thead { tr {
-                    th scope="col" { "Container" }
-                    th scope="col" { "Partition key" }
-                    th scope="col" { "Documents" }
-                    th scope="col" { "Bytes" }
-                    th scope="col" { "RU/s" }
-                    th scope="col" { "Physical partitions" }
-                } }
+                (headings(&["Container", "Partition key", "Documents", "Bytes", "RU/s", "Physical partitions"]))
                 tbody {
                     @for container in containers {
                         tr {

@@ -16,7 +16,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::time::timeout;
 use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
-const TIME_LIMIT: Duration = Duration::from_secs(120);
+use super::TIME_LIMIT;
 
 #[derive(Debug)]
 struct AnyToken;
