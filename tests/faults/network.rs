@@ -14,6 +14,7 @@ use crate::proof::prove;
 use crate::secrets::Marks;
 use crate::stage::{COSMOS_CLIENTS, Ended, GRACE, Stage, reconcile};
 use crate::support::bridge;
+use crate::support::closed_port::ClosedPort;
 use crate::support::emulator::Emulator;
 use crate::support::proxy::Proxy;
 
@@ -158,6 +159,12 @@ pub(crate) fn sender(emulator: &Emulator) -> &str {
     emulator.ready["event_hubs"]["connection_strings"]["Sender"].as_str().unwrap()
 }
 
+/// Kills an emulator; its port for Event Hubs and that for Cosmos DB refuse connections for as long as what is given lives.
+fn killed(emulator: &mut Emulator) -> [ClosedPort; 2] {
+    emulator.kill();
+    ["event_hubs", "cosmos_db"].map(|service| ClosedPort::at(address(emulator, service)))
+}
+
 /// Packets are dropped from some moment on, with the connections open; those that are opened afterwards hang, too.
 fn black_hole(service: &str, client: &'static str) -> Result<(), String> {
     let stage = Stage::with(client);
@@ -205,7 +212,7 @@ fn down_for_good(service: &str, client: &'static str) -> Result<(), String> {
     };
     let mut run = stage.start(&mut command);
     run.wait_for_output("\"type\":\"start\"");
-    bad.kill();
+    let _closed = killed(&mut bad);
     let ended = run.end_within(SHORT_LIMIT + GRACE)?;
     prove(&stage, &mut good, &ended, &[service], &[])?;
     let (stored, _) = good.end();
@@ -261,7 +268,7 @@ fn second_of_three() -> Result<(), String> {
         .env("EVENT_HUB_3_CONNECTION_STRING", hub("third"));
     let mut run = stage.start(&mut command);
     run.wait_for_output("\"type\":\"start\"");
-    bad.kill();
+    let _closed = killed(&mut bad);
     let ended = run.end_within(SHORT_LIMIT + GRACE)?;
     prove(&stage, &mut good, &ended, &["event_hubs"], &[])?;
     let (stored, _) = good.end();

@@ -1,12 +1,12 @@
 //! The same outage at either service, on the scale of a quarter: a budget of 30 s for 120 s.
 
-use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use crate::case::all;
 use crate::network::{ENDPOINT, HUB, address, expect, sender, work};
 use crate::proof::prove;
 use crate::stage::{COSMOS_CLIENTS, GRACE, Stage, reconcile};
+use crate::support::closed_port::ClosedPort;
 use crate::support::proxy::Proxy;
 
 const SCALE: u32 = 4;
@@ -30,6 +30,7 @@ fn outage(seconds: u64, kind: Option<&str>, client: &'static str) -> Result<(), 
     let mut emulator = stage.emulator(&[]);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let targets = SERVICES.map(|service| address(&emulator, service));
+    let nowhere = ClosedPort::free();
     let proxies = targets.map(|target| runtime.block_on(Proxy::to(target)));
     let hub = sender(&emulator).replace(&format!(":{}", targets[0].port()), &format!(":{}", proxies[0].port()));
     let environment = [(HUB, hub), (ENDPOINT, format!("http://127.0.0.1:{}/", proxies[1].port()))];
@@ -40,7 +41,7 @@ fn outage(seconds: u64, kind: Option<&str>, client: &'static str) -> Result<(), 
     let mut run = stage.start(command.envs(environment));
     run.wait_for_output("\"type\":\"start\"");
     for proxy in &proxies {
-        proxy.redirect(nowhere());
+        proxy.redirect(nowhere.address());
         proxy.cut_all();
     }
     std::thread::sleep(Duration::from_secs(seconds) / SCALE);
@@ -64,9 +65,4 @@ fn outage(seconds: u64, kind: Option<&str>, client: &'static str) -> Result<(), 
     expect(ended.code == Some(i32::from(kind.is_some())), "the exit code of that", &ended)?;
     reconcile(&ended, "event_hubs", stored["event_hubs"]["events"].as_u64())?;
     reconcile(&ended, "cosmos_db", stored["cosmos_db"]["documents"].as_u64())
-}
-
-/// An address at which nothing listens.
-fn nowhere() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::closed_port::ClosedPort;
 use crate::support::proxy::Proxy;
 use azure_core::credentials::Secret;
 use azure_data_cosmos::models::{ContainerProperties, ThroughputProperties, TimeToLive};
@@ -310,9 +311,10 @@ async fn a_wrong_key_is_reported_with_the_remedy_and_without_the_key(client: Cos
 }
 
 async fn a_port_where_nothing_listens_is_reported_as_such(client: CosmosDbClient) {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let refusal = refusal(&settings_at(url_of(closed), Secret::new("a2V5"), client)).await;
-    assert!(refusal.starts_with(&format!("Cosmos DB: http://{closed}/: cannot be reached (")), "{refusal}");
+    let closed = ClosedPort::free();
+    let address = closed.address();
+    let refusal = refusal(&settings_at(url_of(address), Secret::new("a2V5"), client)).await;
+    assert!(refusal.starts_with(&format!("Cosmos DB: http://{address}/: cannot be reached (")), "{refusal}");
     assert!(refusal.ends_with("); check COSMOS_DB_ENDPOINT, the account's firewall and the network"), "{refusal}");
 }
 

@@ -1,10 +1,10 @@
 //! What goes wrong before the first transaction: the message, the exit code, and no secret in either.
 
 use crate::support;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::support::closed_port::ClosedPort;
 use crate::support::{stderr, stdout};
 use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
 use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
@@ -32,11 +32,6 @@ fn run_shipped(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = run(directory, arguments);
     command.arg("--data").arg(support::shipped_data());
     command
-}
-
-/// A port on which nobody listens.
-fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn hub(port: u16, hub: &str, policy: &str, key: &str) -> String {
@@ -97,7 +92,8 @@ fn a_summary_file_that_cannot_be_written_is_reported_before_anything_is_sent() {
 #[test]
 fn an_unreachable_cosmos_db_is_exit_code_3() {
     let directory = tempfile::tempdir().unwrap();
-    let endpoint = format!("http://127.0.0.1:{}/", closed_port());
+    let closed = ClosedPort::free();
+    let endpoint = format!("http://{}/", closed.address());
     let mut command = run_shipped(directory.path(), &["--only-cosmos", "--cosmos-endpoint", &endpoint]);
     let error = failing(command.env("COSMOS_DB_AUTH_KEY", WRONG_KEY), 3);
     assert!(error.contains("Cosmos DB") && error.contains(&endpoint), "{error}");
@@ -106,7 +102,8 @@ fn an_unreachable_cosmos_db_is_exit_code_3() {
 #[test]
 fn an_unreachable_event_hub_is_exit_code_3() {
     let directory = tempfile::tempdir().unwrap();
-    let port = closed_port();
+    let closed = ClosedPort::free();
+    let port = closed.address().port();
     let mut command = run_shipped(directory.path(), &["--only-event-hubs"]);
     let error =
         failing(command.env("EVENT_HUB_1_CONNECTION_STRING", hub(port, "transactions", "Sender", WRONG_KEY)), 3);

@@ -1,11 +1,11 @@
 //! Settings that are references to secrets of a key vault, as a user meets them: the built binary, and a local vault.
 
 use crate::support;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
+use crate::support::closed_port::ClosedPort;
 use crate::support::{stderr, stdout};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -117,7 +117,8 @@ async fn what_keeps_a_secret_from_being_read_is_reported_with_setting_source_sec
 
 #[test]
 fn a_vault_that_is_not_there_is_reported_soon() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = ClosedPort::free();
+    let free = closed.address();
     let directory = tempfile::tempdir().unwrap();
     let mut command = check(directory.path(), &["--only-cosmos", "--cosmos-endpoint", "http://127.0.0.1:1/"]);
     command.env("COSMOS_DB_AUTH_KEY", format!("@Microsoft.KeyVault(SecretUri=https://{free}/secrets/key)"));

@@ -1,7 +1,6 @@
 //! Proxies that the environment names lead to both services, are named without their credentials, and are told apart from
 //! the services when they refuse.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -10,6 +9,7 @@ use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
 use txgen_emulator::event_hubs::{EventHubsEmulator, EventHubsEmulatorOptions};
 
 use crate::support;
+use crate::support::closed_port::ClosedPort;
 use crate::support::forward::ForwardProxy;
 
 /// Both services, Cosmos DB over HTTPS.
@@ -110,15 +110,10 @@ async fn cosmos_db_without_tls_is_reached_through_the_proxy_of_http() {
     assert!(proxy.asked().iter().any(|asked| asked.starts_with("http://127.0.0.1:")), "{:?}", proxy.asked());
 }
 
-/// An address at which nothing listens.
-async fn nowhere() -> SocketAddr {
-    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_that_lets_nothing_through_is_named_with_cause_and_remedy() {
     let services = Services::start().await;
-    let away = nowhere().await;
+    let closed = ClosedPort::free();
     for (refusal, wanted, credentials, part) in [
         (None, Some("Basic dXNlcjpodXNo"), "", "asks for a user name and a password (407); write them into HTTP"),
         (None, Some("Basic dXNlcjpodXNo"), "user:wrong@", "refuses the user name and password in HTTP"),
@@ -127,7 +122,7 @@ async fn a_proxy_that_lets_nothing_through_is_named_with_cause_and_remedy() {
         (None, None, "away", "cannot be reached (Connection refused"),
     ] {
         let proxy = ForwardProxy::start(wanted).await;
-        let address = if credentials == "away" { away } else { proxy.address() };
+        let address = if credentials == "away" { closed.address() } else { proxy.address() };
         let variable = format!("http://{}{address}", if credentials == "away" { "" } else { credentials });
         if let Some(refusal) = refusal {
             proxy.refuse(refusal);

@@ -12,6 +12,7 @@
 pub mod bridge;
 #[path = "../../../crates/txgen-emulator/tests/it/cosmos/client.rs"]
 pub mod client;
+pub mod closed_port;
 pub mod documents;
 pub mod emulator;
 pub mod forward;
