@@ -2,9 +2,11 @@
 
 mod args;
 mod config;
+mod options;
+mod ready;
 mod ready_file;
 mod settings_out;
-mod words;
+mod summary;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,15 +23,16 @@ use crate::observers::standard_output::{self, Colours};
 use crate::settings::Key;
 pub(super) use args::EmulatorArgs;
 use args::OutputFormat;
+use ready::Ready;
 use ready_file::ReadyFile;
 use settings_out::{Settings, SettingsOut};
+use summary::Summary;
 use txgen_emulator::cosmos::{CosmosEmulator, CosmosEmulatorOptions};
 use txgen_emulator::data::DataError;
 use txgen_emulator::event_hubs::{
     CannotListen, CannotStart, EventHubsEmulator, EventHubsEmulatorOptions, HubCounts, HubOptions,
 };
 use txgen_emulator::key_vault::{KeyVaultEmulator, KeyVaultEmulatorOptions, LocalSecret};
-use words::{Ready, Summary};
 
 /// Serves until it is asked to end.
 pub(super) async fn execute(args: EmulatorArgs) -> Result<ExitCode, CliError> {

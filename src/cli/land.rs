@@ -8,6 +8,8 @@ mod beside_run;
 #[cfg(feature = "lake")]
 mod landing;
 #[cfg(feature = "lake")]
+mod lines;
+#[cfg(feature = "lake")]
 mod words;
 
 #[cfg(not(feature = "lake"))]

@@ -1,30 +1,18 @@
-//! What `txgen emulator` takes, and the options of the two emulators that follow from it.
+//! What `txgen emulator` takes.
 
 mod values;
 
-use std::collections::BTreeSet;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::bail;
-use azure_core::credentials::Secret;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::{Args, ValueEnum};
-use sha2::{Digest as _, Sha256};
 
 use txgen_azure::event_hubs::connection_string::DEFAULT_HUB;
-use txgen_emulator::cosmos::CosmosEmulatorOptions;
-use txgen_emulator::data::{DataDir, DataSync};
-use txgen_emulator::event_hubs::{EventHubsEmulatorOptions, Policy};
 use txgen_emulator::faults::FaultRule;
-use txgen_emulator::key_vault::{KeyVaultEmulatorOptions, LocalSecret};
-use txgen_emulator::tls::Certificate;
-pub(super) use values::hub_name;
-use values::{SecretArg, bytes, host};
+pub(super) use values::{SecretArg, hub_name};
+use values::{bytes, host};
 
 /// What `txgen emulator` takes.
 #[derive(Args, Clone, Debug)]
@@ -52,7 +40,7 @@ pub(in crate::cli) struct EmulatorArgs {
     pub(super) data_dir: Option<PathBuf>,
     /// When a write is acknowledged
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, requires = "data_dir")]
-    data_sync: Sync,
+    pub(super) data_sync: Sync,
     /// Inject a fault: [SERVICE:]KIND:HOW OFTEN[:seed=N], such as close:1% or cosmos_db:429:5x
     ///
     /// HOW OFTEN is a share of all events and documents (1%), a number of the first ones (5x), or a place counted from 1
@@ -78,15 +66,15 @@ pub(in crate::cli) struct EmulatorArgs {
 
     /// AMQP port of Event Hubs; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 5672, help_heading = "Event Hubs")]
-    event_hubs_port: u16,
+    pub(super) event_hubs_port: u16,
     /// Listen here too, for clients that expect TLS [default without PORT: 5671]
     ///
     /// Every port of Event Hubs then takes clients with TLS and without, and over WebSockets. May be given several times.
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "5671", help_heading = "Event Hubs")]
-    event_hubs_tls_port: Vec<u16>,
+    pub(super) event_hubs_tls_port: Vec<u16>,
     /// Speak Kafka, with TLS and without [default without PORT: 9093]
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "9093", help_heading = "Event Hubs")]
-    kafka_port: Option<u16>,
+    pub(super) kafka_port: Option<u16>,
     /// Read the event hubs from the Config.json of Microsoft's emulator
     #[arg(long, value_name = "FILE", conflicts_with_all = ["hubs", "partitions", "consumer_groups"],
         help_heading = "Event Hubs")]
@@ -103,26 +91,26 @@ pub(in crate::cli) struct EmulatorArgs {
     /// Consumer groups of each hub, beside $Default
     #[arg(long = "consumer-group", value_name = "NAME", num_args = 1.., value_parser = hub_name,
         help_heading = "Event Hubs")]
-    consumer_groups: Vec<String>,
+    pub(super) consumer_groups: Vec<String>,
     /// Limit ingress to this many throughput units: 1 MB and 1,000 events per second each [default: no limit]
     #[arg(long, value_name = "N", help_heading = "Event Hubs")]
-    throughput_units: Option<NonZeroU32>,
+    pub(super) throughput_units: Option<NonZeroU32>,
     /// Delay before an event is accepted
     #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = humantime::parse_duration,
         help_heading = "Event Hubs")]
-    event_hubs_latency: Duration,
+    pub(super) event_hubs_latency: Duration,
     /// How long events are kept
     #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = humantime::parse_duration,
         help_heading = "Event Hubs")]
-    retention: Duration,
+    pub(super) retention: Duration,
 
     /// HTTP port of Cosmos DB; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 8081, help_heading = "Cosmos DB")]
-    cosmos_port: u16,
+    pub(super) cosmos_port: u16,
     /// Delay before a request about documents is answered
     #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = humantime::parse_duration,
         help_heading = "Cosmos DB")]
-    cosmos_latency: Duration,
+    pub(super) cosmos_latency: Duration,
     /// Do not enforce RU/s: no request is answered 429
     #[arg(long, help_heading = "Cosmos DB")]
     pub(super) no_throughput_limit: bool,
@@ -131,7 +119,7 @@ pub(in crate::cli) struct EmulatorArgs {
     pub(super) https: bool,
     /// Write the certificate of --https, --event-hubs-tls-port, --kafka-port and Key Vault to this file, for clients to trust
     #[arg(long, value_name = "FILE", default_value = "txgen-emulator.pem", help_heading = "Cosmos DB")]
-    certificate_out: PathBuf,
+    pub(super) certificate_out: PathBuf,
 
     /// Serve a Key Vault with this secret: NAME=VALUE, or NAME=@FILE for what is in a file
     ///
@@ -139,7 +127,7 @@ pub(in crate::cli) struct EmulatorArgs {
     /// secrets to everybody who reaches its port. A name that is given again is a newer version.
     #[arg(long = "secret", value_name = "NAME=VALUE", num_args = 1.., value_parser = SecretArg::typed,
         help_heading = "Key Vault")]
-    secrets: Vec<SecretArg>,
+    pub(super) secrets: Vec<SecretArg>,
     /// HTTPS port of Key Vault [default: a free one, where there are secrets]
     #[arg(long, value_name = "PORT", help_heading = "Key Vault")]
     pub(super) key_vault_port: Option<u16>,
@@ -164,163 +152,10 @@ pub(super) enum OutputFormat {
 
 /// When a write is acknowledged that `--data-dir` is to keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Sync {
+pub(super) enum Sync {
     /// Once the disk has it: it survives a power failure
     #[default]
     Disk,
     /// Once the operating system has it: faster, and it survives a crash of the emulator only
     Os,
 }
-
-/// A shared access policy of the emulator, and what it may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PolicyName {
-    /// `SharedAccessKeyName`.
-    pub(super) name: &'static str,
-    /// Its rights, in words.
-    pub(super) may: &'static str,
-}
-
-/// The policies, those first that a person looks for first.
-pub(super) const POLICIES: [PolicyName; 3] = [
-    PolicyName { name: "Sender", may: "send only" },
-    PolicyName { name: "Listener", may: "listen only" },
-    PolicyName { name: "RootManageSharedAccessKey", may: "everything" },
-];
-
-impl EmulatorArgs {
-    /// What the parser cannot see.
-    ///
-    /// # Errors
-    /// One flag that does not go with the others.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        let mut seen = BTreeSet::new();
-        for hub in &self.hubs {
-            if !seen.insert(hub.to_ascii_lowercase()) {
-                bail!("--hub: {hub} is given twice; names are compared without regard to case");
-            }
-        }
-        let mut taken = vec![("--event-hubs-port", self.event_hubs_port)];
-        let more = self.event_hubs_tls_port.iter().map(|port| ("--event-hubs-tls-port", *port));
-        let more = more.chain(self.kafka_port.map(|port| ("--kafka-port", port)));
-        let more = more.chain(self.key_vault_port.map(|port| ("--key-vault-port", port)));
-        for (flag, port) in more.chain([("--cosmos-port", self.cosmos_port)]) {
-            if let Some((other, _)) = taken.iter().find(|(_, other)| port != 0 && *other == port) {
-                bail!("{flag}: {port} is the port of {other} already; choose another one");
-            }
-            taken.push((flag, port));
-        }
-        Ok(())
-    }
-
-    /// The flag that asked for an address of Event Hubs.
-    pub(super) fn flag_of(&self, address: SocketAddr) -> &'static str {
-        match address.port() {
-            port if port == self.event_hubs_port => "--event-hubs-port",
-            port if Some(port) == self.kafka_port => "--kafka-port",
-            _ => "--event-hubs-tls-port",
-        }
-    }
-
-    /// Whether anything is to speak TLS.
-    fn wants_certificate(&self) -> bool {
-        self.https || self.kafka_port.is_some() || self.wants_key_vault() || !self.event_hubs_tls_port.is_empty()
-    }
-
-    /// Whether there is to be a Key Vault.
-    fn wants_key_vault(&self) -> bool {
-        !self.secrets.is_empty() || self.key_vault_port.is_some() || self.settings_as_references
-    }
-
-    /// The secrets that were given.
-    ///
-    /// # Errors
-    /// One that is none, or whose file cannot be read.
-    pub(super) fn secrets(&self) -> anyhow::Result<Vec<LocalSecret>> {
-        self.secrets.iter().map(SecretArg::read).collect()
-    }
-
-    /// The options of the Key Vault emulator, without its certificate; `None` where none is wanted. `secrets` are all
-    /// that it holds.
-    pub(super) fn key_vault(&self, secrets: Vec<LocalSecret>) -> Option<KeyVaultEmulatorOptions> {
-        self.wants_key_vault().then(|| KeyVaultEmulatorOptions {
-            listen: SocketAddr::new(self.host, self.key_vault_port.unwrap_or(0)),
-            secrets,
-            ..KeyVaultEmulatorOptions::default()
-        })
-    }
-
-    /// The certificate that both services have, if one is wanted.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub(super) fn certificate(&self) -> io::Result<Option<Certificate>> {
-        self.wants_certificate().then(|| Certificate::new(self.host)).transpose()
-    }
-
-    /// Where the certificate goes, when there is one.
-    pub(super) fn certificate_out(&self) -> Option<&Path> {
-        self.wants_certificate().then_some(&*self.certificate_out)
-    }
-
-    /// Where everything is kept.
-    fn data(&self) -> Option<DataDir> {
-        let sync = match self.data_sync {
-            Sync::Disk => DataSync::Disk,
-            Sync::Os => DataSync::Os,
-        };
-        self.data_dir.as_ref().map(|folder| DataDir { folder: folder.clone(), sync })
-    }
-
-    /// The options of the Event Hubs emulator, without its certificate.
-    pub(super) fn event_hubs(&self) -> EventHubsEmulatorOptions {
-        EventHubsEmulatorOptions {
-            listen: SocketAddr::new(self.host, self.event_hubs_port),
-            listen_tls: self.event_hubs_tls_port.iter().map(|port| SocketAddr::new(self.host, *port)).collect(),
-            listen_kafka: self.kafka_port.map(|port| SocketAddr::new(self.host, port)),
-            hubs: self.hubs.clone(),
-            partitions: self.partitions,
-            consumer_groups: self.consumer_groups.clone(),
-            latency: self.event_hubs_latency,
-            policies: policies(),
-            throughput_units: self.throughput_units.map(NonZeroU32::get),
-            retention: Some(self.retention),
-            memory_limit: self.memory_limit,
-            data: self.data(),
-            faults: self.fault.clone(),
-            ..EventHubsEmulatorOptions::default()
-        }
-    }
-
-    /// The options of the Cosmos DB emulator, without its certificate.
-    pub(super) fn cosmos_db(&self) -> CosmosEmulatorOptions {
-        CosmosEmulatorOptions {
-            listen: SocketAddr::new(self.host, self.cosmos_port),
-            https: self.https,
-            latency: self.cosmos_latency,
-            enforce_throughput: !self.no_throughput_limit,
-            allow_entra_id: true,
-            memory_limit: self.memory_limit,
-            data: self.data(),
-            faults: self.fault.clone(),
-            ..CosmosEmulatorOptions::default()
-        }
-    }
-}
-
-fn policies() -> Vec<Policy> {
-    let policy = |PolicyName { name, .. }: PolicyName| {
-        let (send, listen) = (name == "Sender", name == "Listener");
-        Policy { name: name.to_owned(), key: key_of(name), send, listen, manage: !send && !listen }
-    };
-    POLICIES.map(policy).into()
-}
-
-/// The key of a policy: the same at every start and on every machine, so that what was pasted once goes on working, as
-/// with the well-known key of Cosmos DB's emulators. It protects nothing, and is not meant to.
-fn key_of(policy: &str) -> Secret {
-    Secret::new(STANDARD.encode(Sha256::digest(format!("txgen emulator, policy {policy}"))))
-}
-
-#[cfg(test)]
-pub(super) mod tests;

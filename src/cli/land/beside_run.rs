@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use txgen_lake::{Location, Store};
 
 use super::landing::{self, CONSUMER_GROUP};
-use super::words;
+use super::{lines, words};
 use crate::cli::CliError;
 use crate::land::{Ended, LandError, Landed, Origin, Plan, Start, Until, land};
 use crate::observers::notice;
@@ -108,7 +108,7 @@ impl Landing {
         };
         let landed = landed.map_err(|_| CliError::failed(anyhow!("the task that lands the run ended unexpectedly")))?;
         let (ended, landed) = landed.map_err(|error| CliError::failed(anyhow::Error::new(error).context("--land")))?;
-        let show = if json { words::ended_json } else { words::ended_text };
+        let show = if json { lines::end } else { words::ended_text };
         Ok(show(&location, ended, &landed))
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use txgen_lake::{LakeError, Location};
 
 use super::args::{From as FromArg, LandArgs, LandFormat, Start as StartArg};
-use super::words;
+use super::{lines, words};
 use crate::cli::signals::Signals;
 use crate::cli::{CliError, INTERRUPTED};
 use crate::land::{Ended, LandError, Origin, Plan, Start, Step, Until, land};
@@ -54,7 +54,7 @@ pub(in crate::cli) async fn execute(args: LandArgs) -> Result<ExitCode, CliError
     let (ended, landed) = landed?;
     print(&match shown {
         LandFormat::Text => words::ended_text(&plan.location, ended, &landed),
-        LandFormat::Json => words::ended_json(&plan.location, ended, &landed),
+        LandFormat::Json => lines::end(&plan.location, ended, &landed),
     });
     Ok(match ended {
         Ended::Stopped if args.until_caught_up => ExitCode::from(INTERRUPTED),
@@ -153,7 +153,7 @@ fn show(format: LandFormat, from: FromArg, what: &Step) {
             }
         }
         LandFormat::Json => {
-            if let Some(line) = words::json(what) {
+            if let Some(line) = lines::step(what) {
                 print(&line);
             }
         }

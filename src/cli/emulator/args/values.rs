@@ -60,7 +60,7 @@ impl SecretArg {
     }
 
     /// The secret, whose file is read where one is named. No error shows a value.
-    pub(super) fn read(&self) -> anyhow::Result<LocalSecret> {
+    pub(in crate::cli::emulator) fn read(&self) -> anyhow::Result<LocalSecret> {
         let Some((name, value)) = self.0.secret().split_once('=') else {
             bail!("--secret: has no `=`; give NAME=VALUE, or NAME=@FILE");
         };
@@ -92,4 +92,23 @@ fn read_secret(file: &Path) -> anyhow::Result<String> {
     let text = String::from_utf8(bytes).ok().context("it is not UTF-8")?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_written_with_either_kind_of_unit() {
+        for (text, expected) in [("1500", 1_500), ("500MB", 500_000_000), ("2GiB", 2 << 30), ("64 k", 64 << 10)] {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_may_be_written_in_brackets_and_as_localhost() {
+        for (text, expected) in [("localhost", "127.0.0.1"), ("[::1]", "::1"), ("0.0.0.0", "0.0.0.0")] {
+            assert_eq!(host(text).unwrap().to_string(), expected);
+        }
+    }
 }

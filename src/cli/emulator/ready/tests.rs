@@ -1,4 +1,5 @@
-use super::super::args::tests::parse;
+use super::super::options::tests::parse;
+use super::super::summary::Summary;
 use super::*;
 
 async fn both(flags: &[&str]) -> (EmulatorArgs, EventHubsEmulator, CosmosEmulator) {

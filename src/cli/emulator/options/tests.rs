@@ -1,4 +1,6 @@
-use clap::{Command, FromArgMatches as _};
+use std::time::Duration;
+
+use clap::{Args as _, Command, FromArgMatches as _};
 
 use super::*;
 
@@ -86,20 +88,6 @@ fn values_that_cannot_be_are_refused() {
         ["--fault", "close"],
     ] {
         assert!(parse(&flags).is_err(), "{flags:?}");
-    }
-}
-
-#[test]
-fn bytes_are_written_with_either_kind_of_unit() {
-    for (text, expected) in [("1500", 1_500), ("500MB", 500_000_000), ("2GiB", 2 << 30), ("64 k", 64 << 10)] {
-        assert_eq!(bytes(text), Ok(expected), "{text}");
-    }
-}
-
-#[test]
-fn a_host_may_be_written_in_brackets_and_as_localhost() {
-    for (text, expected) in [("localhost", "127.0.0.1"), ("[::1]", "::1"), ("0.0.0.0", "0.0.0.0")] {
-        assert_eq!(host(text).unwrap().to_string(), expected);
     }
 }
 
