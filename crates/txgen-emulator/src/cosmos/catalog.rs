@@ -1,27 +1,28 @@
 //! The account: its databases, containers and offers, and what they are made of.
 
+mod container;
 mod keeping;
+mod offer;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use hyper::header::HeaderValue;
 use serde_json::{Value, json};
 
 use super::auth::Gate;
 use super::clock::Clock;
-use super::definition::{Definition, Paths, check_name};
+use super::definition::{Definition, check_name};
 use super::failure::Failure;
-use super::key_definition::{KeyDefinition, KeyValues};
-use super::partition_key::{Epk, PartitionKey};
-use super::partitions::Range;
-use super::query::Computed;
+use super::partition_key::Epk;
 use super::rid;
 use super::store::Store;
 use super::throughput::{Budgets, Throughput};
 use crate::data::{DataDir, DataError, Unwritable};
+pub(super) use container::{Container, ContentPaths};
+use container::{ContainerParts, Properties};
 pub(super) use keeping::Keeper;
+pub(super) use offer::Offer;
 
 /// Databases and containers of the account, taken together, at most.
 /// <https://learn.microsoft.com/azure/cosmos-db/concepts-limits#control-plane>
@@ -383,227 +384,6 @@ impl Database {
         json!({
             "id": self.id, "_rid": self.rid, "_self": self.link, "_etag": self.etag(), "_ts": self.timestamp,
             "_colls": "colls/", "_users": "users/",
-        })
-    }
-}
-
-/// A container.
-pub(super) struct Container {
-    pub(super) id: String,
-    pub(super) rid: String,
-    /// The numbers of the database and of the container, for the `_rid` of documents.
-    pub(super) numbers: (u32, u32),
-    /// Its `_self`.
-    pub(super) link: String,
-    /// Where documents have their partition key.
-    pub(super) key: KeyDefinition,
-    /// What no two documents under one partition key may both have.
-    pub(super) unique: Vec<Paths>,
-    /// What answers about its documents say that these are in.
-    pub(super) paths: ContentPaths,
-    properties: RwLock<Properties>,
-    store: Mutex<Store>,
-    /// Its own, or its database's.
-    pub(super) offer: Arc<Offer>,
-    shares_offer: bool,
-}
-
-/// What the resource of an answer is in, by name and by `_rid`: a container for documents, a database for containers.
-///
-/// <https://learn.microsoft.com/rest/api/cosmos-db/common-cosmosdb-rest-response-headers>
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct ContentPaths {
-    /// `dbs/Woodgrove` or `dbs/Woodgrove/colls/Transactions`; nothing where the name does not fit into a header.
-    pub(super) names: Option<HeaderValue>,
-    pub(super) rid: Option<HeaderValue>,
-}
-
-impl ContentPaths {
-    fn new(names: String, rid: &str) -> Self {
-        Self { names: HeaderValue::try_from(names.into_bytes()).ok(), rid: HeaderValue::from_str(rid).ok() }
-    }
-}
-
-/// What a container is made of, besides its definition.
-struct ContainerParts {
-    rid: String,
-    link: String,
-    numbers: (u32, u32),
-    offer: Arc<Offer>,
-    shares_offer: bool,
-    /// Version and time of the definition.
-    changed: (u64, u32),
-    store: Store,
-}
-
-struct Properties {
-    definition: Definition,
-    version: u64,
-    timestamp: u32,
-}
-
-impl Container {
-    fn new(database: &Database, definition: Definition, parts: ContainerParts) -> Self {
-        let ContainerParts { rid, link, numbers, offer, shares_offer, changed: (version, timestamp), store } = parts;
-        Self {
-            id: definition.id.clone(),
-            numbers,
-            key: definition.key.clone(),
-            unique: definition.unique.clone(),
-            paths: ContentPaths::new(format!("dbs/{}/colls/{}", database.id, definition.id), &rid),
-            store: Mutex::new(store),
-            properties: RwLock::new(Properties { version, timestamp, definition }),
-            rid,
-            link,
-            offer,
-            shares_offer,
-        }
-    }
-
-    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
-        lock(&self.store)
-    }
-
-    /// The properties that are computed of each document.
-    pub(super) fn computed(&self) -> Vec<Computed> {
-        read(&self.properties).definition.computed.clone()
-    }
-
-    /// Where a document with this partition key lies.
-    pub(super) fn place(&self, values: &KeyValues) -> Result<Epk, Failure> {
-        match (values, self.key.paths().len()) {
-            (KeyValues::One(_), 1) => Ok(self.key.place(values.as_slice())),
-            (KeyValues::Many(many), count) if many.len() == count => Ok(self.key.place(many)),
-            // A document without a partition key in a container of one path.
-            (KeyValues::Many(many), 1) if many.is_empty() => Ok(self.key.place(&[PartitionKey::Undefined])),
-            _ => Err(Failure::partition_key_size()),
-        }
-    }
-
-    /// Its throughput in RU/s, and whether that is its database's.
-    pub(super) fn throughput(&self) -> (u32, bool) {
-        (lock(&self.offer.budgets).throughput().limit(), self.shares_offer)
-    }
-
-    /// The id of the partition key range that holds this key.
-    pub(super) fn range_of(&self, key: Epk) -> u32 {
-        let budgets = lock(&self.offer.budgets);
-        let partitions = budgets.partitions();
-        partitions.ranges()[partitions.index_of(key)].id
-    }
-
-    /// Where the partition key range ends that holds this key.
-    pub(super) fn end_of_range(&self, key: Epk) -> Epk {
-        let budgets = lock(&self.offer.budgets);
-        let partitions = budgets.partitions();
-        partitions.ranges()[partitions.index_of(key)].max
-    }
-
-    /// The partition key range with this id.
-    pub(super) fn range(&self, id: &str) -> Option<Range> {
-        lock(&self.offer.budgets).partitions().find(id.parse().ok()?).cloned()
-    }
-
-    /// The partition key ranges as the SDKs read them, and the version tag of the lot.
-    pub(super) fn ranges(&self) -> (Vec<Value>, String) {
-        // Before the budgets, in the order in which a changed definition takes them.
-        let timestamp = read(&self.properties).timestamp;
-        let budgets = lock(&self.offer.budgets);
-        let partitions = budgets.partitions();
-        let version = format!("\"{}\"", partitions.version());
-        // A handful of ranges.
-        #[allow(clippy::cast_precision_loss)]
-        let fraction = 1.0 / partitions.ranges().len() as f64;
-        let to_json = |range: &Range| {
-            let (database, container) = self.numbers;
-            let rid = rid::range(database, container, range.id);
-            json!({
-                "id": range.id.to_string(), "_rid": rid, "_self": format!("{}pkranges/{rid}/", self.link),
-                "_etag": rid::etag(u64::from(range.id), timestamp), "_ts": timestamp,
-                "minInclusive": range.min.to_string(), "maxExclusive": range.max.to_string(),
-                "parents": range.parents.iter().map(u32::to_string).collect::<Vec<_>>(),
-                "ridPrefix": range.id, "throughputFraction": fraction, "status": "online",
-            })
-        };
-        (partitions.ranges().iter().map(to_json).collect(), version)
-    }
-
-    pub(super) fn etag(&self) -> String {
-        let properties = read(&self.properties);
-        rid::etag(properties.version, properties.timestamp)
-    }
-
-    pub(super) fn to_json(&self) -> Value {
-        let properties = read(&self.properties);
-        let mut object = properties.definition.sent.clone();
-        // The service leaves the first version out, and clients take a missing version for it.
-        if properties.definition.key.version() == 1
-            && let Some(Value::Object(key)) = object.get_mut("partitionKey")
-        {
-            key.remove("version");
-        }
-        let own = json!({
-            "_rid": self.rid, "_self": self.link, "_ts": properties.timestamp,
-            "_etag": rid::etag(properties.version, properties.timestamp),
-            "_docs": "docs/", "_sprocs": "sprocs/", "_triggers": "triggers/", "_udfs": "udfs/",
-            "_conflicts": "conflicts/",
-        });
-        if let Value::Object(own) = own {
-            object.extend(own);
-        }
-        Value::Object(object)
-    }
-}
-
-/// Provisioned throughput, as a resource.
-pub(super) struct Offer {
-    number: u32,
-    pub(super) rid: String,
-    resource_rid: String,
-    resource_link: String,
-    /// Version and time of the latest change.
-    changed: Mutex<(u64, u32)>,
-    budgets: Mutex<Budgets>,
-}
-
-impl Offer {
-    fn new(number: u32, changed: (u64, u32), budgets: Budgets, resource_rid: &str, resource_link: &str) -> Self {
-        Self {
-            number,
-            rid: rid::offer(number),
-            resource_rid: resource_rid.to_owned(),
-            resource_link: resource_link.to_owned(),
-            changed: Mutex::new(changed),
-            budgets: Mutex::new(budgets),
-        }
-    }
-
-    pub(super) fn etag(&self) -> String {
-        let (version, timestamp) = *lock(&self.changed);
-        rid::etag(version, timestamp)
-    }
-
-    pub(super) fn to_json(&self) -> Value {
-        let content = match lock(&self.budgets).throughput() {
-            Throughput::Manual(throughput) => {
-                json!({ "offerThroughput": throughput, "offerIsRUPerMinuteThroughputEnabled": false })
-            }
-            Throughput::Autoscale { max, increment_percent } => {
-                let policy =
-                    increment_percent.map(|percent| json!({ "throughputPolicy": { "incrementPercent": percent } }));
-                let mut settings = json!({ "maxThroughput": max });
-                if let Some(policy) = policy {
-                    settings["autoUpgradePolicy"] = policy;
-                }
-                // What it would be scaled to without load: a tenth.
-                json!({ "offerThroughput": max / 10, "offerAutopilotSettings": settings })
-            }
-        };
-        let (_, timestamp) = *lock(&self.changed);
-        json!({
-            "id": self.rid, "_rid": self.rid, "_self": format!("offers/{}/", self.rid), "_etag": self.etag(),
-            "_ts": timestamp, "resource": self.resource_link, "offerResourceId": self.resource_rid,
-            "offerType": "Invalid", "offerVersion": "V2", "content": content,
         })
     }
 }

@@ -4,7 +4,9 @@
 //! until it is rewritten without what is dead. A rewritten segment takes the place of the old one at once, by renaming:
 //! there is no moment at which neither is there.
 
-use std::fs::{File, OpenOptions, TryLockError};
+mod files;
+
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::codec::Malformed;
-use super::segment::{self, Beginning, HEADER, MAX_RECORD, Records, Service};
+use super::segment::{self, HEADER, MAX_RECORD, Service};
 use super::{DataDir, DataError, DataSync};
 
 /// A segment is full with so many bytes, or one record that is larger.
@@ -121,25 +123,25 @@ impl Journal {
     ) -> Result<Self, DataError> {
         let folder = &dir.folder;
         std::fs::create_dir_all(folder).map_err(DataError::io("make the folder", folder))?;
-        let lock = lock(folder, service)?;
-        let segments = segments(folder, service)?;
+        let lock = files::lock(folder, service)?;
+        let segments = files::segments(folder, service)?;
         let mut total = 0;
         let mut last = None;
         for (index, (number, path)) in segments.iter().enumerate() {
             let is_last = index + 1 == segments.len();
-            let length = replay(path, service, is_last, &mut apply)?;
+            let length = files::replay(path, service, is_last, &mut apply)?;
             total += length;
             last = Some((*number, length));
         }
         let (file, number, length) = match last {
             Some((number, length)) => {
-                let path = path_of(folder, service, number);
+                let path = files::path_of(folder, service, number);
                 let file = OpenOptions::new().append(true).open(&path).map_err(DataError::io("write to", &path))?;
                 (file, number, length)
             }
             None => {
-                let path = path_of(folder, service, 1);
-                let file = make(folder, &path, service).map_err(DataError::io("make", &path))?;
+                let path = files::path_of(folder, service, 1);
+                let file = files::make(folder, &path, service).map_err(DataError::io("make", &path))?;
                 total = HEADER as u64;
                 (file, 1, total)
             }
@@ -263,14 +265,14 @@ impl Journal {
         }
         let unwritable = |path: &Path, error: &io::Error| shared.unwritable(path, error);
         let mut keep = keep;
-        let segments = segments(&shared.folder, shared.service)
+        let segments = files::segments(&shared.folder, shared.service)
             .map_err(|error| unwritable(&shared.folder, &io::Error::other(error)))?;
         for (_, path) in segments.iter().filter(|(number, _)| *number < active) {
             let _rewriting = self.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
             if shared.lock().is_ending {
                 return Ok(());
             }
-            let saved = rewrite(path, &shared.folder, &mut keep).map_err(|error| unwritable(path, &error))?;
+            let saved = files::rewrite(path, &shared.folder, &mut keep).map_err(|error| unwritable(path, &error))?;
             let mut state = shared.lock();
             state.total = state.total.saturating_sub(saved);
         }
@@ -317,7 +319,7 @@ impl Shared {
     }
 
     fn path(&self, number: u64) -> PathBuf {
-        path_of(&self.folder, self.service, number)
+        files::path_of(&self.folder, self.service, number)
     }
 
     fn append(&self, state: &mut State, record: &[u8]) -> Result<(), Unwritable> {
@@ -372,7 +374,7 @@ impl Shared {
         self.check(state)?;
         self.sync_now(state)?;
         let path = self.path(state.number + 1);
-        let file = make(&self.folder, &path, self.service).map_err(|error| {
+        let file = files::make(&self.folder, &path, self.service).map_err(|error| {
             // A segment behind the one that is written to would be read as if that were finished.
             if let Err(error) = std::fs::remove_file(&path)
                 && error.kind() != io::ErrorKind::NotFound
@@ -444,134 +446,6 @@ impl Shared {
             self.note(&mut state, number, length, written, synced);
         }
     }
-}
-
-/// Takes a folder for one service of one process.
-fn lock(folder: &Path, service: Service) -> Result<File, DataError> {
-    let path = folder.join(format!("{}.lock", service.name()));
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(DataError::io("write to", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(DataError::InUse { folder: folder.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(DataError::io("lock", &path)(error)),
-    }
-}
-
-fn path_of(folder: &Path, service: Service, number: u64) -> PathBuf {
-    folder.join(format!("{}-{number:08}.log", service.name()))
-}
-
-/// The segments that there are, oldest first. What a rewriting has left unfinished is removed.
-fn segments(folder: &Path, service: Service) -> Result<Vec<(u64, PathBuf)>, DataError> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(DataError::io("read the folder", folder))? {
-        let path = entry.map_err(DataError::io("read the folder", folder))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let Some(rest) = name.strip_prefix(service.name()).and_then(|rest| rest.strip_prefix('-')) else { continue };
-        if rest.ends_with(".log.new") {
-            std::fs::remove_file(&path).map_err(DataError::io("remove", &path))?;
-        } else if let Some(number) = rest.strip_suffix(".log").and_then(|number| number.parse().ok()) {
-            found.push((number, path));
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// Makes a segment that is on disk.
-fn make(folder: &Path, path: &Path, service: Service) -> io::Result<File> {
-    let mut file = OpenOptions::new().create_new(true).append(true).open(path)?;
-    file.write_all(&service.header())?;
-    file.sync_all()?;
-    sync_folder(folder)?;
-    Ok(file)
-}
-
-/// Brings the names of files to the disk.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    // Elsewhere a folder cannot be opened, and need not.
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
-}
-
-/// Reads a segment, and cuts off an end that is not whole where there may be one. Gives its length.
-fn replay(
-    path: &Path,
-    service: Service,
-    is_last: bool,
-    apply: &mut impl FnMut(&[u8]) -> Result<(), Malformed>,
-) -> Result<u64, DataError> {
-    let file = std::fs::read(path).map_err(DataError::io("read", path))?;
-    let damaged = |at: usize, what: String| DataError::Damaged { file: path.to_owned(), at: at as u64, what };
-    match segment::beginning(&file, service) {
-        Beginning::Good => {}
-        Beginning::Unfinished if is_last => {
-            std::fs::write(path, service.header()).map_err(DataError::io("write to", path))?;
-            return Ok(HEADER as u64);
-        }
-        Beginning::Unfinished => return Err(damaged(0, "it is shorter than its header".to_owned())),
-        Beginning::Version(version) => return Err(DataError::Version { file: path.to_owned(), version }),
-        Beginning::Foreign => return Err(DataError::Foreign { file: path.to_owned() }),
-    }
-    let mut records = Records::new(&file);
-    for (at, record) in records.by_ref() {
-        apply(record).map_err(|malformed| damaged(at, malformed.to_string()))?;
-    }
-    let end = records.end();
-    if records.is_whole() {
-        return Ok(end as u64);
-    }
-    if !is_last || records.has_lost() {
-        return Err(damaged(end, "a record's checksum is wrong".to_owned()));
-    }
-    tracing::info!(file = %path.display(), at = end, bytes = file.len() - end, "cut off a write that was not finished");
-    let cut = OpenOptions::new().write(true).open(path).and_then(|file| {
-        file.set_len(end as u64)?;
-        file.sync_all()
-    });
-    cut.map_err(DataError::io("write to", path))?;
-    Ok(end as u64)
-}
-
-/// Rewrites a segment that is not written to any more. Gives by how many bytes it got shorter.
-fn rewrite(path: &Path, folder: &Path, keep: &mut impl FnMut(&[u8]) -> Kept) -> io::Result<u64> {
-    let old = std::fs::read(path)?;
-    let mut new = old.get(..HEADER).unwrap_or_default().to_vec();
-    let mut records = Records::new(&old);
-    for (_, record) in records.by_ref() {
-        // Nothing of this file may be lost any more: it is on disk before it gets its name.
-        let synced = new.len() as u64;
-        match keep(record) {
-            Kept::Whole => segment::frame(record, synced, &mut new),
-            Kept::Part(part) => segment::frame(&part, synced, &mut new),
-            Kept::Nothing => {}
-        }
-    }
-    if !records.is_whole() {
-        return Err(io::Error::other("it has been damaged since it was written"));
-    }
-    if new.len() >= old.len() {
-        return Ok(0);
-    }
-    let saved = (old.len() - new.len()) as u64;
-    if new.len() <= HEADER {
-        std::fs::remove_file(path)?;
-        sync_folder(folder)?;
-        return Ok(old.len() as u64);
-    }
-    let made = path.with_extension("log.new");
-    let write = || {
-        let mut file = File::create(&made)?;
-        file.write_all(&new)?;
-        file.sync_all()?;
-        std::fs::rename(&made, path)?;
-        sync_folder(folder)
-    };
-    write().inspect_err(|_| {
-        // If it stays, the next start removes it.
-        let _ = std::fs::remove_file(&made);
-    })?;
-    Ok(saved)
 }
 
 #[cfg(test)]

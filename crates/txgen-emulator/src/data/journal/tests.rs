@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use tempfile::TempDir;
 
+use super::files::{path_of, segments};
 use super::*;
 
 const SERVICE: Service = Service::CosmosDb;
