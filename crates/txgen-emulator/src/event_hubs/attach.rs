@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use txgen_amqp::performative::{AmqpError, Attach};
+
 use super::address::{self, Node};
 use super::core::Core;
 use super::grants::Right;
@@ -11,7 +13,6 @@ use super::management::invalid_partition;
 use super::outgoing::{Consumer, Outgoing, Outlet};
 use super::selector::position;
 use super::store::{Hub, Position, Refused};
-use super::wire::performative::{AmqpError, Attach};
 
 /// A receiver that asks for this learns with each event how far the partition has got.
 pub(super) const RUNTIME_METRICS: &str = "com.microsoft:enable-receiver-runtime-metric";

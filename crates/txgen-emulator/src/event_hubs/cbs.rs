@@ -5,7 +5,7 @@ use bytes::BytesMut;
 
 use super::core::Core;
 use super::grants::{Denied, check};
-use super::wire::message::Request;
+use super::message::Request;
 
 /// Takes the token of a put-token request, and answers it.
 pub(super) fn answer(core: &mut Core, request: &Request<'_>) -> BytesMut {

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use txgen_amqp::Malformed;
+use txgen_amqp::frame::{self, Frame, Kind, MAX_FRAME_SIZE, MIN_MAX_FRAME_SIZE};
+use txgen_amqp::performative::{self, AmqpError, Begin, Open, Performative, write_begin, write_close, write_open};
 
 use super::bell::Bell;
 use super::core::{Core, HIGH_WATER, HangUp, Violation};
@@ -12,9 +15,6 @@ use super::namespace::{Namespace, Now};
 use super::outgoing::WINDOW;
 use super::sasl::{self, Verdict};
 use super::session::{HANDLE_MAX, Session};
-use super::wire::Malformed;
-use super::wire::frame::{self, Frame, Kind, MAX_FRAME_SIZE, MIN_MAX_FRAME_SIZE};
-use super::wire::performative::{self, AmqpError, Begin, Open, Performative, write_begin, write_close, write_open};
 
 const AMQP_HEADER: [u8; 8] = *b"AMQP\x00\x01\x00\x00";
 const SASL_HEADER: [u8; 8] = *b"AMQP\x03\x01\x00\x00";

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use txgen_amqp::frame::{self, Kind, MIN_MAX_FRAME_SIZE};
+use txgen_amqp::performative::AmqpError;
+use txgen_amqp::writer::Writer;
 
 use super::bell::Bell;
 use super::grants::Grants;
 use super::namespace::{Namespace, Now};
-use super::wire::frame::{self, Kind, MIN_MAX_FRAME_SIZE};
-use super::wire::performative::AmqpError;
-use super::wire::writer::Writer;
 
 /// How many bytes may wait for a peer that does not read before the emulator stops working for it.
 pub(super) const HIGH_WATER: usize = 256 * 1024;

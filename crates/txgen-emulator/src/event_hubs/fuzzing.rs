@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use azure_core::credentials::Secret;
 use tokio::time::Instant;
+use txgen_amqp::frame;
 
 use super::bell::Bell;
 use super::connection::Connection;
@@ -16,7 +17,6 @@ pub use super::kafka::fuzzing::requests as kafka_requests;
 use super::keeping::Restored;
 use super::namespace::{Namespace, Now};
 use super::options::{EventHubsEmulatorOptions, Policy};
-use super::wire::frame;
 
 const AMQP_HEADER: &[u8] = b"AMQP\x00\x01\x00\x00";
 /// A SASL header, and a sasl-init: PLAIN with the policy and key that [`options`] has.

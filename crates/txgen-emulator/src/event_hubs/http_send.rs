@@ -8,14 +8,14 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use hyper::{StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use txgen_amqp::descriptor::{APPLICATION_PROPERTIES, DATA, PROPERTIES};
+use txgen_amqp::writer::Writer;
 
 use super::grants::{Denied, Grants, Right, check};
 use super::ingest::MAX_KEY_LENGTH;
+use super::message::EventParts;
 use super::namespace::{Namespace, Now};
 use super::store::Route;
-use super::wire::descriptor::{APPLICATION_PROPERTIES, DATA, PROPERTIES};
-use super::wire::message::EventParts;
-use super::wire::writer::Writer;
 
 /// The content type of several events.
 const BATCH: &str = "application/vnd.microsoft.servicebus.json";
@@ -198,7 +198,7 @@ mod tests {
 
     use super::*;
     use crate::event_hubs::options::EventHubsEmulatorOptions;
-    use crate::event_hubs::wire::message::data_body;
+    use txgen_amqp::message::data_body;
 
     fn namespace() -> (Namespace, Now) {
         let now = Now { instant: Instant::now(), unix_ms: 1_000_000 };

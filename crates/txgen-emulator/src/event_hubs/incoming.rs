@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
+use txgen_amqp::performative::{AmqpError, Transfer};
 
 use super::core::Violation;
 use super::namespace::{MAX_PARTIAL_BYTES, Namespace};
 use super::store::Hub;
-use super::wire::performative::{AmqpError, Transfer};
 
 /// The largest message, in bytes. Source: <https://learn.microsoft.com/azure/event-hubs/event-hubs-quotas>.
 pub(super) const MAX_MESSAGE_SIZE: usize = 1024 * 1024;

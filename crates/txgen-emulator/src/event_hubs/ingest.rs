@@ -2,12 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
+use txgen_amqp::Malformed;
+use txgen_amqp::performative::{AmqpError, Outcome};
+
 use super::core::Core;
 use super::incoming::{Delivery, HubInlet, MAX_MESSAGE_SIZE};
+use super::message::{BATCH_FORMAT, EventParts, batch, event};
 use super::store::Route;
-use super::wire::Malformed;
-use super::wire::message::{BATCH_FORMAT, EventParts, batch, event};
-use super::wire::performative::{AmqpError, Outcome};
 
 /// The longest partition key, in characters.
 pub(super) const MAX_KEY_LENGTH: usize = 128;

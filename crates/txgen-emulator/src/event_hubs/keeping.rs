@@ -6,9 +6,9 @@ use std::sync::Arc;
 use kafka_protocol::protocol::StrBytes;
 
 use super::kafka::Committed;
+use super::message::EventParts;
 use super::options::HubOptions;
 use super::store::{Hub, Log, Mark, NewEvent};
-use super::wire::message::EventParts;
 use crate::data::codec::{Malformed, Reader, Writer};
 use crate::data::segment::Service;
 use crate::data::{DataDir, DataError, Journal, Kept, Unwritable};

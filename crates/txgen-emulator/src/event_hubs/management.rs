@@ -5,8 +5,8 @@ use bytes::BytesMut;
 
 use super::core::Core;
 use super::grants::check;
+use super::message::Request;
 use super::store::Hub;
-use super::wire::message::Request;
 
 /// Answers a request.
 pub(super) fn answer(core: &Core, request: &Request<'_>) -> BytesMut {

@@ -17,7 +17,7 @@
 //! | `store`, `selector` | events, where they go, and where a reader starts |
 //! | `keeping` | what is kept in a folder, and read back |
 //! | `throttle`, `trouble` | throughput units, faults on purpose |
-//! | `wire` | AMQP's encoding |
+//! | `message` | events, requests and replies as AMQP messages |
 //! | `kafka` | the same hubs as Kafka topics |
 
 mod address;
@@ -36,6 +36,7 @@ mod ingest;
 mod kafka;
 mod keeping;
 mod management;
+mod message;
 mod namespace;
 mod options;
 mod outgoing;
@@ -48,7 +49,6 @@ mod throttle;
 mod trouble;
 mod view;
 mod websocket;
-mod wire;
 
 use std::io;
 use std::net::SocketAddr;
@@ -62,6 +62,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use txgen_amqp::message::data_body;
 
 use self::kafka::Broker;
 use self::namespace::{Namespace, Now};
@@ -69,7 +70,6 @@ pub use self::options::{EventHubsEmulatorOptions, HubOptions, Policy};
 use self::server::{Shared, Speaks};
 pub use self::view::EventHubsView;
 pub(crate) use self::view::{EventView, HubView};
-use self::wire::message::data_body;
 use super::data::DataError;
 use super::faults::FaultRule;
 use super::tls::Certificate;

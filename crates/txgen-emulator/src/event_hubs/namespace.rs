@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
+use txgen_amqp::performative::AmqpError;
 
 use super::bell::Bell;
 use super::keeping::{KafkaState, Keeper};
+use super::message::EventParts;
 use super::options::{EventHubsEmulatorOptions, HubOptions};
 use super::store::{self, Hub, Route};
 use super::throttle::Throttle;
-use super::wire::message::EventParts;
-use super::wire::performative::AmqpError;
 use crate::data::{DataError, Unwritable};
 use crate::faults::FaultPlan;
 use txgen_azure::ServiceName;

@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use txgen_amqp::frame::{self, HEADER_SIZE, Kind};
+use txgen_amqp::performative::{AmqpError, Flow, write_transfer};
 
 use super::core::Core;
+use super::message::write_event;
 use super::store::{Hub, Subscription};
-use super::wire::frame::{self, HEADER_SIZE, Kind};
-use super::wire::message::write_event;
-use super::wire::performative::{AmqpError, Flow, write_transfer};
 
 /// Replies that may wait for the credit of one link.
 const MAX_WAITING_REPLIES: usize = 64;

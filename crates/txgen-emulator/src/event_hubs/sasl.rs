@@ -2,14 +2,14 @@
 
 use azure_core::credentials::Secret;
 use bytes::BytesMut;
+use txgen_amqp::Malformed;
+use txgen_amqp::descriptor::{SASL_INIT, SASL_MECHANISMS, SASL_OUTCOME};
+use txgen_amqp::frame::{self, Kind};
+use txgen_amqp::performative::described_list;
+use txgen_amqp::value::Value;
 
 use super::grants::{Grant, check_password};
 use super::options::Policy;
-use super::wire::Malformed;
-use super::wire::descriptor::{SASL_INIT, SASL_MECHANISMS, SASL_OUTCOME};
-use super::wire::frame::{self, Kind};
-use super::wire::performative::described_list;
-use super::wire::value::Value;
 
 /// What the service offers: MSSBCBS is its name for "a token will come over `$cbs`".
 const MECHANISMS: [&str; 4] = ["MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"];
@@ -34,7 +34,7 @@ pub(super) fn write_outcome(out: &mut BytesMut, verdict: &Verdict) {
         Verdict::Welcome(_) => 0,
         Verdict::Denied => 1,
     };
-    let outcome = |w: &mut super::wire::writer::Writer<'_>| {
+    let outcome = |w: &mut txgen_amqp::writer::Writer<'_>| {
         w.ubyte(code);
         w.pad_to(2);
     };
@@ -69,7 +69,7 @@ fn plain(response: &[u8], policies: &[Policy]) -> Option<Grant> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event_hubs::wire::writer::Writer;
+    use txgen_amqp::writer::Writer;
 
     fn verdict(mechanism: &str, response: &[u8], policies: &[Policy]) -> Verdict {
         let mut out = BytesMut::new();

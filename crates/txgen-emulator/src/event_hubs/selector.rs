@@ -1,8 +1,9 @@
 //! Where a consumer wants to start, from the filter of its link's source.
 
+use txgen_amqp::Malformed;
+use txgen_amqp::value::{Items, Value};
+
 use super::store::Position;
-use super::wire::Malformed;
-use super::wire::value::{Items, Value};
 
 /// Reads the start position from a source's filters; without one that is known, the start of the partition.
 ///

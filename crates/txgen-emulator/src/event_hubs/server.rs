@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use txgen_amqp::performative::AmqpError;
 use uuid::Uuid;
 
 use super::bell::Bell;
@@ -21,7 +22,6 @@ use super::connection::Connection;
 use super::http;
 use super::kafka::{self, Broker};
 use super::namespace::{Namespace, Now};
-use super::wire::performative::AmqpError;
 
 /// How much is read at once, in bytes.
 const READ_SIZE: usize = 64 * 1024;

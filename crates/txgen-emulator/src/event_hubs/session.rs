@@ -3,20 +3,20 @@
 use std::collections::VecDeque;
 
 use tokio::time::Instant;
+use txgen_amqp::Malformed;
+use txgen_amqp::performative::{
+    AmqpError, Attach, Detach, Flow, Outcome, Performative, Transfer, write_attach, write_detach, write_disposition,
+    write_end, write_flow,
+};
 
 use super::attach::{Admitted, RUNTIME_METRICS, admit, unauthorized};
 use super::core::{Core, Violation};
 use super::grants::Right;
 use super::incoming::{Delivery, Incoming, Inlet, MAX_MESSAGE_SIZE, Received};
 use super::ingest::check_size;
+use super::message::Request;
 use super::outgoing::{Outgoing, Outlet, Progress, Windows};
 use super::trouble::{Fate, deliver};
-use super::wire::Malformed;
-use super::wire::message::Request;
-use super::wire::performative::{
-    AmqpError, Attach, Detach, Flow, Outcome, Performative, Transfer, write_attach, write_detach, write_disposition,
-    write_end, write_flow,
-};
 use super::{cbs, management};
 
 /// The highest handle; Event Hubs has it too.

@@ -3,14 +3,15 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use txgen_amqp::frame::{self, Kind};
+use txgen_amqp::performative::{AmqpError, Outcome, write_disposition};
+
 use super::attach::unauthorized;
 use super::core::{Core, HangUp, Violation};
 use super::grants::Right;
 use super::incoming::{Delivery, HubInlet};
 use super::ingest::ingest;
 use super::namespace::busy;
-use super::wire::frame::{self, Kind};
-use super::wire::performative::{AmqpError, Outcome, write_disposition};
 use crate::faults::{Fault, Strike};
 
 /// What a delivery comes to.
@@ -113,7 +114,7 @@ fn unacceptable() -> AmqpError {
 
 fn write_half(core: &mut Core, channel: u16, delivery_id: u32, outcome: &Outcome) {
     let start = core.out.len();
-    let disposition = |w: &mut super::wire::writer::Writer<'_>| write_disposition(w, delivery_id, delivery_id, outcome);
+    let disposition = |w: &mut txgen_amqp::writer::Writer<'_>| write_disposition(w, delivery_id, delivery_id, outcome);
     let size = frame::write(&mut core.out, Kind::Amqp, channel, disposition, &[]);
     core.out.truncate(start + size / 2);
 }

@@ -4,8 +4,9 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use txgen_amqp::message::data_body;
+
 use super::namespace::Namespace;
-use super::wire::message::data_body;
 
 /// The event hubs of an emulator, for the page that another one serves: see
 /// [`CosmosEmulatorOptions::event_hubs`](crate::cosmos::CosmosEmulatorOptions::event_hubs).

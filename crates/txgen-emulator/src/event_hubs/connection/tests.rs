@@ -1,9 +1,8 @@
 //! Conversations with a connection, frame by frame, on a clock that the test sets.
 
 use super::*;
+use crate::event_hubs::message::tests::message;
 use crate::event_hubs::options::{EventHubsEmulatorOptions, Policy};
-use crate::event_hubs::wire::message::tests::message;
-use crate::event_hubs::wire::writer::Writer;
 use bytes::BytesMut;
 use fe2o3_amqp_types::definitions::{ErrorCondition, Handle, Role};
 use fe2o3_amqp_types::messaging::{DeliveryState, Source, Target};
@@ -11,6 +10,7 @@ use fe2o3_amqp_types::performatives::{
     Attach, Begin, ChannelMax, Close, Detach, Disposition, End, Flow, MaxFrameSize, Open, Performative as Said,
     Transfer,
 };
+use txgen_amqp::writer::Writer;
 use txgen_azure::event_hubs::shared_access::sign;
 
 mod faults;

@@ -18,9 +18,9 @@ use tokio::time::{Instant, sleep};
 use super::super::grants::Right;
 use super::super::incoming::MAX_MESSAGE_SIZE;
 use super::super::keeping::{Batches, ProducerBatch, REMEMBERED};
+use super::super::message::EventParts;
 use super::super::namespace::Now;
 use super::super::store::{Hub, Route};
-use super::super::wire::message::EventParts;
 use super::Session;
 use super::record::to_event;
 

@@ -7,12 +7,13 @@
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records::{Record, TimestampType};
+use txgen_amqp::descriptor::{AMQP_VALUE, APPLICATION_PROPERTIES, DATA};
+use txgen_amqp::message::Sections;
+use txgen_amqp::value::{Reader, Value};
+use txgen_amqp::writer::Writer;
 
 use super::super::ingest::MAX_KEY_LENGTH;
-use super::super::wire::descriptor::{AMQP_VALUE, APPLICATION_PROPERTIES, DATA};
-use super::super::wire::message::{Delivery, EventParts, Sections};
-use super::super::wire::value::{Reader, Value};
-use super::super::wire::writer::Writer;
+use super::super::message::{Delivery, EventParts};
 
 /// The annotation under which a Kafka key is kept that cannot be a partition key.
 const KAFKA_KEY: &str = "x-opt-kafka-key";

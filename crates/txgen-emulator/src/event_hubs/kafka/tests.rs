@@ -18,9 +18,9 @@ use kafka_protocol::records::{
 use tokio::time::Instant;
 
 use super::*;
+use crate::event_hubs::message::EventParts;
 use crate::event_hubs::options::{EventHubsEmulatorOptions, Policy};
 use crate::event_hubs::store::Route;
-use crate::event_hubs::wire::message::EventParts;
 
 const TOPIC: TopicName = TopicName(StrBytes::from_static_str("transactions"));
 

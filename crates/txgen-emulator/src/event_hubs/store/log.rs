@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::wire::message::Delivery;
+use super::super::message::Delivery;
 
 /// A segment holds so many bytes, or one event that is larger.
 const SEGMENT_BYTES: usize = 256 * 1024;

@@ -9,7 +9,7 @@ pub(super) use log::{Log, Mark, NewEvent, OVERHEAD, Position};
 pub(super) use partition::{Appended, Partition, Refused, Subscription};
 
 use super::keeping::{Keeper, Keeping, ProducerBatch};
-use super::wire::message::EventParts;
+use super::message::EventParts;
 use crate::data::Unwritable;
 use txgen_azure::event_hubs::partition_hash::partition_of;
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::super::bell::Bell;
 use super::super::keeping::Keeping;
-use super::super::wire::message::{Delivery, EventParts, RuntimeMetrics};
+use super::super::message::{Delivery, EventParts, RuntimeMetrics};
 use super::log::{Log, Mark, NewEvent, Position, StoredEvent};
 use crate::data::Unwritable;
 

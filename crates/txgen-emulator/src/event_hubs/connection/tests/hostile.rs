@@ -1,9 +1,9 @@
 //! Peers that mean harm, or are broken.
 
 use proptest::prelude::*;
+use txgen_amqp::descriptor::PROPERTIES;
 
 use super::*;
-use crate::event_hubs::wire::descriptor::PROPERTIES;
 
 /// A request to `$management` whose id has so many bytes, which its reply repeats.
 fn request(id: usize) -> Vec<u8> {

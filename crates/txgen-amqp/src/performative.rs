@@ -2,23 +2,23 @@
 
 mod write;
 
-use super::Malformed;
-use super::descriptor::{
+use crate::Malformed;
+use crate::descriptor::{
     ACCEPTED, ATTACH, BEGIN, CLOSE, DETACH, DISPOSITION, END, ERROR, FLOW, OPEN, REJECTED, SOURCE, TARGET, TRANSFER,
 };
-use super::value::{Descriptor, Items, Raw, Reader, Value};
-use super::writer::Writer;
-pub(in super::super) use write::{
+use crate::value::{Descriptor, Items, Raw, Reader, Value};
+use crate::writer::Writer;
+pub use write::{
     write_attach, write_begin, write_close, write_detach, write_disposition, write_end, write_flow, write_open,
     write_transfer,
 };
 
 /// Roles as the `role` field has them: true is the receiver's.
-pub(in super::super) const RECEIVER: bool = true;
+pub const RECEIVER: bool = true;
 
 /// What a frame's body says. Fields that the emulator has no use for are not kept.
 #[derive(Debug)]
-pub(in super::super) enum Performative<'a> {
+pub enum Performative<'a> {
     Open(Open),
     Begin(Begin),
     Attach(Attach<'a>),
@@ -32,86 +32,86 @@ pub(in super::super) enum Performative<'a> {
 }
 
 #[derive(Debug)]
-pub(in super::super) struct Open {
-    pub(in super::super) max_frame_size: Option<u32>,
-    pub(in super::super) idle_time_out_ms: Option<u32>,
+pub struct Open {
+    pub max_frame_size: Option<u32>,
+    pub idle_time_out_ms: Option<u32>,
 }
 
 #[derive(Debug)]
-pub(in super::super) struct Begin {
-    pub(in super::super) remote_channel: Option<u16>,
-    pub(in super::super) next_outgoing_id: u32,
-    pub(in super::super) incoming_window: u32,
+pub struct Begin {
+    pub remote_channel: Option<u16>,
+    pub next_outgoing_id: u32,
+    pub incoming_window: u32,
 }
 
 #[derive(Debug)]
-pub(in super::super) struct Attach<'a> {
-    pub(in super::super) name: &'a str,
-    pub(in super::super) handle: u32,
+pub struct Attach<'a> {
+    pub name: &'a str,
+    pub handle: u32,
     /// Whether the peer is the receiver of this link.
-    pub(in super::super) peer_receives: bool,
-    pub(in super::super) sender_settle_mode: u8,
-    pub(in super::super) source: Option<Terminus<'a>>,
-    pub(in super::super) target: Option<Terminus<'a>>,
-    pub(in super::super) initial_delivery_count: u32,
-    pub(in super::super) desired_capabilities: Value<'a>,
-    pub(in super::super) properties: Option<Items<'a>>,
+    pub peer_receives: bool,
+    pub sender_settle_mode: u8,
+    pub source: Option<Terminus<'a>>,
+    pub target: Option<Terminus<'a>>,
+    pub initial_delivery_count: u32,
+    pub desired_capabilities: Value<'a>,
+    pub properties: Option<Items<'a>>,
 }
 
 /// A source or a target.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Terminus<'a> {
+pub struct Terminus<'a> {
     /// Its fields, to be written back as they came.
     fields: Items<'a>,
-    pub(in super::super) address: Option<&'a str>,
+    pub address: Option<&'a str>,
     /// A source's filters.
-    pub(in super::super) filters: Option<Items<'a>>,
+    pub filters: Option<Items<'a>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-pub(in super::super) struct Flow {
-    pub(in super::super) next_incoming_id: Option<u32>,
-    pub(in super::super) incoming_window: u32,
-    pub(in super::super) next_outgoing_id: u32,
-    pub(in super::super) outgoing_window: u32,
-    pub(in super::super) handle: Option<u32>,
-    pub(in super::super) delivery_count: Option<u32>,
-    pub(in super::super) link_credit: Option<u32>,
-    pub(in super::super) available: Option<u32>,
-    pub(in super::super) drain: bool,
-    pub(in super::super) echo: bool,
+pub struct Flow {
+    pub next_incoming_id: Option<u32>,
+    pub incoming_window: u32,
+    pub next_outgoing_id: u32,
+    pub outgoing_window: u32,
+    pub handle: Option<u32>,
+    pub delivery_count: Option<u32>,
+    pub link_credit: Option<u32>,
+    pub available: Option<u32>,
+    pub drain: bool,
+    pub echo: bool,
 }
 
 #[derive(Debug)]
-pub(in super::super) struct Transfer<'a> {
-    pub(in super::super) handle: u32,
-    pub(in super::super) delivery_id: Option<u32>,
-    pub(in super::super) message_format: Option<u32>,
-    pub(in super::super) settled: bool,
-    pub(in super::super) more: bool,
-    pub(in super::super) aborted: bool,
+pub struct Transfer<'a> {
+    pub handle: u32,
+    pub delivery_id: Option<u32>,
+    pub message_format: Option<u32>,
+    pub settled: bool,
+    pub more: bool,
+    pub aborted: bool,
     /// The message, or a part of it.
-    pub(in super::super) payload: &'a [u8],
+    pub payload: &'a [u8],
 }
 
 #[derive(Debug)]
-pub(in super::super) struct Detach {
-    pub(in super::super) handle: u32,
-    pub(in super::super) closed: bool,
+pub struct Detach {
+    pub handle: u32,
+    pub closed: bool,
 }
 
 /// An error as performatives and outcomes carry it (section 2.8.14).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct AmqpError {
+pub struct AmqpError {
     /// The condition, a symbol.
-    pub(in super::super) condition: &'static str,
+    pub condition: &'static str,
     /// What a person should know.
-    pub(in super::super) description: String,
+    pub description: String,
 }
 
 impl AmqpError {
     /// An error with this condition and description.
-    pub(in super::super) fn new(condition: &'static str, description: impl Into<String>) -> Self {
+    pub fn new(condition: &'static str, description: impl Into<String>) -> Self {
         Self { condition, description: description.into() }
     }
 
@@ -126,7 +126,7 @@ impl AmqpError {
 
 /// What became of a delivery (section 3.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) enum Outcome {
+pub enum Outcome {
     /// Stored.
     Accepted,
     /// Not stored, and why.
@@ -236,7 +236,7 @@ fn code_of(descriptor: Descriptor<'_>) -> Option<u64> {
 }
 
 /// Takes a described list off the front of a frame's body: its code, its fields, and what follows it.
-pub(in super::super) fn described_list(body: &[u8]) -> Result<(u64, Items<'_>, &[u8]), Malformed> {
+pub fn described_list(body: &[u8]) -> Result<(u64, Items<'_>, &[u8]), Malformed> {
     let mut reader = Reader::new(body);
     let Value::Described(descriptor, list) = reader.value()? else {
         return Err(Malformed("a frame's body is not a described list"));
@@ -247,7 +247,7 @@ pub(in super::super) fn described_list(body: &[u8]) -> Result<(u64, Items<'_>, &
 }
 
 /// Reads the body of a frame.
-pub(in super::super) fn read(body: &[u8]) -> Result<Performative<'_>, Malformed> {
+pub fn read(body: &[u8]) -> Result<Performative<'_>, Malformed> {
     let (code, items, payload) = described_list(body)?;
     let mut fields = Fields(items);
     Ok(match code {
@@ -330,7 +330,7 @@ fn attach(mut fields: Fields<'_>) -> Result<Attach<'_>, Malformed> {
 
 impl<'a> Attach<'a> {
     /// Whether the peer wishes for this capability.
-    pub(in super::super) fn desires(&self, capability: &str) -> bool {
+    pub fn desires(&self, capability: &str) -> bool {
         match self.desired_capabilities {
             Value::Symbol(only) => only == capability,
             Value::Array(mut array) => {
@@ -341,7 +341,7 @@ impl<'a> Attach<'a> {
     }
 
     /// A link property by name.
-    pub(in super::super) fn property(&self, name: &str) -> Result<Option<Value<'a>>, Malformed> {
+    pub fn property(&self, name: &str) -> Result<Option<Value<'a>>, Malformed> {
         self.properties.map_or(Ok(None), |properties| properties.get(name))
     }
 }

@@ -3,11 +3,11 @@
 //! A compound value is taken as the slice that its size names and is looked into only when it is iterated over,
 //! so that reading needs no recursion and no allocation whatever the bytes say.
 
-use super::Malformed;
+use crate::Malformed;
 
 /// One value, borrowing from the frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in super::super) enum Value<'a> {
+pub enum Value<'a> {
     /// No value.
     Null,
     /// `boolean`.
@@ -38,7 +38,7 @@ pub(in super::super) enum Value<'a> {
 
 /// The descriptor of a described value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Descriptor<'a> {
+pub enum Descriptor<'a> {
     /// A number, the usual form.
     Code(u64),
     /// A symbol.
@@ -47,18 +47,18 @@ pub(in super::super) enum Descriptor<'a> {
 
 /// One whole encoded value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Raw<'a>(pub(in super::super) &'a [u8]);
+pub struct Raw<'a>(pub &'a [u8]);
 
 impl<'a> Raw<'a> {
     /// The value that these bytes encode.
-    pub(in super::super) fn value(self) -> Result<Value<'a>, Malformed> {
+    pub fn value(self) -> Result<Value<'a>, Malformed> {
         Reader::new(self.0).value()
     }
 }
 
 impl<'a> Value<'a> {
     /// The text of a string or a symbol.
-    pub(in super::super) fn text(self) -> Option<&'a str> {
+    pub fn text(self) -> Option<&'a str> {
         match self {
             Self::String(text) | Self::Symbol(text) => Some(text),
             _ => None,
@@ -66,7 +66,7 @@ impl<'a> Value<'a> {
     }
 
     /// A whole number of any width and signedness.
-    pub(in super::super) fn integer(self) -> Option<i64> {
+    pub fn integer(self) -> Option<i64> {
         match self {
             Self::Signed(number) => Some(number),
             Self::Unsigned(number) => i64::try_from(number).ok(),
@@ -77,14 +77,14 @@ impl<'a> Value<'a> {
 
 /// The elements of a list or a map, decoded as they are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Items<'a> {
+pub struct Items<'a> {
     reader: Reader<'a>,
     left: u32,
 }
 
 impl<'a> Items<'a> {
     /// The next element as its bytes; `None` at the end.
-    pub(in super::super) fn next_raw(&mut self) -> Result<Option<Raw<'a>>, Malformed> {
+    pub fn next_raw(&mut self) -> Result<Option<Raw<'a>>, Malformed> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -93,19 +93,19 @@ impl<'a> Items<'a> {
     }
 
     /// The next element; `None` at the end.
-    pub(in super::super) fn next(&mut self) -> Result<Option<Value<'a>>, Malformed> {
+    pub fn next(&mut self) -> Result<Option<Value<'a>>, Malformed> {
         self.next_raw()?.map(Raw::value).transpose()
     }
 
     /// The next key and value of a map; `None` at the end.
-    pub(in super::super) fn next_pair(&mut self) -> Result<Option<(Raw<'a>, Raw<'a>)>, Malformed> {
+    pub fn next_pair(&mut self) -> Result<Option<(Raw<'a>, Raw<'a>)>, Malformed> {
         let Some(key) = self.next_raw()? else { return Ok(None) };
         let value = self.next_raw()?.ok_or(Malformed("a map has a key without a value"))?;
         Ok(Some((key, value)))
     }
 
     /// The value under a string or symbol key of a map; `None` when it is not there.
-    pub(in super::super) fn get(mut self, name: &str) -> Result<Option<Value<'a>>, Malformed> {
+    pub fn get(mut self, name: &str) -> Result<Option<Value<'a>>, Malformed> {
         while let Some((key, value)) = self.next_pair()? {
             if key.value()?.text() == Some(name) {
                 return value.value().map(Some);
@@ -117,7 +117,7 @@ impl<'a> Items<'a> {
 
 /// The elements of an array, which share one constructor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Array<'a> {
+pub struct Array<'a> {
     constructor: u8,
     reader: Reader<'a>,
     left: u32,
@@ -125,7 +125,7 @@ pub(in super::super) struct Array<'a> {
 
 impl<'a> Array<'a> {
     /// The next symbol; `None` at the end or when these are not symbols.
-    pub(in super::super) fn next_symbol(&mut self) -> Result<Option<&'a str>, Malformed> {
+    pub fn next_symbol(&mut self) -> Result<Option<&'a str>, Malformed> {
         if self.left == 0 || !matches!(self.constructor, 0xa3 | 0xb3) {
             return Ok(None);
         }
@@ -136,18 +136,18 @@ impl<'a> Array<'a> {
 
 /// Takes values off the front of a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Reader<'a> {
+pub struct Reader<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     /// Reads from the start of `bytes`.
-    pub(in super::super) fn new(bytes: &'a [u8]) -> Self {
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }
     }
 
     /// What has not been read.
-    pub(in super::super) fn rest(&self) -> &'a [u8] {
+    pub fn rest(&self) -> &'a [u8] {
         self.bytes
     }
 
@@ -172,7 +172,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes one value as its bytes.
-    pub(in super::super) fn raw(&mut self) -> Result<Raw<'a>, Malformed> {
+    pub fn raw(&mut self) -> Result<Raw<'a>, Malformed> {
         let start = self.bytes;
         self.skip()?;
         Ok(Raw(&start[..start.len() - self.bytes.len()]))
@@ -216,7 +216,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes one value.
-    pub(in super::super) fn value(&mut self) -> Result<Value<'a>, Malformed> {
+    pub fn value(&mut self) -> Result<Value<'a>, Malformed> {
         match self.byte()? {
             0x00 => Ok(Value::Described(self.descriptor()?, self.raw()?)),
             constructor => self.value_of(constructor),

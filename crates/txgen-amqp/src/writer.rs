@@ -5,14 +5,14 @@
 use bytes::{BufMut as _, BytesMut};
 
 /// Appends encoded values to a buffer, and counts them for the list or map that they are in.
-pub(in super::super) struct Writer<'o> {
+pub struct Writer<'o> {
     out: &'o mut BytesMut,
     count: u32,
 }
 
 impl<'o> Writer<'o> {
     /// Appends to `out`.
-    pub(in super::super) fn new(out: &'o mut BytesMut) -> Self {
+    pub fn new(out: &'o mut BytesMut) -> Self {
         Self { out, count: 0 }
     }
 
@@ -42,23 +42,23 @@ impl<'o> Writer<'o> {
         self.out.put_slice(bytes);
     }
 
-    pub(in super::super) fn null(&mut self) {
+    pub fn null(&mut self) {
         self.put(0x40, &[]);
     }
 
-    pub(in super::super) fn bool(&mut self, value: bool) {
+    pub fn bool(&mut self, value: bool) {
         self.put(if value { 0x41 } else { 0x42 }, &[]);
     }
 
-    pub(in super::super) fn ubyte(&mut self, value: u8) {
+    pub fn ubyte(&mut self, value: u8) {
         self.put(0x50, &[value]);
     }
 
-    pub(in super::super) fn ushort(&mut self, value: u16) {
+    pub fn ushort(&mut self, value: u16) {
         self.put(0x60, &value.to_be_bytes());
     }
 
-    pub(in super::super) fn uint(&mut self, value: u32) {
+    pub fn uint(&mut self, value: u32) {
         match u8::try_from(value) {
             Ok(0) => self.put(0x43, &[]),
             Ok(small) => self.put(0x52, &[small]),
@@ -66,7 +66,7 @@ impl<'o> Writer<'o> {
         }
     }
 
-    pub(in super::super) fn ulong(&mut self, value: u64) {
+    pub fn ulong(&mut self, value: u64) {
         match u8::try_from(value) {
             Ok(0) => self.put(0x44, &[]),
             Ok(small) => self.put(0x53, &[small]),
@@ -74,44 +74,44 @@ impl<'o> Writer<'o> {
         }
     }
 
-    pub(in super::super) fn int(&mut self, value: i32) {
+    pub fn int(&mut self, value: i32) {
         self.put(0x71, &value.to_be_bytes());
     }
 
-    pub(in super::super) fn long(&mut self, value: i64) {
+    pub fn long(&mut self, value: i64) {
         self.put(0x81, &value.to_be_bytes());
     }
 
     /// Milliseconds since 1970-01-01 UTC.
-    pub(in super::super) fn timestamp(&mut self, milliseconds: i64) {
+    pub fn timestamp(&mut self, milliseconds: i64) {
         self.put(0x83, &milliseconds.to_be_bytes());
     }
 
-    pub(in super::super) fn string(&mut self, text: &str) {
+    pub fn string(&mut self, text: &str) {
         self.put_variable(0xa1, text.as_bytes());
     }
 
-    pub(in super::super) fn symbol(&mut self, text: &str) {
+    pub fn symbol(&mut self, text: &str) {
         self.put_variable(0xa3, text.as_bytes());
     }
 
-    pub(in super::super) fn binary(&mut self, bytes: &[u8]) {
+    pub fn binary(&mut self, bytes: &[u8]) {
         self.put_variable(0xa0, bytes);
     }
 
     /// One value that is encoded already.
-    pub(in super::super) fn raw(&mut self, value: &[u8]) {
+    pub fn raw(&mut self, value: &[u8]) {
         self.raw_values(value, 1);
     }
 
     /// So many values that are encoded already.
-    pub(in super::super) fn raw_values(&mut self, values: &[u8], count: u32) {
+    pub fn raw_values(&mut self, values: &[u8], count: u32) {
         self.count += count;
         self.out.put_slice(values);
     }
 
     /// Nulls up to so many elements in the list that is being written.
-    pub(in super::super) fn pad_to(&mut self, count: u32) {
+    pub fn pad_to(&mut self, count: u32) {
         while self.count < count {
             self.null();
         }
@@ -130,17 +130,17 @@ impl<'o> Writer<'o> {
     }
 
     /// A map; `pairs` writes keys and values in turn.
-    pub(in super::super) fn map(&mut self, pairs: impl FnOnce(&mut Self)) {
+    pub fn map(&mut self, pairs: impl FnOnce(&mut Self)) {
         self.compound(0xd1, pairs);
     }
 
     /// An array of symbols.
-    pub(in super::super) fn symbols(&mut self, symbols: &[&str]) {
+    pub fn symbols(&mut self, symbols: &[&str]) {
         self.array(0xb3, symbols);
     }
 
     /// An array of strings.
-    pub(in super::super) fn strings<S: AsRef<str>>(&mut self, strings: &[S]) {
+    pub fn strings<S: AsRef<str>>(&mut self, strings: &[S]) {
         self.array(0xb1, strings);
     }
 
@@ -156,20 +156,20 @@ impl<'o> Writer<'o> {
     }
 
     /// The constructor of a described value: the one value that follows belongs to it.
-    pub(in super::super) fn descriptor(&mut self, code: u64) {
+    pub fn descriptor(&mut self, code: u64) {
         self.out.put_u8(0x00);
         self.ulong(code);
         self.count -= 1;
     }
 
     /// A described list, which performatives, outcomes and errors are.
-    pub(in super::super) fn described_list(&mut self, code: u64, fields: impl FnOnce(&mut Self)) {
+    pub fn described_list(&mut self, code: u64, fields: impl FnOnce(&mut Self)) {
         self.descriptor(code);
         self.compound(0xd0, fields);
     }
 
     /// A described map, which annotations and application properties are.
-    pub(in super::super) fn described_map(&mut self, code: u64, pairs: impl FnOnce(&mut Self)) {
+    pub fn described_map(&mut self, code: u64, pairs: impl FnOnce(&mut Self)) {
         self.descriptor(code);
         self.map(pairs);
     }

@@ -2,19 +2,19 @@
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::Malformed;
-use super::writer::Writer;
+use crate::Malformed;
+use crate::writer::Writer;
 
 /// The largest frame that the emulator takes, in bytes; what Event Hubs announces too.
-pub(in super::super) const MAX_FRAME_SIZE: u32 = 64 * 1024;
+pub const MAX_FRAME_SIZE: u32 = 64 * 1024;
 /// The least that both sides must be able to take (section 2.3.2).
-pub(in super::super) const MIN_MAX_FRAME_SIZE: u32 = 512;
+pub const MIN_MAX_FRAME_SIZE: u32 = 512;
 /// The frame's own header, in bytes.
-pub(in super::super) const HEADER_SIZE: usize = 8;
+pub const HEADER_SIZE: usize = 8;
 
 /// Whom a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Kind {
+pub enum Kind {
     /// The connection, or one of its sessions.
     Amqp,
     /// The security layer.
@@ -23,17 +23,17 @@ pub(in super::super) enum Kind {
 
 /// One whole frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Frame<'a> {
+pub struct Frame<'a> {
     /// Whom it is for.
-    pub(in super::super) kind: Kind,
+    pub kind: Kind,
     /// The session's channel.
-    pub(in super::super) channel: u16,
+    pub channel: u16,
     /// Performative and payload; empty in a heartbeat.
-    pub(in super::super) body: &'a [u8],
+    pub body: &'a [u8],
 }
 
 /// Takes the first frame off `bytes`: the frame, and its size in bytes. `None` while it is incomplete.
-pub(in super::super) fn split(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, Malformed> {
+pub fn split(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, Malformed> {
     let Some(&[s0, s1, s2, s3, doff, kind, c0, c1]) = bytes.first_chunk::<HEADER_SIZE>() else { return Ok(None) };
     let size = u32::from_be_bytes([s0, s1, s2, s3]);
     if size > MAX_FRAME_SIZE {
@@ -53,7 +53,7 @@ pub(in super::super) fn split(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>
 }
 
 /// Appends a frame whose performative `body` writes, and after it `payload`. Gives the frame's size in bytes.
-pub(in super::super) fn write(
+pub fn write(
     out: &mut BytesMut,
     kind: Kind,
     channel: u16,

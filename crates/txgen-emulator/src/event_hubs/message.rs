@@ -1,92 +1,46 @@
-//! Messages (section 3.2): what of an event is kept, and the requests and replies of `$cbs` and `$management`.
+//! Messages of Event Hubs: what of an event is kept, and the requests and replies of `$cbs` and `$management`.
 
 use std::borrow::Cow;
 
 use bytes::BytesMut;
-
-use super::Malformed;
-use super::descriptor::{
-    AMQP_SEQUENCE, AMQP_VALUE, APPLICATION_PROPERTIES, DATA, DELIVERY_ANNOTATIONS, FOOTER, HEADER, MESSAGE_ANNOTATIONS,
-    PROPERTIES,
+use txgen_amqp::Malformed;
+use txgen_amqp::descriptor::{
+    AMQP_VALUE, APPLICATION_PROPERTIES, DATA, DELIVERY_ANNOTATIONS, HEADER, MESSAGE_ANNOTATIONS, PROPERTIES,
 };
-use super::value::{Descriptor, Items, Raw, Reader, Value};
-use super::writer::Writer;
+use txgen_amqp::message::Sections;
+use txgen_amqp::value::{Items, Raw, Value};
+use txgen_amqp::writer::Writer;
 
 /// The message format of a batch: each data section holds one whole encoded message.
 /// Source: `AmqpConstants.AmqpBatchedMessageFormat` of Microsoft's AMQP library.
-pub(in super::super) const BATCH_FORMAT: u32 = 0x8001_3700;
+pub(super) const BATCH_FORMAT: u32 = 0x8001_3700;
 
 /// The annotation by which a sender chooses the partition.
-pub(in super::super) const PARTITION_KEY: &str = "x-opt-partition-key";
-
-/// Walks over the sections of a message.
-pub(in super::super) struct Sections<'a>(Reader<'a>);
-
-/// A section: the code of its descriptor, and what that describes.
-pub(in super::super) struct Section<'a> {
-    pub(in super::super) code: u64,
-    pub(in super::super) body: Raw<'a>,
-}
-
-impl<'a> Sections<'a> {
-    /// Those of this encoded message.
-    pub(in super::super) fn of(message: &'a [u8]) -> Self {
-        Self(Reader::new(message))
-    }
-
-    /// The next one; `None` at the end.
-    pub(in super::super) fn next(&mut self) -> Result<Option<Section<'a>>, Malformed> {
-        if self.0.rest().is_empty() {
-            return Ok(None);
-        }
-        let Value::Described(descriptor, body) = self.0.value()? else {
-            return Err(Malformed("a message's section is not a described value"));
-        };
-        let code = match descriptor {
-            Descriptor::Code(code) => code,
-            Descriptor::Name(name) => match name {
-                "amqp:header:list" => HEADER,
-                "amqp:delivery-annotations:map" => DELIVERY_ANNOTATIONS,
-                "amqp:message-annotations:map" => MESSAGE_ANNOTATIONS,
-                "amqp:properties:list" => PROPERTIES,
-                "amqp:application-properties:map" => APPLICATION_PROPERTIES,
-                "amqp:data:binary" => DATA,
-                "amqp:amqp-sequence:list" => AMQP_SEQUENCE,
-                "amqp:amqp-value:*" => AMQP_VALUE,
-                "amqp:footer:map" => FOOTER,
-                _ => return Err(Malformed("unknown section of a message")),
-            },
-        };
-        if !(HEADER..=FOOTER).contains(&code) {
-            return Err(Malformed("unknown section of a message"));
-        }
-        Ok(Some(Section { code, body }))
-    }
-}
+pub(super) const PARTITION_KEY: &str = "x-opt-partition-key";
 
 /// What is kept of an event: its key, the other annotations, and everything from its properties on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct EventParts<'a> {
+pub(super) struct EventParts<'a> {
     /// The partition key, if it has one.
-    pub(in super::super) key: Option<&'a str>,
+    pub(super) key: Option<&'a str>,
     /// Keys and values of the sender's other annotations, encoded one after the other.
-    pub(in super::super) annotations: Vec<u8>,
+    pub(super) annotations: Vec<u8>,
     /// How many values that is: two for each annotation.
-    pub(in super::super) annotation_values: u32,
+    pub(super) annotation_values: u32,
     /// Properties, application properties, body and footer, encoded.
-    pub(in super::super) message: Cow<'a, [u8]>,
+    pub(super) message: Cow<'a, [u8]>,
 }
 
 /// Takes an event apart.
 ///
 /// The standard has the sections in the order of their codes. Clients write annotations after the body as well, and the
 /// service takes them: only then is the message put together anew.
-pub(in super::super) fn event(payload: &[u8]) -> Result<EventParts<'_>, Malformed> {
+pub(super) fn event(payload: &[u8]) -> Result<EventParts<'_>, Malformed> {
     let mut sections = Sections::of(payload);
     let mut parts = EventParts::default();
     let (mut kept, mut last, mut in_order) = (0..0, 0, true);
     loop {
-        let start = payload.len() - sections.0.rest().len();
+        let start = payload.len() - sections.rest().len();
         let Some(section) = sections.next()? else { break };
         in_order &= section.code >= last;
         last = section.code;
@@ -95,7 +49,7 @@ pub(in super::super) fn event(payload: &[u8]) -> Result<EventParts<'_>, Malforme
             MESSAGE_ANNOTATIONS => annotations(section.body, &mut parts)?,
             _ => {
                 let first = if kept.is_empty() { start } else { kept.start };
-                kept = first..payload.len() - sections.0.rest().len();
+                kept = first..payload.len() - sections.rest().len();
             }
         }
     }
@@ -108,10 +62,10 @@ fn in_their_order(payload: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut sections = Sections::of(payload);
     let mut found = Vec::new();
     loop {
-        let at = sections.0.rest();
+        let at = sections.rest();
         let Some(section) = sections.next()? else { break };
         if section.code >= PROPERTIES {
-            found.push((section.code, &at[..at.len() - sections.0.rest().len()]));
+            found.push((section.code, &at[..at.len() - sections.rest().len()]));
         }
     }
     found.sort_by_key(|(code, _)| *code);
@@ -138,7 +92,7 @@ fn annotations<'a>(body: Raw<'a>, parts: &mut EventParts<'a>) -> Result<(), Malf
 }
 
 /// Takes a batch apart: the key of the whole batch, and its events.
-pub(in super::super) fn batch(payload: &[u8]) -> Result<(Option<&str>, Vec<EventParts<'_>>), Malformed> {
+pub(super) fn batch(payload: &[u8]) -> Result<(Option<&str>, Vec<EventParts<'_>>), Malformed> {
     let mut sections = Sections::of(payload);
     let mut outer = EventParts::default();
     let mut events = Vec::new();
@@ -159,17 +113,17 @@ pub(in super::super) fn batch(payload: &[u8]) -> Result<(Option<&str>, Vec<Event
 
 /// A request to `$cbs` or `$management`.
 #[derive(Debug, Default)]
-pub(in super::super) struct Request<'a> {
+pub(super) struct Request<'a> {
     message_id: Option<Raw<'a>>,
     /// The address at which the peer awaits the reply, if it names one.
-    pub(in super::super) reply_to: Option<&'a str>,
+    pub(super) reply_to: Option<&'a str>,
     properties: Option<Items<'a>>,
     body: Option<Raw<'a>>,
 }
 
 impl<'a> Request<'a> {
     /// Takes a request apart.
-    pub(in super::super) fn read(payload: &'a [u8]) -> Result<Self, Malformed> {
+    pub(super) fn read(payload: &'a [u8]) -> Result<Self, Malformed> {
         let mut sections = Sections::of(payload);
         let mut request = Self::default();
         while let Some(section) = sections.next()? {
@@ -190,12 +144,12 @@ impl<'a> Request<'a> {
     }
 
     /// An application property that is text; `None` when it is missing or something else.
-    pub(in super::super) fn property(&self, name: &str) -> Option<&'a str> {
+    pub(super) fn property(&self, name: &str) -> Option<&'a str> {
         self.properties?.get(name).ok().flatten()?.text()
     }
 
     /// The body when it is text, or bytes that are text.
-    pub(in super::super) fn text_body(&self) -> Option<&'a str> {
+    pub(super) fn text_body(&self) -> Option<&'a str> {
         match self.body?.value().ok()? {
             Value::Binary(bytes) => std::str::from_utf8(bytes).ok(),
             value => value.text(),
@@ -203,7 +157,7 @@ impl<'a> Request<'a> {
     }
 
     /// The reply: `status`, a description, further application properties, and `body` as an amqp-value.
-    pub(in super::super) fn reply(
+    pub(super) fn reply(
         &self,
         status: i32,
         description: &str,
@@ -242,28 +196,28 @@ impl<'a> Request<'a> {
 
 /// What the service says about an event when it delivers it.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Delivery<'a> {
-    pub(in super::super) sequence_number: i64,
-    pub(in super::super) offset: i64,
-    pub(in super::super) enqueued_ms: i64,
-    pub(in super::super) key: Option<&'a str>,
+pub(super) struct Delivery<'a> {
+    pub(super) sequence_number: i64,
+    pub(super) offset: i64,
+    pub(super) enqueued_ms: i64,
+    pub(super) key: Option<&'a str>,
     /// The sender's other annotations, encoded, and how many values they are.
-    pub(in super::super) annotations: (&'a [u8], u32),
+    pub(super) annotations: (&'a [u8], u32),
     /// Everything from the properties on.
-    pub(in super::super) message: &'a [u8],
+    pub(super) message: &'a [u8],
 }
 
 /// What a receiver with runtime metrics gets about its partition along with each event.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct RuntimeMetrics {
-    pub(in super::super) last_sequence_number: i64,
-    pub(in super::super) last_offset: i64,
-    pub(in super::super) last_enqueued_ms: i64,
-    pub(in super::super) now_ms: i64,
+pub(super) struct RuntimeMetrics {
+    pub(super) last_sequence_number: i64,
+    pub(super) last_offset: i64,
+    pub(super) last_enqueued_ms: i64,
+    pub(super) now_ms: i64,
 }
 
 /// Writes an event as a consumer gets it.
-pub(in super::super) fn write_event(out: &mut BytesMut, event: &Delivery<'_>, metrics: Option<&RuntimeMetrics>) {
+pub(super) fn write_event(out: &mut BytesMut, event: &Delivery<'_>, metrics: Option<&RuntimeMetrics>) {
     let mut w = Writer::new(out);
     if let Some(metrics) = metrics {
         w.described_map(DELIVERY_ANNOTATIONS, |w| {
@@ -293,23 +247,14 @@ pub(in super::super) fn write_event(out: &mut BytesMut, event: &Delivery<'_>, me
     w.raw_values(event.message, 1);
 }
 
-/// The body of an encoded message whose body is data: its first data section. Empty when it has none.
-pub(in super::super) fn data_body(message: &[u8]) -> &[u8] {
-    let mut sections = Sections::of(message);
-    while let Ok(Some(section)) = sections.next() {
-        if let (DATA, Ok(Value::Binary(body))) = (section.code, section.body.value()) {
-            return body;
-        }
-    }
-    &[]
-}
-
 #[cfg(test)]
-pub(in super::super) mod tests {
+pub(super) mod tests {
+    use txgen_amqp::message::data_body;
+
     use super::*;
 
     /// A message with one data section and perhaps a key.
-    pub(in super::super::super) fn message(key: Option<&str>, body: &[u8]) -> Vec<u8> {
+    pub(in super::super) fn message(key: Option<&str>, body: &[u8]) -> Vec<u8> {
         let mut out = BytesMut::new();
         let mut w = Writer::new(&mut out);
         if let Some(key) = key {

@@ -1,20 +1,15 @@
 //! Performatives as the emulator writes them: at full length, absent fields as nulls.
 
-use super::super::descriptor::{ATTACH, BEGIN, CLOSE, DETACH, DISPOSITION, END, FLOW, OPEN, SOURCE, TARGET, TRANSFER};
-use super::super::writer::Writer;
 use super::{AmqpError, Attach, Flow, Outcome, RECEIVER};
+use crate::descriptor::{ATTACH, BEGIN, CLOSE, DETACH, DISPOSITION, END, FLOW, OPEN, SOURCE, TARGET, TRANSFER};
+use crate::writer::Writer;
 
 /// The emulator's open.
-pub(in super::super::super) fn write_open(
-    w: &mut Writer<'_>,
-    container: &str,
-    channel_max: u16,
-    idle_time_out_ms: u32,
-) {
+pub fn write_open(w: &mut Writer<'_>, container: &str, channel_max: u16, idle_time_out_ms: u32) {
     w.described_list(OPEN, |w| {
         w.string(container);
         w.null();
-        w.uint(super::super::frame::MAX_FRAME_SIZE);
+        w.uint(crate::frame::MAX_FRAME_SIZE);
         w.ushort(channel_max);
         w.uint(idle_time_out_ms);
         w.pad_to(10);
@@ -22,7 +17,7 @@ pub(in super::super::super) fn write_open(
 }
 
 /// The emulator's begin, in answer to the one that came on `remote_channel`.
-pub(in super::super::super) fn write_begin(w: &mut Writer<'_>, remote_channel: u16, window: u32, handle_max: u32) {
+pub fn write_begin(w: &mut Writer<'_>, remote_channel: u16, window: u32, handle_max: u32) {
     w.described_list(BEGIN, |w| {
         w.ushort(remote_channel);
         w.uint(0);
@@ -36,7 +31,7 @@ pub(in super::super::super) fn write_begin(w: &mut Writer<'_>, remote_channel: u
 /// The emulator's attach, in answer to the peer's.
 ///
 /// With `accepted` false source and target are null, as when the service refuses a link and detaches it next.
-pub(in super::super::super) fn write_attach(
+pub fn write_attach(
     w: &mut Writer<'_>,
     peers: &Attach<'_>,
     accepted: bool,
@@ -79,7 +74,7 @@ pub(in super::super::super) fn write_attach(
 }
 
 /// A flow.
-pub(in super::super::super) fn write_flow(w: &mut Writer<'_>, flow: &Flow) {
+pub fn write_flow(w: &mut Writer<'_>, flow: &Flow) {
     fn optional(w: &mut Writer<'_>, value: Option<u32>) {
         match value {
             Some(value) => w.uint(value),
@@ -102,7 +97,7 @@ pub(in super::super::super) fn write_flow(w: &mut Writer<'_>, flow: &Flow) {
 }
 
 /// A transfer of a settled delivery of format 0; the payload follows. Parts after the first have no `delivery_id`.
-pub(in super::super::super) fn write_transfer(w: &mut Writer<'_>, handle: u32, delivery_id: Option<u32>, more: bool) {
+pub fn write_transfer(w: &mut Writer<'_>, handle: u32, delivery_id: Option<u32>, more: bool) {
     w.described_list(TRANSFER, |w| {
         w.uint(handle);
         match delivery_id {
@@ -120,7 +115,7 @@ pub(in super::super::super) fn write_transfer(w: &mut Writer<'_>, handle: u32, d
 }
 
 /// The receiver's disposition that settles the deliveries from `first` to `last`.
-pub(in super::super::super) fn write_disposition(w: &mut Writer<'_>, first: u32, last: u32, outcome: &Outcome) {
+pub fn write_disposition(w: &mut Writer<'_>, first: u32, last: u32, outcome: &Outcome) {
     w.described_list(DISPOSITION, |w| {
         w.bool(RECEIVER);
         w.uint(first);
@@ -132,7 +127,7 @@ pub(in super::super::super) fn write_disposition(w: &mut Writer<'_>, first: u32,
 }
 
 /// A detach.
-pub(in super::super::super) fn write_detach(w: &mut Writer<'_>, handle: u32, closed: bool, error: Option<&AmqpError>) {
+pub fn write_detach(w: &mut Writer<'_>, handle: u32, closed: bool, error: Option<&AmqpError>) {
     w.described_list(DETACH, |w| {
         w.uint(handle);
         w.bool(closed);
@@ -141,12 +136,12 @@ pub(in super::super::super) fn write_detach(w: &mut Writer<'_>, handle: u32, clo
 }
 
 /// An end.
-pub(in super::super::super) fn write_end(w: &mut Writer<'_>, error: Option<&AmqpError>) {
+pub fn write_end(w: &mut Writer<'_>, error: Option<&AmqpError>) {
     w.described_list(END, |w| write_error(w, error));
 }
 
 /// A close.
-pub(in super::super::super) fn write_close(w: &mut Writer<'_>, error: Option<&AmqpError>) {
+pub fn write_close(w: &mut Writer<'_>, error: Option<&AmqpError>) {
     w.described_list(CLOSE, |w| write_error(w, error));
 }
 
