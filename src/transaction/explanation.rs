@@ -28,8 +28,12 @@ pub(super) enum Explanation {
     Currency,
     /// `(12.50)`.
     Parentheses,
+    /// `12.50-`.
+    TrailingMinus,
     /// `5%`.
     Percent,
+    /// `١٢`.
+    OtherDigits,
     /// `#N/A`, `#REF!`, `####`.
     SpreadsheetError,
     /// `NULL`, `n/a`.
@@ -64,6 +68,8 @@ impl fmt::Display for Explanation {
             Self::Parentheses => {
                 write!(f, "is in parentheses, which mean a negative number to accountants, and are not read; {NUMBERS}")
             }
+            Self::TrailingMinus => write!(f, "has its minus sign behind the number, which is not read; {NUMBERS}"),
+            Self::OtherDigits => write!(f, "has digits of another script than 0 to 9, which are not read; {NUMBERS}"),
             Self::Percent => write!(f, "has a per cent sign, which is not read; {NUMBERS}"),
             Self::SpreadsheetError => f.write_str(
                 "is a spreadsheet's error in the place of a value; mend its formula, or leave the cell empty",
@@ -145,6 +151,9 @@ fn date(text: &str) -> Option<Explanation> {
 
 fn number(text: &str) -> Option<Explanation> {
     let is_number = |text: &str| cells::number(text, DecimalMark::Point).is_some();
+    if text.chars().any(|character| character.is_numeric() && !character.is_ascii()) {
+        return Some(Explanation::OtherDigits);
+    }
     let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
     if inner.is_some_and(|inner| is_number(&inner.replace(',', "."))) {
         return Some(Explanation::Parentheses);
@@ -152,8 +161,17 @@ fn number(text: &str) -> Option<Explanation> {
     if text.strip_suffix('%').is_some_and(|text| is_number(&text.trim_end().replace(',', "."))) {
         return Some(Explanation::Percent);
     }
-    let bare = text.trim_matches(|character: char| character.is_alphabetic() || "$€£¥₹ ".contains(character));
-    if bare.len() < text.len() && is_number(&bare.replace(',', ".")) {
+    // In either of the two ways to write it, separators of thousands or not.
+    let is_amount = |text: &str| {
+        is_number(&text.replace([',', '\'', ' '], ""))
+            || is_number(&text.replace(['.', '\'', ' '], "").replace(',', "."))
+    };
+    if text.strip_suffix('-').is_some_and(is_amount) {
+        return Some(Explanation::TrailingMinus);
+    }
+    let amount = text.strip_prefix('-').unwrap_or(text);
+    let bare = amount.trim_matches(|character: char| character.is_alphabetic() || "$€£¥₹ ".contains(character));
+    if bare.len() < amount.len() && is_amount(bare) {
         return Some(Explanation::Currency);
     }
     let marks = text.bytes().filter(|byte| matches!(byte, b',' | b'.' | b'\'' | b' ')).count();
@@ -201,6 +219,10 @@ mod tests {
             ("1'234", Some(Explanation::Thousands)),
             ("$12.50", Some(Explanation::Currency)),
             ("12,50 EUR", Some(Explanation::Currency)),
+            ("-$1,234.50", Some(Explanation::Currency)),
+            ("12.50-", Some(Explanation::TrailingMinus)),
+            ("١٢٫٥٠", Some(Explanation::OtherDigits)),
+            ("１２.５０", Some(Explanation::OtherDigits)),
             ("(12.50)", Some(Explanation::Parentheses)),
             ("5%", Some(Explanation::Percent)),
             ("#DIV/0!", Some(Explanation::SpreadsheetError)),
