@@ -34,6 +34,10 @@ impl<'a> Sections<'a> {
     ///
     /// # Errors
     /// When what follows is not a section.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "after an error nothing may be asked for, which iterators do not say"
+    )]
     pub fn next(&mut self) -> Result<Option<Section<'a>>, Malformed> {
         if self.0.rest().is_empty() {
             return Ok(None);

@@ -93,6 +93,10 @@ impl<'a> Items<'a> {
     }
 
     /// The next element; `None` at the end.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "after an error nothing may be asked for, which iterators do not say"
+    )]
     pub fn next(&mut self) -> Result<Option<Value<'a>>, Malformed> {
         self.next_raw()?.map(Raw::value).transpose()
     }
