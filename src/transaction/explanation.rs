@@ -163,8 +163,8 @@ fn number(text: &str) -> Option<Explanation> {
     }
     // In either of the two ways to write it, separators of thousands or not.
     let is_amount = |text: &str| {
-        is_number(&text.replace([',', '\'', ' '], ""))
-            || is_number(&text.replace(['.', '\'', ' '], "").replace(',', "."))
+        let with_comma = text.replace(['.', '\'', ' '], "").replacen(',', ".", 1);
+        is_number(&text.replace([',', '\'', ' '], "")) || (text.contains(',') && is_number(&with_comma))
     };
     if text.strip_suffix('-').is_some_and(is_amount) {
         return Some(Explanation::TrailingMinus);
