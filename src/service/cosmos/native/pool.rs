@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{Answered, Connection, Interrupted, Outgoing};
 use super::dial::{Dialer, Stream};
@@ -18,15 +18,18 @@ use crate::service::retry::AttemptError;
 /// word. <https://learn.microsoft.com/azure/load-balancer/load-balancer-tcp-reset>
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
 
-/// Connections that are opened at a time. All that a run needs at once would come to a service as a flood, and be opened
-/// where those that are given back meanwhile are enough.
-const DIALS_AT_A_TIME: usize = 64;
+/// Connections at a time that are being opened or have yet to bring their first answer. All that a run needs at once would
+/// come to a service as a flood, which it drops when it is slow to accept, and be opened where those that are given back
+/// meanwhile are enough.
+const NEW_AT_A_TIME: usize = 64;
+/// A first answer that takes longer holds up no other connection.
+const LONGEST_NEW: Duration = Duration::from_secs(5);
 
 /// Requests that find every connection busy wait for one.
 pub(super) struct Pool {
     dialer: Dialer,
     places: Semaphore,
-    dials: Semaphore,
+    turns: Semaphore,
     idle: Mutex<VecDeque<Idle>>,
     /// Heard by requests that wait for a new connection.
     given_back: Notify,
@@ -60,13 +63,7 @@ pub(super) enum Unanswered {
 impl Pool {
     pub(super) fn new(dialer: Dialer, most: NonZeroUsize) -> Self {
         let places = Semaphore::new(most.get().min(Semaphore::MAX_PERMITS));
-        Self {
-            dialer,
-            places,
-            dials: Semaphore::new(DIALS_AT_A_TIME),
-            idle: Mutex::default(),
-            given_back: Notify::new(),
-        }
+        Self { dialer, places, turns: Semaphore::new(NEW_AT_A_TIME), idle: Mutex::default(), given_back: Notify::new() }
     }
 
     /// Sends a request over a free connection, or a new one, and reads its whole answer. `request` makes it, each time
@@ -82,8 +79,8 @@ impl Pool {
                 // Boxed, because it is rare and its future is large.
                 None => match Box::pin(self.connect_or_take_idle(deadline)).await {
                     Ok(Free::Idle(connection)) => connection,
-                    Ok(Free::New(connection)) => {
-                        let result = self.over_a_new_one(connection, deadline, &request).await;
+                    Ok(Free::New(new)) => {
+                        let result = Box::pin(self.over_a_new_one(new, deadline, &request)).await;
                         return Exchange { result, resent: false };
                     }
                     Err(error) => return Exchange { result: Err(Unanswered::NotSent(error)), resent: false },
@@ -97,8 +94,8 @@ impl Pool {
                 Err(Failed::Interrupted(Interrupted::NothingSent(_))) => {}
                 Err(Failed::Interrupted(Interrupted::NothingReceived(reason))) => {
                     return match Box::pin(self.connect(deadline)).await {
-                        Ok(connection) => {
-                            let result = self.over_a_new_one(connection, deadline, &request).await;
+                        Ok(new) => {
+                            let result = Box::pin(self.over_a_new_one(new, deadline, &request)).await;
                             Exchange { result, resent: true }
                         }
                         // What is lost is the first one.
@@ -112,18 +109,26 @@ impl Pool {
 
     async fn over_a_new_one(
         &self,
-        mut connection: Connection<Stream>,
+        New { mut connection, turn }: New<'_>,
         deadline: Instant,
         request: &impl Fn() -> Outgoing,
     ) -> Result<Answered, Unanswered> {
-        let answered = self.over(&mut connection, deadline, request).await?;
+        let answered = {
+            let mut answer = pin!(self.over(&mut connection, deadline, request));
+            let first = timeout(LONGEST_NEW, &mut answer).await;
+            drop(turn);
+            match first {
+                Ok(answered) => answered?,
+                Err(_) => answer.await?,
+            }
+        };
         self.give_back(connection);
         Ok(answered)
     }
 
     /// A new connection, or one that is given back while that is being opened: where no more connections are let through,
     /// those that are there serve all requests.
-    async fn connect_or_take_idle(&self, deadline: Instant) -> Result<Free, AttemptError> {
+    async fn connect_or_take_idle(&self, deadline: Instant) -> Result<Free<'_>, AttemptError> {
         let mut connecting = pin!(self.connect(deadline));
         loop {
             tokio::select! {
@@ -138,12 +143,13 @@ impl Pool {
         }
     }
 
-    async fn connect(&self, deadline: Instant) -> Result<Connection<Stream>, AttemptError> {
-        let Ok(Ok(_turn)) = timeout_at(deadline, self.dials.acquire()).await else {
+    async fn connect(&self, deadline: Instant) -> Result<New<'_>, AttemptError> {
+        let Ok(Ok(turn)) = timeout_at(deadline, self.turns.acquire()).await else {
             return Err(not_sent("too many connections were being opened".to_owned()));
         };
         let stream = self.dialer.dial(deadline).await?;
-        Connection::begin(stream).await.map_err(|error| not_sent(error.to_string()))
+        let connection = Connection::begin(stream).await.map_err(|error| not_sent(error.to_string()))?;
+        Ok(New { connection, turn })
     }
 
     async fn over(
@@ -194,9 +200,15 @@ fn not_sent(reason: String) -> AttemptError {
 }
 
 /// A connection that a request may go over.
-enum Free {
+enum Free<'a> {
     Idle(Connection<Stream>),
-    New(Connection<Stream>),
+    New(New<'a>),
+}
+
+/// A connection that has yet to bring its first answer.
+struct New<'a> {
+    connection: Connection<Stream>,
+    turn: SemaphorePermit<'a>,
 }
 
 enum Failed {
@@ -215,3 +227,6 @@ impl From<Failed> for Unanswered {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
