@@ -34,8 +34,7 @@ pub(super) const MAX_DEFINITION_BYTES: usize = 128 * 1024;
 pub(super) struct Account {
     pub(super) gate: Gate,
     pub(super) clock: Clock,
-    /// `http` or `https`: how clients come.
-    pub(super) scheme: &'static str,
+    pub(super) reach: Reach,
     limits: Limits,
     memory: Arc<AtomicU64>,
     pub(super) counters: Counters,
@@ -44,6 +43,21 @@ pub(super) struct Account {
     last_offer: AtomicU32,
     /// Where everything is kept, if it is.
     keeper: Option<Keeper>,
+}
+
+/// How clients come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach {
+    /// `http` or `https`.
+    pub(super) scheme: &'static str,
+    /// Whether the address that is listened on is one of IPv4.
+    pub(super) ipv4: bool,
+}
+
+#[cfg(any(test, fuzzing))]
+impl Reach {
+    /// HTTP over IPv4, which is the default.
+    pub(super) const HTTP: Self = Self { scheme: "http", ipv4: true };
 }
 
 /// What is enforced.
@@ -70,11 +84,11 @@ impl Counters {
 }
 
 impl Account {
-    pub(super) fn new(gate: Gate, limits: Limits, scheme: &'static str) -> Self {
+    pub(super) fn new(gate: Gate, limits: Limits, reach: Reach) -> Self {
         Self {
             gate,
             clock: Clock::start(),
-            scheme,
+            reach,
             limits,
             memory: Arc::default(),
             counters: Counters::default(),

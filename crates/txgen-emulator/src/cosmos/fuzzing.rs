@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::WELL_KNOWN_KEY;
 use super::auth::Gate;
 use super::call::Call;
-use super::catalog::{Account, Limits};
+use super::catalog::{Account, Limits, Reach};
 use super::routes;
 
 /// Requests of one input at most.
@@ -180,7 +180,7 @@ async fn ask(account: &Account, method: Method, uri: &Uri, headers: HeaderMap, b
 
 fn account(limited: bool) -> Account {
     let gate = Gate::new(&Secret::new(WELL_KNOWN_KEY), true).unwrap();
-    let account = Account::new(gate, Limits { throughput: limited, memory: limited.then_some(MEMORY) }, "http");
+    let account = Account::new(gate, Limits { throughput: limited, memory: limited.then_some(MEMORY) }, Reach::HTTP);
     let create = |path: &str, body: &str| {
         let headers = [("x-ms-offer-throughput", "20000")]
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
@@ -226,7 +226,7 @@ fn split<'a>(bytes: &'a [u8], at: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
 /// When what comes of it breaks a promise.
 pub(crate) fn log(records: &[Vec<u8>]) {
     let gate = Gate::new(&Secret::new(WELL_KNOWN_KEY), true).unwrap();
-    let account = Account::new(gate, Limits { throughput: true, memory: None }, "http");
+    let account = Account::new(gate, Limits { throughput: true, memory: None }, Reach::HTTP);
     account.restore_records(records);
     let mut weight = 0;
     for container in account.containers() {

@@ -42,7 +42,7 @@ use url::Url;
 use crate::serving::Serving;
 use crate::tls::Certificate;
 use auth::Gate;
-use catalog::{Account, Limits};
+use catalog::{Account, Limits, Reach};
 use explorer::Explorer;
 use server::Shared;
 
@@ -147,7 +147,7 @@ impl CosmosEmulator {
             .ok_or_else(|| invalid("the account key of the Cosmos DB emulator is not base64"))?;
         let scheme = if options.https { "https" } else { "http" };
         let limits = Limits { throughput: options.enforce_throughput, memory: options.memory_limit };
-        let account = Account::new(gate, limits, scheme);
+        let account = Account::new(gate, limits, Reach { scheme, ipv4: options.listen.is_ipv4() });
         let account = match &options.data {
             Some(dir) => account.keep_in(dir)?,
             None => account,

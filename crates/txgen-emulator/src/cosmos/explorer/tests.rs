@@ -3,13 +3,13 @@ use azure_core::credentials::Secret;
 use super::*;
 use crate::cosmos::WELL_KNOWN_KEY;
 use crate::cosmos::auth::Gate;
-use crate::cosmos::catalog::Limits;
+use crate::cosmos::catalog::{Limits, Reach};
 
 const OWN_KEY: &str = "c2VjcmV0";
 
 async fn account() -> Account {
     let gate = Gate::new(&Secret::new(WELL_KNOWN_KEY), true).unwrap();
-    let account = Account::new(gate, Limits { throughput: false, memory: None }, "http");
+    let account = Account::new(gate, Limits { throughput: false, memory: None }, Reach::HTTP);
     let post = async |path: &str, key: Option<&'static str>, body: &'static str| {
         let key =
             key.map(|key| (HeaderName::from_static("x-ms-documentdb-partitionkey"), HeaderValue::from_static(key)));

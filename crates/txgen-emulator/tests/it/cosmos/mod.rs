@@ -34,6 +34,17 @@ async fn the_account_names_the_endpoint_by_which_the_client_came() {
 }
 
 #[tokio::test]
+async fn who_comes_by_localhost_is_sent_to_127_0_0_1() {
+    let (_emulator, mut client) = emulator().await;
+    let [token, date] = client.sign("GET", "/", SystemTime::now());
+    let headers = [(token.0, token.1.as_str()), (date.0, date.1.as_str())];
+    let account = client.send_as_is("GET", "http://localhost:8081/", &headers, "").await.json();
+    for locations in ["writableLocations", "readableLocations"] {
+        assert_eq!(account[locations][0]["databaseAccountEndpoint"], "http://127.0.0.1:8081/", "{locations}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_key_is_refused_in_the_services_words() {
     let (emulator, _client) = emulator().await;
     let mut stranger = Client::connect_with(&emulator, "d3Jvbmc=").await;

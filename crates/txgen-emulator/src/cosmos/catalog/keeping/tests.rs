@@ -16,14 +16,14 @@ use super::*;
 use crate::cosmos::WELL_KNOWN_KEY;
 use crate::cosmos::auth::Gate;
 use crate::cosmos::call::Call;
-use crate::cosmos::catalog::Limits;
+use crate::cosmos::catalog::{Limits, Reach};
 use crate::cosmos::routes;
 
 const EVERYTHING: std::ops::Range<Epk> = Epk::MIN..Epk::MAX;
 
 fn open(folder: &Path) -> Account {
     let gate = Gate::new(&Secret::new(WELL_KNOWN_KEY), true).unwrap();
-    let account = Account::new(gate, Limits { throughput: false, memory: None }, "http");
+    let account = Account::new(gate, Limits { throughput: false, memory: None }, Reach::HTTP);
     account.keep_in(&DataDir { folder: folder.to_owned(), sync: crate::data::DataSync::Os }).unwrap()
 }
 
