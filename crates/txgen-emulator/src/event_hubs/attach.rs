@@ -14,6 +14,9 @@ use super::outgoing::{Consumer, Outgoing, Outlet};
 use super::selector::position;
 use super::store::{Hub, Position, Refused};
 
+/// Bytes of a receiver's name; a longer one is left out of messages.
+const MAX_RECEIVER_NAME: usize = 256;
+
 /// A receiver that asks for this learns with each event how far the partition has got.
 pub(super) const RUNTIME_METRICS: &str = "com.microsoft:enable-receiver-runtime-metric";
 
@@ -172,7 +175,9 @@ fn consumer(
         _ => {}
     }
     let epoch = attach.property("com.microsoft:epoch").ok().flatten().and_then(|epoch| epoch.integer());
-    let subscription = partition.subscribe(group, epoch, &core.bell).map_err(|refused| match refused {
+    let name = attach.property("com.microsoft:receiver-name").ok().flatten().and_then(|name| name.text());
+    let name = name.filter(|name| name.len() <= MAX_RECEIVER_NAME);
+    let subscription = partition.subscribe(group, epoch, name, &core.bell).map_err(|refused| match refused {
         Refused::Epoch(description) => AmqpError::new("amqp:link:stolen", description),
         Refused::TooMany => AmqpError::new(
             "amqp:resource-limit-exceeded",

@@ -1,6 +1,9 @@
 //! Who may do what on a connection: tokens come in, rights on paths with an end come out.
 
 use azure_core::credentials::Secret;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 
 use super::address::path_of;
 use super::options::Policy;
@@ -125,13 +128,24 @@ pub(super) fn check(
     }
     let expiry = expiry_of_jwt(token).unwrap_or(now + DEFAULT_LIFETIME);
     if expiry <= now {
-        return Err(expired());
+        return Err(expired(expiry));
     }
     Ok(Grant { path, rights: Rights::ALL, expiry })
 }
 
-fn expired() -> Denied {
-    denied("ExpiredToken: The token is expired.")
+/// In the service's words (<https://github.com/Azure/azure-sdk-for-js/issues/26073>).
+fn expired(expiry: u64) -> Denied {
+    const FORMAT: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
+    let expiry = i64::try_from(expiry).ok().and_then(|expiry| OffsetDateTime::from_unix_timestamp(expiry).ok());
+    let expiry = expiry.and_then(|expiry| expiry.format(FORMAT).ok()).unwrap_or_default();
+    denied(format!("ExpiredToken: The token is expired. Expiration time: '{expiry}'."))
+}
+
+/// The path of the resource that a shared access signature is for. Its `sr` is a URI, or one without its scheme, such as
+/// `namespace.servicebus.windows.net/hub`.
+fn signed_path(token: &Token) -> String {
+    let resource = token.resource();
+    if resource.contains("://") { resource_path(&resource) } else { resource_path(&format!("sb://{resource}")) }
 }
 
 /// Checks a shared access signature that is put for its own resource.
@@ -139,7 +153,7 @@ fn expired() -> Denied {
 /// # Errors
 /// As [`check`].
 pub(super) fn check_signature_alone(policies: &[Policy], token: &str, now: u64) -> Result<Grant, Denied> {
-    let path = Token::parse(token).map(|token| resource_path(&token.resource())).unwrap_or_default();
+    let path = Token::parse(token).map(|token| signed_path(&token)).unwrap_or_default();
     check_signature(policies, token, path, now)
 }
 
@@ -152,9 +166,9 @@ fn check_signature(policies: &[Policy], token: &str, path: String, now: u64) -> 
         return Err(invalid());
     }
     if token.expiry <= now {
-        return Err(expired());
+        return Err(expired(token.expiry));
     }
-    if !covers(&resource_path(&token.resource()), &path) {
+    if !covers(&signed_path(&token), &path) {
         return Err(denied("InvalidAudience: The authorization header contains a token with an invalid audience."));
     }
     Ok(Grant { path, rights: Rights::of(policy), expiry: token.expiry })
@@ -244,20 +258,28 @@ mod tests {
 
     #[test]
     fn a_token_for_the_namespace_covers_every_hub() {
-        assert!(put(&policies(), "sb://host/", 2_000, "sb://host/hub").unwrap().allow(Right::Send, "hub", 1_500));
+        for namespace in ["sb://host/", "host:5671", "host"] {
+            let grants = put(&policies(), namespace, 2_000, "sb://host/hub").unwrap();
+            assert!(grants.allow(Right::Send, "hub", 1_500), "{namespace}");
+        }
     }
 
     #[test]
     fn a_token_for_one_hub_does_not_cover_another() {
-        let denied = put(&policies(), "sb://host/one", 2_000, "sb://host/two").unwrap_err();
-        assert_eq!(denied.status, 401);
-        assert!(denied.description.contains("InvalidAudience"));
+        for one in ["sb://host/one", "host/one"] {
+            assert!(put(&policies(), one, 2_000, "sb://host/one").is_ok(), "{one}");
+            let denied = put(&policies(), one, 2_000, "sb://host/two").unwrap_err();
+            assert_eq!(denied.status, 401);
+            assert!(denied.description.contains("InvalidAudience"));
+        }
     }
 
     #[test]
     fn an_expired_a_forged_and_a_strangers_token_are_denied() {
         let own = policies();
-        assert!(put(&own, "sb://host/hub", 1_000, "sb://host/hub").unwrap_err().description.contains("ExpiredToken"));
+        let expired = put(&own, "sb://host/hub", 1_000, "sb://host/hub").unwrap_err();
+        let words = "ExpiredToken: The token is expired. Expiration time: '1970-01-01 00:16:40Z'.";
+        assert_eq!(expired.description, words);
         let forged = sign("sb://host/hub", "Sender", &Secret::new("other"), 2_000);
         let stranger = sign("sb://host/hub", "Nobody", &own[0].key, 2_000);
         for token in [forged, stranger] {

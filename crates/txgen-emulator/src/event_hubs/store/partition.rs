@@ -60,6 +60,8 @@ impl Drop for Watch<'_> {
 pub(in super::super) struct Reader {
     group: String,
     epoch: Option<i64>,
+    /// What its client calls it.
+    name: String,
     bell: Arc<Bell>,
     /// Set once a receiver with a higher epoch has taken the partition over: why.
     stolen: OnceLock<String>,
@@ -163,32 +165,35 @@ impl Partition {
     }
 
     /// Lets a receiver in, unless the service would not. A receiver with an epoch takes the partition from all others of
-    /// its consumer group whose epoch is not higher.
+    /// its consumer group whose epoch is not higher. Those that it has trouble with are told its `name`.
     pub(in super::super) fn subscribe(
         &self,
         group: &str,
         epoch: Option<i64>,
+        name: Option<&str>,
         bell: &Arc<Bell>,
     ) -> Result<Subscription, Refused> {
+        let name = name.unwrap_or("nil");
         let mut readers = lock(&self.readers);
         let rivals: Vec<_> = readers
             .iter()
             .filter(|r| r.group.eq_ignore_ascii_case(group) && r.stolen.get().is_none())
             .cloned()
             .collect();
-        let highest = rivals.iter().filter_map(|rival| rival.epoch).max();
+        let highest =
+            rivals.iter().filter_map(|rival| Some((rival.epoch?, &rival.name))).max_by_key(|(epoch, _)| *epoch);
         match (epoch, highest) {
-            (None, Some(highest)) => {
+            (None, Some((highest, _))) => {
                 return Err(Refused::Epoch(format!(
                     "At least one receiver for the endpoint is created with epoch of '{highest}', and so non-epoch \
                      receiver is not allowed. Either reconnect with a higher epoch, or make sure all epoch receivers \
                      are closed or disconnected."
                 )));
             }
-            (Some(epoch), Some(highest)) if epoch < highest => {
+            (Some(epoch), Some((highest, holder))) if epoch < highest => {
                 return Err(Refused::Epoch(format!(
-                    "Receiver 'nil' with a higher epoch '{highest}' already exists. Receiver 'nil' with epoch {epoch} \
-                     cannot be created. Make sure you are creating receiver with increasing epoch value to ensure \
+                    "Receiver '{holder}' with a higher epoch '{highest}' already exists. Receiver '{name}' with epoch \
+                     {epoch} cannot be created. Make sure you are creating receiver with increasing epoch value to ensure \
                      connectivity, or ensure all old epoch receivers are closed or disconnected."
                 )));
             }
@@ -199,16 +204,22 @@ impl Partition {
                     let was = rival.epoch.unwrap_or(0);
                     // `set` fails for a link that was stolen before, which needs no second reason.
                     let _ = rival.stolen.set(format!(
-                        "New receiver 'nil' with higher epoch of '{epoch}' is created hence current receiver 'nil' with \
-                         epoch '{was}' is getting disconnected. If you are recreating the receiver, make sure a higher \
-                         epoch is used."
+                        "New receiver '{name}' with higher epoch of '{epoch}' is created hence current receiver \
+                         '{}' with epoch '{was}' is getting disconnected. If you are recreating the receiver, make \
+                         sure a higher epoch is used.",
+                        rival.name,
                     ));
                     rival.bell.ring();
                 }
             }
         }
-        let reader =
-            Arc::new(Reader { group: group.to_owned(), epoch, bell: Arc::clone(bell), stolen: OnceLock::new() });
+        let reader = Arc::new(Reader {
+            group: group.to_owned(),
+            epoch,
+            name: name.to_owned(),
+            bell: Arc::clone(bell),
+            stolen: OnceLock::new(),
+        });
         readers.push(Arc::clone(&reader));
         self.reader_count.store(readers.len(), Ordering::SeqCst);
         Ok(Subscription { reader })
@@ -299,30 +310,34 @@ mod tests {
     #[test]
     fn a_higher_epoch_takes_the_partition_from_the_lower() {
         let (partition, bell) = partition();
-        let first = partition.subscribe("$Default", Some(1), &bell).unwrap();
-        let second = partition.subscribe("$default", Some(2), &bell).unwrap();
-        assert!(first.stolen().unwrap().contains("epoch of '2'"));
+        let first = partition.subscribe("$Default", Some(1), None, &bell).unwrap();
+        let second = partition.subscribe("$default", Some(2), Some("second"), &bell).unwrap();
+        assert!(first.stolen().unwrap().starts_with("New receiver 'second' with higher epoch of '2' is created hence"));
         assert!(second.stolen().is_none());
-        assert!(matches!(partition.subscribe("$Default", Some(1), &bell), Err(Refused::Epoch(_))));
+        let Err(Refused::Epoch(why)) = partition.subscribe("$Default", Some(1), Some("third"), &bell) else {
+            panic!("it has the lower epoch");
+        };
+        let names = "Receiver 'second' with a higher epoch '2' already exists. Receiver 'third' with epoch 1 cannot";
+        assert!(why.starts_with(names), "{why}");
     }
 
     #[test]
     fn a_receiver_without_epoch_is_refused_beside_one_with() {
         let (partition, bell) = partition();
-        let plain = partition.subscribe("$Default", None, &bell).unwrap();
-        let epoch = partition.subscribe("$Default", Some(0), &bell).unwrap();
+        let plain = partition.subscribe("$Default", None, None, &bell).unwrap();
+        let epoch = partition.subscribe("$Default", Some(0), None, &bell).unwrap();
         assert!(plain.stolen().is_some());
-        assert!(partition.subscribe("$Default", None, &bell).is_err());
+        assert!(partition.subscribe("$Default", None, None, &bell).is_err());
         partition.unsubscribe(&epoch);
         partition.unsubscribe(&plain);
-        assert!(partition.subscribe("$Default", None, &bell).is_ok());
+        assert!(partition.subscribe("$Default", None, None, &bell).is_ok());
     }
 
     #[test]
     fn epochs_of_different_consumer_groups_do_not_meet() {
         let (partition, bell) = partition();
-        let one = partition.subscribe("one", Some(1), &bell).unwrap();
-        partition.subscribe("two", Some(9), &bell).unwrap();
+        let one = partition.subscribe("one", Some(1), None, &bell).unwrap();
+        partition.subscribe("two", Some(9), None, &bell).unwrap();
         assert!(one.stolen().is_none());
     }
 
@@ -330,8 +345,8 @@ mod tests {
     fn a_sixth_receiver_without_epoch_is_refused() {
         let (partition, bell) = partition();
         for _ in 0..MAX_READERS {
-            partition.subscribe("$Default", None, &bell).unwrap();
+            partition.subscribe("$Default", None, None, &bell).unwrap();
         }
-        assert_eq!(partition.subscribe("$Default", None, &bell).err(), Some(Refused::TooMany));
+        assert_eq!(partition.subscribe("$Default", None, None, &bell).err(), Some(Refused::TooMany));
     }
 }
