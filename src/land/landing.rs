@@ -102,8 +102,8 @@ impl Landing<'_> {
             (*partition, self.targets.get(partition).copied().unwrap_or(*extent))
         };
         self.targets = extents.iter().map(target).collect();
-        self.landed.version = appender.version();
         self.begin(&extents, &mut appender).await?;
+        self.landed.version = appender.version();
         let mut ends: BTreeMap<u32, i64> =
             extents.iter().map(|(partition, extent)| (*partition, extent.last)).collect();
         (self.watch)(Step::Began {
@@ -111,7 +111,7 @@ impl Landing<'_> {
             positions: appender.landed().clone(),
             behind: behind(&extents, appender.landed()),
         });
-        let mut taken = Taken { last: appender.landed().clone(), read_out: BTreeSet::new() };
+        let mut taken = Taken { last: appender.landed().clone(), read_out: BTreeSet::new(), gone: BTreeMap::new() };
         let mut newest: BTreeMap<u32, i64> = BTreeMap::new();
         let mut feed = feed(view.clone(), taken.last.clone());
         let mut due: Option<Instant> = None;
@@ -145,7 +145,7 @@ impl Landing<'_> {
                         for (partition, end) in &mut ends {
                             *end = extents.get(partition).map_or(*end, |extent| extent.last);
                         }
-                        self.pass_over_what_is_gone(&extents, &mut taken)?;
+                        self.pass_over_what_is_gone(&extents, &mut taken, &mut appender)?;
                     }
                     (self.watch)(Step::Behind(lags(&ends, appender.landed(), &newest)));
                     look_at = Instant::now() + LOOK_EVERY;
@@ -185,22 +185,23 @@ impl Landing<'_> {
         }
     }
 
-    /// Compares the table's positions with what there is, and notes the end as the position where only what comes is
-    /// wanted.
+    /// Compares the table's positions with what there is. Where only what comes is wanted, and where a gap is accepted, the
+    /// table's position is moved there.
     async fn begin(&mut self, extents: &BTreeMap<u32, Extent>, appender: &mut Appender) -> Result<(), LandError> {
         for (partition, Extent { first, last }) in extents {
             match appender.landed().get(partition).copied().flatten() {
                 Some(landed) if landed > *last => {
                     return Err(LandError::Ahead { partition: *partition, last: *last, landed });
                 }
-                Some(landed) if *first > landed + 1 => self.gap(*partition, landed, *first)?,
+                Some(landed) if *first > landed + 1 => {
+                    self.gap(*partition, landed, *first)?;
+                    appender.skip_to(*partition, first - 1);
+                }
                 None if self.plan.start == Start::Latest => appender.skip_to(*partition, *last),
                 _ => {}
             }
         }
-        if self.plan.start == Start::Latest {
-            appender.commit().await?;
-        }
+        appender.commit().await?;
         Ok(())
     }
 
@@ -235,7 +236,12 @@ impl Landing<'_> {
     }
 
     /// What retention has deleted before it was read will not come: a target that lies in it is reached.
-    fn pass_over_what_is_gone(&mut self, extents: &BTreeMap<u32, Extent>, taken: &mut Taken) -> Result<(), LandError> {
+    fn pass_over_what_is_gone(
+        &mut self,
+        extents: &BTreeMap<u32, Extent>,
+        taken: &mut Taken,
+        appender: &mut Appender,
+    ) -> Result<(), LandError> {
         if !self.ends_at_targets {
             return Ok(());
         }
@@ -243,10 +249,14 @@ impl Landing<'_> {
             let target = self.targets.get(partition).map(|target| target.last);
             let Some(target) = target.filter(|target| target < first) else { continue };
             let last = taken.last.get(partition).copied().flatten();
-            if last.is_some_and(|last| last < target) {
-                self.check_order(&mut taken.last, *partition, *first)?;
-                // The first one that is there has not been taken yet.
+            // What was read before it was deleted may be on its way.
+            if taken.gone.insert(*partition, last) != Some(last) {
+                continue;
+            }
+            if let Some(last) = last.filter(|last| *last < target) {
+                self.gap(*partition, last, *first)?;
                 taken.last.insert(*partition, Some(first - 1));
+                appender.skip_to(*partition, first - 1);
             }
             taken.read_out.insert(*partition);
         }
@@ -301,6 +311,8 @@ struct Taken {
     last: BTreeMap<u32, Option<i64>>,
     /// Partitions in which, at some time since, nothing was left.
     read_out: BTreeSet<u32>,
+    /// Partitions whose target was found deleted, with the last number at that moment.
+    gone: BTreeMap<u32, Option<i64>>,
 }
 
 fn feed(view: View, after: BTreeMap<u32, Option<i64>>) -> Feed {

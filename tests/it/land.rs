@@ -3,6 +3,8 @@
 #[cfg(feature = "lake")]
 mod change_feed;
 #[cfg(feature = "lake")]
+mod gone;
+#[cfg(feature = "lake")]
 mod landed;
 #[cfg(not(feature = "lake"))]
 mod not_built;

@@ -51,7 +51,7 @@ pub fn counts(findings: &Value, names: &[&str]) -> Vec<u64> {
 }
 
 /// Polls until it is so.
-pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + HANG;
     while !is_so() {
         assert!(Instant::now() < deadline, "{what} did not come about");
