@@ -63,7 +63,7 @@ counts = raw.agg(
 profile = [(column, counts[f"{column} values"], rows - counts[f"{column} filled"]) for column in raw.columns]
 useless = [column for column, values, empty in profile if values == 0 or (values == 1 and empty == 0)]
 print("tell nothing:", ", ".join(useless) or "none")
-display(spark.createDataFrame(profile, "column STRING, about_values BIGINT, empty BIGINT").orderBy("about_values"), 40)
+display(spark.createDataFrame(profile, "column STRING, about_values BIGINT, empty BIGINT").orderBy("about_values"))
 
 # COMMAND ----------
 

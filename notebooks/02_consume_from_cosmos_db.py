@@ -48,7 +48,7 @@ sample = (
 )
 sample = sample.drop(*[column for column in sample.columns if column.startswith("_")]).cache()
 sample.printSchema()
-display(sample.groupBy("ipCountryCode").agg(F.count("*").alias("documents")).orderBy(F.desc("documents")), 10)
+display(sample.groupBy("ipCountryCode").agg(F.count("*").alias("documents")).orderBy(F.desc("documents")).limit(10))
 
 # COMMAND ----------
 

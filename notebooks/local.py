@@ -43,6 +43,8 @@ PACKAGES = {
 
 
 def start_spark(name):
+    if os.name == "nt" and not os.environ.get("HADOOP_HOME"):
+        sys.exit("error: on Windows Spark writes files only with Hadoop's native tools in HADOOP_HOME; run this in WSL instead")
     builder = (
         SparkSession.builder.appName(name)
         .master(os.environ.get("SPARK_MASTER", "local[2]"))
@@ -112,9 +114,9 @@ class Secrets:
         return DefaultAzureCredential().get_token("https://vault.azure.net/.default").token
 
 
-def display(frame, rows=20):
-    """Shows a frame as text."""
-    frame.show(rows, truncate=60)
+def display(frame):
+    """Shows a frame as text, as far as a screen goes."""
+    frame.show(50, truncate=60)
 
 
 # --- The notebook ------------------------------------------------------------------------------------------------------

@@ -32,7 +32,11 @@ def main(wanted, folder, spark_jars):
             f"<dependencies>{dependencies}</dependencies></ivy-module>"
         )
         command = ["java", "-jar", program, "-ivy", ivy, "-cache", pathlib.Path(work, "cache"), "-confs", "default", "-warn"]
-        subprocess.run([*command, "-retrieve", folder / "[artifact]-[revision].[ext]"], check=True, timeout=600)
+        command += ["-retrieve", folder / "[artifact]-[revision].[ext]"]
+        # It writes a dot for each block that has come.
+        fetched = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+        if fetched.returncode:
+            sys.exit(f"error: the jars of {wanted} could not be fetched:\n{fetched.stdout}")
     if wrong := faults(folder, names):
         sys.exit("error: " + "; ".join(wrong))
 

@@ -41,11 +41,16 @@ def middle(values):
     return sorted(values)[len(values) // 2]
 
 
+def processor():
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "of an unknown kind")
+
+
 def main(txgen, events):
     sizes = {"smaller": events // 3, "larger": events}
     with tempfile.TemporaryDirectory() as folder:
         directory = pathlib.Path(folder).resolve()
-        with Stage(txgen, directory, "--hub", *sizes) as stage:
+        with Stage(txgen, directory, "--hub", *sizes, jvm_options="") as stage:
             strings = stage.ready["event_hubs"]["connection_strings"]
             rows = []
             for hub, count in sizes.items():
@@ -63,12 +68,15 @@ def main(txgen, events):
                     spark.append(measure_spark(stage, of_hub["Listener"], directory / f"spark-{hub}-{number}"))
                     assert spark[-1]["rows"] == count, spark[-1]
                 seconds, cpu = (middle(values) for values in zip(*land))
-                rows.append((f"txgen land, {count} events", 0.0, count / seconds, cpu * 100_000 / count))
+                ours = count / seconds, cpu * 100_000 / count
                 start, stream, cpu = (middle([one[key] for one in spark]) for key in ("start", "seconds", "cpu"))
-                rows.append((f"Spark, local[2], {count} events", start, count / stream, cpu * 100_000 / count))
-    print(f"{'medians of ' + str(ROUNDS):36} {'start, s':>9} {'events/s':>9} {'CPU s per 100,000':>18}")
-    for name, start, rate, cpu in sorted(rows, reverse=True):
-        print(f"{name:36} {start:9.1f} {rate:9.0f} {cpu:18.2f}")
+                theirs = count / stream, cpu * 100_000 / count
+                rows.append((f"txgen land, {count} events", f"{0:.1f}", f"{ours[0]:.0f}", f"{ours[1]:.2f}"))
+                rows.append((f"Spark, local[2], {count} events", f"{start:.1f}", f"{theirs[0]:.0f}", f"{theirs[1]:.2f}"))
+                rows.append(("  Spark ÷ txgen land", "", f"{theirs[0] / ours[0]:.2f}", f"{theirs[1] / ours[1]:.1f}"))
+    print(f"{os.cpu_count()} cores, {processor()}; medians of {ROUNDS}")
+    for name, start, rate, cpu in [("", "start, s", "events/s", "CPU s per 100,000"), *rows]:
+        print(f"{name:36} {start:>9} {rate:>9} {cpu:>18}")
 
 
 main(sys.argv[1], int(sys.argv[2]))
