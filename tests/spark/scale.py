@@ -31,9 +31,9 @@ def measure_land(stage, settings, place):
 def measure_spark(stage, connection_string, lake):
     """Seconds until the stream begins, then those of the stream, with its CPU seconds."""
     script = pathlib.Path(__file__).with_name("scale_stream.py")
-    os.environ["EVENT_HUB_1_LISTEN_CONNECTION_STRING"] = connection_string
     arguments = (f"lake={lake}", f"kafka_options={stage.kafka_options()}")
-    said = stage.run_script("4.2", script, NOTEBOOKS / "03_consume_from_event_hubs.py", *arguments)
+    notebook = NOTEBOOKS / "03_consume_from_event_hubs.py"
+    said = stage.run_script("4.2", script, notebook, *arguments, EVENT_HUB_1_LISTEN_CONNECTION_STRING=connection_string)
     return json.loads(next(line for line in said.splitlines() if line.startswith("{")))
 
 

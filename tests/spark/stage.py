@@ -66,8 +66,8 @@ class Stage:
             "kafka.ssl.truststore.location": hubs["certificate"],
         })
 
-    def environment(self, version, **options):
-        """For local.py on a version of Spark; secrets come from the emulators' Key Vault."""
+    def environment(self, version, **variables):
+        """For local.py on a version of Spark; secrets that no variable holds come from the emulators' Key Vault."""
         jars = HERE / ".cache" / f"spark-{version}" / "connectors"
         temporary = self.directory / "spark"
         temporary.mkdir(exist_ok=True)
@@ -77,8 +77,8 @@ class Stage:
             "spark.driver.memory": "2g",
             "spark.driver.extraJavaOptions": f"{self.jvm_options} -Djavax.net.ssl.trustStore={self.trust_store()} "
             "-Djavax.net.ssl.trustStorePassword=made-up",
-        } | options
-        return os.environ | {
+        }
+        return os.environ | variables | {
             "SPARK_JARS_FOLDER": str(jars),
             "SPARK_OPTIONS": json.dumps(options),
             "KEY_VAULT_URL": self.ready["key_vault"]["url"],
@@ -94,24 +94,24 @@ class Stage:
             subprocess.run(command, cwd=self.directory, check=True, capture_output=True)
         return store
 
-    def start_script(self, version, script, *arguments, output, **options):
+    def start_script(self, version, script, *arguments, output, **variables):
         """Starts a script on a version of Spark, in a process group of its own."""
         command = [HERE / ".cache" / f"spark-{version}" / "bin" / "python", script, *arguments]
         return subprocess.Popen(
             list(map(str, command)),
             cwd=self.directory,
-            env=self.environment(version, **options),
+            env=self.environment(version, **variables),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
 
-    def run_script(self, version, script, *arguments, name=None, **options):
+    def run_script(self, version, script, *arguments, name=None, **variables):
         """Runs a script to its end; gives back what it wrote."""
         OUTPUT.mkdir(parents=True, exist_ok=True)
         path = OUTPUT / f"{name or script.stem}.txt"
         with open(path, "w") as output:
-            process = self.start_script(version, script, *arguments, output=output, **options)
+            process = self.start_script(version, script, *arguments, output=output, **variables)
             try:
                 code = process.wait(PATIENCE)
             finally:
