@@ -192,7 +192,9 @@ impl From<VerifyError> for CliError {
             VerifyError::Unusable(error) => Self::usage(error),
             VerifyError::NotConnected(error) => Self::not_connected(error),
             #[cfg(feature = "lake")]
-            VerifyError::Table(error @ txgen_lake::LakeError::Unfit { .. }) => Self::usage(error),
+            VerifyError::Table(error @ (txgen_lake::LakeError::NoTable(_) | txgen_lake::LakeError::Foreign(_))) => {
+                Self::usage(error)
+            }
             #[cfg(feature = "lake")]
             VerifyError::Table(_) => Self::failed(error),
             VerifyError::Thread => Self::failed(error),

@@ -24,6 +24,12 @@ pub enum LakeError {
         /// What is in the way.
         problem: String,
     },
+    /// There is no Delta table there to read.
+    #[error("there is no Delta table in {0}")]
+    NoTable(String),
+    /// A table that is read is not one that txgen writes.
+    #[error("the table {0} has other columns than those that txgen writes")]
+    Foreign(String),
     /// Another process has moved the position of a partition: it is the one that lands it.
     #[error(
         "partition {partition} was taken over by {by}: the table {table} has its events up to {theirs}, where this process \

@@ -1,23 +1,27 @@
 //! The table read back.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use deltalake_core::arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
+use deltalake_core::arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, StringArray};
 use deltalake_core::arrow::compute::cast;
 use deltalake_core::arrow::datatypes::{
-    DataType, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    DataType, Float64Type, Int32Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
 };
-use deltalake_core::datafile::reader::ParquetTableReader;
-use deltalake_core::datafile::{DeltaDataReader as _, ReadOptions};
+use deltalake_core::datafile::reader::{ParquetFileReader, ParquetTableReader};
+use deltalake_core::datafile::{BatchStream, DataFileReader as _, DeltaDataReader as _, ReadOptions};
 use deltalake_core::{DeltaTable, DeltaTableError};
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryFutureExt as _, TryStreamExt as _};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::columns::{EXTRA, Kind, TRANSACTION};
+use crate::columns::{EXTRA, Kind, Layout, TRANSACTION};
 use crate::error::LakeError;
 use crate::location::Store;
+
+/// Files of a partitioned table that are read at a time.
+const FILES_AT_ONCE: usize = 4;
 
 /// A row, as the event that it was.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,9 +49,7 @@ impl Reader {
         let mut table = DeltaTable::new(store.log().map_err(|error| LakeError::of(name, &error))?);
         match table.load().await {
             Ok(()) => Ok(Self { name: name.to_owned(), table }),
-            Err(DeltaTableError::NotATable(_)) => {
-                Err(LakeError::Unfit { table: name.to_owned(), problem: "there is no Delta table there".to_owned() })
-            }
+            Err(DeltaTableError::NotATable(_)) => Err(LakeError::NoTable(name.to_owned())),
             Err(error) => Err(LakeError::of(name, &error)),
         }
     }
@@ -64,20 +66,60 @@ impl Reader {
     /// When the store fails, or the table has other columns than txgen's.
     pub async fn rows(&self, take: &mut (dyn FnMut(Row) + Send)) -> Result<(), LakeError> {
         let fail = |error: DeltaTableError| LakeError::of(&self.name, &error);
-        let reader = ParquetTableReader::try_new(&self.table).await.map_err(fail)?;
-        let mut batches = reader.read(ReadOptions::default()).await.map_err(fail)?;
+        let mut batches = self.batches().await.map_err(fail)?;
         while let Some(batch) = batches.next().await {
             let batch = batch.map_err(fail)?;
-            let columns = Columns::of(&batch).ok_or_else(|| LakeError::Unfit {
-                table: self.name.clone(),
-                problem: "a file of it has other columns than txgen's".to_owned(),
-            })?;
+            let columns = Columns::of(&batch).ok_or_else(|| LakeError::Foreign(self.name.clone()))?;
             for row in 0..batch.num_rows() {
                 take(columns.row(row));
             }
         }
         Ok(())
     }
+
+    async fn batches(&self) -> Result<BatchStream, DeltaTableError> {
+        let snapshot = self.table.snapshot()?;
+        if snapshot.metadata().partition_columns().is_empty() {
+            return ParquetTableReader::try_new(&self.table).await?.read(ReadOptions::default()).await;
+        }
+        // The library's reader of tables takes none that is partitioned: the values are in the log, not in the files.
+        let log = self.table.log_store();
+        let mut files = Vec::new();
+        let mut views = snapshot.snapshot().file_views(log.as_ref(), None);
+        while let Some(file) = views.try_next().await? {
+            if file.deletion_vector_descriptor().is_some() {
+                return Err(DeltaTableError::generic(
+                    "rows of it were deleted by deletion vectors, which are not read here",
+                ));
+            }
+            files.push((file.object_store_path(), file.partition_values_map()));
+        }
+        let reader = ParquetFileReader::new(log.object_store(None));
+        let batches = futures_util::stream::iter(files).flat_map_unordered(FILES_AT_ONCE, move |(path, partition)| {
+            let reader = reader.clone();
+            let opened = async move { reader.read_file(path).await };
+            opened.try_flatten_stream().map(move |batch| with_partition(&batch?, &partition)).boxed()
+        });
+        Ok(batches.boxed())
+    }
+}
+
+/// The batch with the columns that the table is partitioned by.
+fn with_partition(
+    batch: &RecordBatch,
+    partition: &HashMap<String, Option<String>>,
+) -> Result<RecordBatch, DeltaTableError> {
+    let table = Layout::Transactions.arrow();
+    let mut fields = batch.schema().fields().to_vec();
+    let mut columns = batch.columns().to_vec();
+    for field in table.fields() {
+        if let Some(value) = partition.get(field.name()) {
+            let text: ArrayRef = Arc::new(StringArray::from(vec![value.as_deref(); batch.num_rows()]));
+            fields.push(Arc::clone(field));
+            columns.push(cast(&text, field.data_type())?);
+        }
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
 /// A batch's columns, by their types.

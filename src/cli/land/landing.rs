@@ -106,7 +106,11 @@ async fn event_hub(args: &LandArgs, cancel: &CancellationToken) -> Result<Follow
     let (listeners, proxies) =
         settings::read(&file, &KeyVault::new(cancel.clone()), read).await.map_err(CliError::settings)?;
     let Listener { hub, key } = listeners.into_iter().next().ok_or_else(|| {
-        CliError::usage(anyhow!("{} is empty: it names the event hub to land", Key::EVENT_HUBS[0].name()))
+        CliError::usage(anyhow!(
+            "{} is empty: it names the event hub to land, and the connection string of a policy that may only listen will \
+             do; without an Azure account, try txgen run --emulator --land lake/",
+            Key::EVENT_HUBS[0].name()
+        ))
     })?;
     Ok(Followed {
         hub,

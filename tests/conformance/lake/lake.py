@@ -199,8 +199,10 @@ def what_others_write_to_the_table_is_respected(directory):
 @check
 def a_partitioned_table_is_read_by_its_column(directory):
     with emulator(directory):
-        txgen(directory, "run", "--data", str(DATA), "--limit", "2000", "--only-event-hubs", "--quiet")
+        run = ["run", "--data", str(DATA), "--limit", "2000", "--only-event-hubs", "--quiet"]
+        txgen(directory, *run, "--summary-file", "summary.json")
         txgen(directory, "land", "--to", "lake/t", "--until-caught-up", "--partition-by", "ipCountryCode")
+    txgen(directory, "verify", "--summary", "summary.json", "--table", "lake/t")
     place = directory / "lake/t"
     assert (place / "ipCountryCode=us").is_dir()
     of_duckdb = connect_duckdb().execute(

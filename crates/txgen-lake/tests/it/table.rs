@@ -133,7 +133,7 @@ async fn rows_read_back_are_the_events_that_they_were() {
     let root = memory();
     let store = || Store::new(root.clone(), table_url());
     let none = Reader::open("t", &store()).await.err().unwrap();
-    assert_eq!(none.to_string(), "the table t cannot take the events: there is no Delta table there");
+    assert_eq!(none.to_string(), "there is no Delta table in t");
     let mut appender = open(&root, [7], "lander").await.unwrap();
     let document: Value = serde_json::from_str(
         r#"{"id":"i","transactionID":"t","accountID":"a","ipCountryCode":"us","localHour":5,"isProxyIP":false,
@@ -148,6 +148,36 @@ async fn rows_read_back_are_the_events_that_they_were() {
     assert_eq!(rows.len(), 1);
     assert_eq!((rows[0].partition, rows[0].sequence_number), (7, 0));
     assert_eq!(Value::Object(rows[0].document.clone()), document);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partitioned_table_is_read_back_with_the_column_of_its_partitions() {
+    for column in ["ipCountryCode", "localHour", "cardType", "transactionDateTime", "_partition", "_sequenceNumber"] {
+        let root = memory();
+        let options = txgen_lake::Options { partition_by: Some(column.to_owned()), ..options("lander") };
+        let mut appender = open_with(&root, [7], options).await.unwrap();
+        let documents: Vec<Value> = ["2013-08-15T06:55:00", "2013-08-15T06:55:00.250000"]
+            .into_iter()
+            .zip(["us", "de"])
+            .map(|(moment, country)| {
+                serde_json::json!({
+                    "id": moment, "transactionID": "t", "accountID": "a", "ipCountryCode": country,
+                    "localHour": country.len(), "transactionDateTime": moment
+                })
+            })
+            .collect();
+        for (number, document) in (0..).zip(&documents) {
+            appender.take(txgen_lake::Event { body: document.to_string().into(), ..event(7, number) }).await.unwrap();
+        }
+        appender.commit().await.unwrap();
+        let mut rows = Vec::new();
+        let reader = Reader::open("t", &Store::new(root.clone(), table_url())).await.unwrap();
+        reader.rows(&mut |row| rows.push(row)).await.unwrap();
+        rows.sort_by_key(|row| row.sequence_number);
+        let read: Vec<Value> = rows.iter().map(|row| Value::Object(row.document.clone())).collect();
+        assert_eq!(read, documents, "by {column}");
+        assert_eq!(rows.iter().map(|row| (row.partition, row.sequence_number)).collect::<Vec<_>>(), [(7, 0), (7, 1)]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
