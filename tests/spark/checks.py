@@ -252,6 +252,10 @@ def share(stage):
     def land(place, *arguments):
         stage.run_txgen("land", "--to", place, "--until-caught-up", "--commit-bytes", "20KB", *arguments)
 
+    def spark(name, **widgets):
+        widgets |= {"table": name, "kafka_options": stage.kafka_options()}
+        stage.run_notebook("03_consume_from_event_hubs", name=f"03_{name}", **widgets)
+
     def whole(place):
         for run in runs:
             verified = stage.verified(run, place)
@@ -259,7 +263,7 @@ def share(stage):
         positions = [(row["_partition"], row["_sequenceNumber"]) for row in rows_of(place, "_partition", "_sequenceNumber")]
         assert len(positions) == len(set(positions)) == 2000 * len(runs), len(positions)
 
-    # txgen writes, Spark reads and optimises, txgen goes on.
+    # txgen writes, Spark reads and optimises, txgen goes on, Spark takes over where the table ends.
     place = stage.lake / "landed"
     for _ in range(2):
         send()
@@ -268,6 +272,19 @@ def share(stage):
     assert counted == [{"n": 4000}] and optimized[0]["metrics"]["numFilesRemoved"] > 1, (counted, optimized)
     send()
     land(place)
+    whole(place)
+    send()
+    spark("landed", starting="table", partitions="0,1,2,3")
+    whole(place)
+    # The other way round: Spark makes the table of two partitions, txgen appends the other two, Spark optimises, both go on.
+    place = stage.lake / "streamed"
+    spark("streamed", partitions="0,1")
+    land(place, "--partitions", "2,3")
+    whole(place)
+    stage.sql(f"OPTIMIZE delta.`{place}`")
+    send()
+    land(place, "--partitions", "2,3")
+    spark("streamed", partitions="0,1")
     whole(place)
 
 
