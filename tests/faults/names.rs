@@ -4,6 +4,7 @@
 //! asked for names. Where the system lets no ordinary user have such a namespace there is nothing to test with, and the
 //! test says so.
 
+use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -83,22 +84,28 @@ fn a_name_that_no_longer_resolves_in_mid_run_is_reported_and_nothing_is_lost() {
         eprintln!("skipped: no mount namespace for this user, or names that do not come from /etc/hosts");
         return;
     }
-    let cases: Vec<Named<'_>> = vec![
+    let mut cases: Vec<Named<'_>> = vec![
         ("Event Hubs' name comes back", work(|| name_gone("event_hubs", true))),
-        ("Cosmos DB's name comes back", work(|| name_gone("cosmos_db", true))),
         ("Event Hubs' name stays away", work(|| name_gone("event_hubs", false))),
-        ("Cosmos DB's name stays away", work(|| name_gone("cosmos_db", false))),
     ];
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+        cases.push(("Cosmos DB's name comes back", work(|| name_gone("cosmos_db", true))));
+        cases.push(("Cosmos DB's name stays away", work(|| name_gone("cosmos_db", false))));
+    } else {
+        eprintln!("skipped: Cosmos DB's name, for this machine has no IPv6");
+    }
     all(cases);
 }
 
 fn name_gone(service: &str, comes_back: bool) -> Result<(), String> {
     let stage = Stage::new();
-    let mut emulator = stage.emulator(&[]);
+    // An account that listens on IPv4 sends those who come by localhost to 127.0.0.1, which needs no name.
+    let host = if service == "event_hubs" { "127.0.0.1" } else { "::1" };
+    let mut emulator = stage.emulator(&["--host", host]);
     let marks = Marks::of_settings(stage.path());
     let other = if service == "event_hubs" { "cosmos_db" } else { "event_hubs" };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let target = address(&emulator, service);
+    let target = SocketAddr::new(host.parse().unwrap(), address(&emulator, service).port());
     let proxy = runtime.block_on(Proxy::to(target));
     let named = format!("localhost:{}", proxy.port());
     let (key, through) = match service {
