@@ -125,7 +125,7 @@ fn a_wrong_appsettings_json_is_reported_with_key_value_line_and_remedy() {
         (
             "{\n\"SECONDS_TO_RUN\": 5",
             &["--emulator"],
-            "error: ./appsettings.json line 1, column 1: broken JSON: unterminated object",
+            "error: ./appsettings.json line 1, column 1: broken JSON: the file ends before the } that belongs to this; is its end missing?",
         ),
         (
             "[]",
