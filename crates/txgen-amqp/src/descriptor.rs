@@ -20,10 +20,16 @@ pub const END: u64 = 0x17;
 pub const CLOSE: u64 = 0x18;
 /// `error` (section 2.8.14).
 pub const ERROR: u64 = 0x1d;
+/// `received` (section 3.4.1).
+pub const RECEIVED: u64 = 0x23;
 /// `accepted` (section 3.4.2).
 pub const ACCEPTED: u64 = 0x24;
 /// `rejected` (section 3.4.3).
 pub const REJECTED: u64 = 0x25;
+/// `released` (section 3.4.4).
+pub const RELEASED: u64 = 0x26;
+/// `modified` (section 3.4.5).
+pub const MODIFIED: u64 = 0x27;
 /// `source` (section 3.5.3).
 pub const SOURCE: u64 = 0x28;
 /// `target` (section 3.5.4).

@@ -1,4 +1,4 @@
-//! AMQP 1.0 on the wire: frames, types, performatives and message sections, without any state.
+//! AMQP 1.0 on the wire: frames, types, performatives and message sections, and a client's end of a connection.
 //!
 //! Made to read what strangers send: nothing in it recurses, allocates by a length that a peer claims, or panics, and what
 //! is read borrows from the frame. What is written is written at full length with explicit nulls, because some clients
@@ -16,10 +16,11 @@
 //! frame::write(&mut out, Kind::Amqp, 0, |w| write_end(w, None), b"");
 //! let (frame, size) = frame::split(&out)?.expect("a whole frame");
 //! assert_eq!(size, out.len());
-//! assert!(matches!(performative::read(frame.body)?, Performative::End));
+//! assert!(matches!(performative::read(frame.body)?, Performative::End(None)));
 //! # Ok::<(), txgen_amqp::Malformed>(())
 //! ```
 
+pub mod client;
 pub mod descriptor;
 pub mod frame;
 pub mod message;

@@ -4,31 +4,40 @@ mod write;
 
 use crate::Malformed;
 use crate::descriptor::{
-    ACCEPTED, ATTACH, BEGIN, CLOSE, DETACH, DISPOSITION, END, ERROR, FLOW, OPEN, REJECTED, SOURCE, TARGET, TRANSFER,
+    ACCEPTED, ATTACH, BEGIN, CLOSE, DETACH, DISPOSITION, END, ERROR, FLOW, MODIFIED, OPEN, RECEIVED, REJECTED,
+    RELEASED, SASL_INIT, SASL_MECHANISMS, SASL_OUTCOME, SOURCE, TARGET, TRANSFER,
 };
 use crate::value::{Descriptor, Items, Raw, Reader, Value};
 use crate::writer::Writer;
 pub use write::{
-    write_attach, write_begin, write_close, write_detach, write_disposition, write_end, write_flow, write_open,
-    write_transfer,
+    NewAttach, NewOpen, write_attach, write_begin, write_close, write_delivery, write_detach, write_disposition,
+    write_end, write_flow, write_new_attach, write_open, write_part, write_settled, write_transfer,
 };
 
 /// Roles as the `role` field has them: true is the receiver's.
 pub const RECEIVER: bool = true;
 
-/// What a frame's body says. Fields that the emulator has no use for are not kept.
+/// What a frame's body says. Fields that neither end has a use for are not kept.
 #[derive(Debug)]
 pub enum Performative<'a> {
+    /// The connection is opened (section 2.7.1).
     Open(Open),
+    /// A session is begun (section 2.7.2).
     Begin(Begin),
+    /// A link is attached (section 2.7.3).
     Attach(Attach<'a>),
+    /// Windows and credit (section 2.7.4).
     Flow(Flow),
+    /// A delivery, or a part of one (section 2.7.5).
     Transfer(Transfer<'a>),
-    /// Nothing of it is kept: the emulator waits for none.
-    Disposition,
-    Detach(Detach),
-    End,
-    Close,
+    /// What became of deliveries (section 2.7.6).
+    Disposition(Disposition<'a>),
+    /// A link is detached (section 2.7.7).
+    Detach(Detach<'a>),
+    /// The session is ended (section 2.7.8), perhaps for a reason.
+    End(Option<PeerError<'a>>),
+    /// The connection is closed (section 2.7.9), perhaps for a reason.
+    Close(Option<PeerError<'a>>),
 }
 
 #[derive(Debug)]
@@ -54,6 +63,7 @@ pub struct Attach<'a> {
     pub source: Option<Terminus<'a>>,
     pub target: Option<Terminus<'a>>,
     pub initial_delivery_count: u32,
+    pub max_message_size: Option<u64>,
     pub desired_capabilities: Value<'a>,
     pub properties: Option<Items<'a>>,
 }
@@ -94,10 +104,54 @@ pub struct Transfer<'a> {
     pub payload: &'a [u8],
 }
 
+/// What a frame says of the deliveries from `first` to `last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disposition<'a> {
+    /// Whether the peer is the receiver of these deliveries.
+    pub peer_receives: bool,
+    /// The id of the first one.
+    pub first: u32,
+    /// The id of the last one.
+    pub last: u32,
+    /// Whether the peer has settled them.
+    pub settled: bool,
+    /// Their state, if it says any.
+    pub state: Option<State<'a>>,
+}
+
+/// The state of a delivery (section 3.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State<'a> {
+    /// It is stored.
+    Accepted,
+    /// It is not valid, and why.
+    Rejected(Option<PeerError<'a>>),
+    /// It was not, and will not be, acted upon.
+    Released,
+    /// It was not processed, and may be changed.
+    Modified,
+    /// It is none of the outcomes: `received`, or a state of an extension.
+    Other,
+}
+
+/// The end of a link.
 #[derive(Debug)]
-pub struct Detach {
+pub struct Detach<'a> {
+    /// The peer's handle.
     pub handle: u32,
+    /// Whether the link is gone for good.
     pub closed: bool,
+    /// Why, where it says so.
+    pub error: Option<PeerError<'a>>,
+}
+
+/// An error that a peer sent (section 2.8.14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerError<'a> {
+    /// The condition, such as `amqp:not-found`.
+    pub condition: &'a str,
+    /// What a person should know.
+    pub description: Option<&'a str>,
 }
 
 /// An error as performatives and outcomes carry it (section 2.8.14).
@@ -189,6 +243,38 @@ impl<'a> Fields<'a> {
         }
     }
 
+    fn error(&mut self) -> Result<Option<PeerError<'a>>, Malformed> {
+        let list = match self.next()? {
+            Value::Null => return Ok(None),
+            Value::Described(descriptor, list) if code_of(descriptor) == Some(ERROR) => list,
+            _ => return Err(Malformed("an error is not a described list")),
+        };
+        let Value::List(list) = list.value()? else { return Err(Malformed("an error is not a list")) };
+        let mut fields = Fields(list);
+        let condition = fields.text("error.condition is not a symbol")?;
+        let description = match fields.next()? {
+            Value::Null => None,
+            description => Some(description.text().ok_or(Malformed("error.description is not a string"))?),
+        };
+        Ok(Some(PeerError { condition, description }))
+    }
+
+    fn state(&mut self) -> Result<Option<State<'a>>, Malformed> {
+        let (code, list) = match self.next()? {
+            Value::Null => return Ok(None),
+            Value::Described(descriptor, list) => (code_of(descriptor), list),
+            _ => return Err(Malformed("a delivery's state is not a described list")),
+        };
+        let Value::List(list) = list.value()? else { return Err(Malformed("a delivery's state is not a list")) };
+        Ok(Some(match code {
+            Some(ACCEPTED) => State::Accepted,
+            Some(REJECTED) => State::Rejected(Fields(list).error()?),
+            Some(RELEASED) => State::Released,
+            Some(MODIFIED) => State::Modified,
+            _ => State::Other,
+        }))
+    }
+
     fn terminus(&mut self) -> Result<Option<Terminus<'a>>, Malformed> {
         let (code, list) = match self.next()? {
             Value::Null => return Ok(None),
@@ -228,6 +314,15 @@ fn code_of(descriptor: Descriptor<'_>) -> Option<u64> {
             "amqp:detach:list" => DETACH,
             "amqp:end:list" => END,
             "amqp:close:list" => CLOSE,
+            "amqp:error:list" => ERROR,
+            "amqp:received:list" => RECEIVED,
+            "amqp:accepted:list" => ACCEPTED,
+            "amqp:rejected:list" => REJECTED,
+            "amqp:released:list" => RELEASED,
+            "amqp:modified:list" => MODIFIED,
+            "amqp:sasl-mechanisms:list" => SASL_MECHANISMS,
+            "amqp:sasl-init:list" => SASL_INIT,
+            "amqp:sasl-outcome:list" => SASL_OUTCOME,
             "amqp:source:list" => SOURCE,
             "amqp:target:list" => TARGET,
             _ => return None,
@@ -291,13 +386,21 @@ pub fn read(body: &[u8]) -> Result<Performative<'_>, Malformed> {
             let aborted = fields.bool("transfer.aborted is not a boolean")?.unwrap_or(false);
             Performative::Transfer(Transfer { handle, delivery_id, message_format, settled, more, aborted, payload })
         }
-        DISPOSITION => Performative::Disposition,
+        DISPOSITION => {
+            let peer_receives =
+                fields.bool("disposition.role is not a boolean")?.ok_or(Malformed("disposition.role is missing"))?;
+            let first = fields.required_uint("disposition.first is not a uint")?;
+            let last = fields.uint("disposition.last is not a uint")?.unwrap_or(first);
+            let settled = fields.bool("disposition.settled is not a boolean")?.unwrap_or(false);
+            Performative::Disposition(Disposition { peer_receives, first, last, settled, state: fields.state()? })
+        }
         DETACH => Performative::Detach(Detach {
             handle: fields.required_uint("detach.handle is not a uint")?,
             closed: fields.bool("detach.closed is not a boolean")?.unwrap_or(false),
+            error: fields.error()?,
         }),
-        END => Performative::End,
-        CLOSE => Performative::Close,
+        END => Performative::End(fields.error()?),
+        CLOSE => Performative::Close(fields.error()?),
         _ => return Err(Malformed("unknown performative")),
     })
 }
@@ -312,7 +415,11 @@ fn attach(mut fields: Fields<'_>) -> Result<Attach<'_>, Malformed> {
     let target = fields.terminus()?;
     fields.skip(2)?;
     let initial_delivery_count = fields.uint("attach.initial-delivery-count is not a uint")?.unwrap_or(0);
-    fields.skip(2)?;
+    let max_message_size = match fields.next()? {
+        Value::Unsigned(size) => Some(size),
+        _ => None,
+    };
+    fields.skip(1)?;
     let desired_capabilities = fields.next()?;
     let properties = fields.map("attach.properties is not a map")?;
     Ok(Attach {
@@ -323,6 +430,7 @@ fn attach(mut fields: Fields<'_>) -> Result<Attach<'_>, Malformed> {
         source,
         target,
         initial_delivery_count,
+        max_message_size,
         desired_capabilities,
         properties,
     })

@@ -12,7 +12,7 @@ pub enum Value<'a> {
     Null,
     /// `boolean`.
     Bool(bool),
-    /// `ubyte`, `ushort`, `uint` and `ulong`: the widths differ on the wire and mean the same to the emulator.
+    /// `ubyte`, `ushort`, `uint` and `ulong`: the widths differ on the wire and mean the same.
     Unsigned(u64),
     /// `byte`, `short`, `int` and `long`.
     Signed(i64),
@@ -32,7 +32,13 @@ pub enum Value<'a> {
     Array(Array<'a>),
     /// A described value.
     Described(Descriptor<'a>, Raw<'a>),
-    /// `float`, `double`, `char`, decimals, `uuid`: nothing that the emulator looks at; they are passed on as they came.
+    /// `float` and `double`.
+    Float(f64),
+    /// `char`.
+    Char(char),
+    /// `uuid`.
+    Uuid([u8; 16]),
+    /// Decimals, and whatever the standard may come to have: to be passed on as they came.
     Opaque,
 }
 
@@ -128,6 +134,22 @@ pub struct Array<'a> {
 }
 
 impl<'a> Array<'a> {
+    /// The next element; `None` at the end.
+    ///
+    /// # Errors
+    /// When it is cut off, or of a type that arrays do not have here: a described one, or one without any bytes, of which
+    /// a few bytes could claim billions.
+    pub fn next_element(&mut self) -> Result<Option<Value<'a>>, Malformed> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        if self.constructor >> 4 == 0x4 {
+            return Err(Malformed("an array's elements have no bytes"));
+        }
+        self.left -= 1;
+        self.reader.value_of(self.constructor).map(Some)
+    }
+
     /// The next symbol; `None` at the end or when these are not symbols.
     pub fn next_symbol(&mut self) -> Result<Option<&'a str>, Malformed> {
         if self.left == 0 || !matches!(self.constructor, 0xa3 | 0xb3) {
@@ -246,8 +268,12 @@ impl<'a> Reader<'a> {
             0x61 => Value::Signed(i16::from_be_bytes(self.take_array()?).into()),
             0x70 => Value::Unsigned(self.u32()?.into()),
             0x71 => Value::Signed(i32::from_be_bytes(self.take_array()?).into()),
+            0x72 => Value::Float(f32::from_be_bytes(self.take_array()?).into()),
+            0x73 => Value::Char(char::from_u32(self.u32()?).ok_or(Malformed("a char is none of Unicode"))?),
             0x80 => Value::Unsigned(u64::from_be_bytes(self.take_array()?)),
             0x81 => Value::Signed(i64::from_be_bytes(self.take_array()?)),
+            0x82 => Value::Float(f64::from_be_bytes(self.take_array()?)),
+            0x98 => Value::Uuid(self.take_array()?),
             0x83 => Value::Timestamp(i64::from_be_bytes(self.take_array()?)),
             0xa0 | 0xb0 => Value::Binary(self.variable(constructor)?),
             0xa1 | 0xb1 => Value::String(text(self.variable(constructor)?)?),

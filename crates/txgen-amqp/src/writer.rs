@@ -99,6 +99,18 @@ impl<'o> Writer<'o> {
         self.put_variable(0xa0, bytes);
     }
 
+    /// A binary value of so many bytes, which follow.
+    pub fn binary_of(&mut self, length: usize) {
+        self.count += 1;
+        match u8::try_from(length) {
+            Ok(length) => self.out.put_slice(&[0xa0, length]),
+            Err(_) => {
+                self.out.put_u8(0xb0);
+                self.out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+            }
+        }
+    }
+
     /// One value that is encoded already.
     pub fn raw(&mut self, value: &[u8]) {
         self.raw_values(value, 1);
@@ -159,6 +171,13 @@ impl<'o> Writer<'o> {
     pub fn descriptor(&mut self, code: u64) {
         self.out.put_u8(0x00);
         self.ulong(code);
+        self.count -= 1;
+    }
+
+    /// The constructor of a value that a symbol describes: the one value that follows belongs to it.
+    pub fn descriptor_symbol(&mut self, name: &str) {
+        self.out.put_u8(0x00);
+        self.symbol(name);
         self.count -= 1;
     }
 

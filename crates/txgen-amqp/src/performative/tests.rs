@@ -95,9 +95,10 @@ fn the_amqp_library_reads_a_rejection() {
 
 #[test]
 fn the_amqp_library_reads_open_begin_flow_detach_end_and_close() {
-    let open: library::Open = serde_amqp::from_slice(&written(|w| write_open(w, "id", 255, 60_000))).unwrap();
+    let open = NewOpen { container: "id", channel_max: 255, idle_time_out_ms: 60_000, ..NewOpen::default() };
+    let open: library::Open = serde_amqp::from_slice(&written(|w| write_open(w, &open))).unwrap();
     assert_eq!((open.channel_max.0, open.idle_time_out), (255, Some(60_000)));
-    let begin: library::Begin = serde_amqp::from_slice(&written(|w| write_begin(w, 4, 5_000, 255))).unwrap();
+    let begin: library::Begin = serde_amqp::from_slice(&written(|w| write_begin(w, Some(4), 5_000, 255))).unwrap();
     assert_eq!((begin.remote_channel, begin.incoming_window, begin.handle_max.0), (Some(4), 5_000, 255));
     let flow = Flow { handle: Some(2), link_credit: Some(300), ..Flow::default() };
     let flow: library::Flow = serde_amqp::from_slice(&written(|w| write_flow(w, &flow))).unwrap();
@@ -114,8 +115,8 @@ fn every_performative_is_written_at_its_full_length() {
     // The count of a list32 stands at bytes 8 to 12, after descriptor, constructor and size.
     let count = |bytes: Vec<u8>| u32::from_be_bytes(bytes[8..12].try_into().unwrap());
     let error = AmqpError::new("a", "b");
-    assert_eq!(count(written(|w| write_open(w, "", 0, 0))), 10);
-    assert_eq!(count(written(|w| write_begin(w, 0, 0, 0))), 8);
+    assert_eq!(count(written(|w| write_open(w, &NewOpen::default()))), 10);
+    assert_eq!(count(written(|w| write_begin(w, None, 0, 0))), 8);
     assert_eq!(count(written(|w| write_flow(w, &Flow::default()))), 11);
     assert_eq!(count(written(|w| write_transfer(w, 0, Some(0), false))), 11);
     assert_eq!(count(written(|w| write_transfer(w, 0, None, false))), 11);

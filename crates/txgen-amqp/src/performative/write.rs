@@ -1,25 +1,58 @@
-//! Performatives as the emulator writes them: at full length, absent fields as nulls.
+//! Performatives at full length, absent fields as nulls.
 
 use super::{AmqpError, Attach, Flow, Outcome, RECEIVER};
 use crate::descriptor::{ATTACH, BEGIN, CLOSE, DETACH, DISPOSITION, END, FLOW, OPEN, SOURCE, TARGET, TRANSFER};
 use crate::writer::Writer;
 
-/// The emulator's open.
-pub fn write_open(w: &mut Writer<'_>, container: &str, channel_max: u16, idle_time_out_ms: u32) {
+/// An open (section 2.7.1).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NewOpen<'a> {
+    /// The name of this end.
+    pub container: &'a str,
+    /// The host that was dialled.
+    pub hostname: Option<&'a str>,
+    /// The largest frame that this end takes.
+    pub max_frame_size: u32,
+    /// The highest channel that it takes.
+    pub channel_max: u16,
+    /// After how many milliseconds without a frame it gives up.
+    pub idle_time_out_ms: u32,
+    /// What operators of the peer see.
+    pub properties: &'a [(String, String)],
+}
+
+/// Writes an open.
+pub fn write_open(w: &mut Writer<'_>, open: &NewOpen<'_>) {
     w.described_list(OPEN, |w| {
-        w.string(container);
-        w.null();
-        w.uint(crate::frame::MAX_FRAME_SIZE);
-        w.ushort(channel_max);
-        w.uint(idle_time_out_ms);
-        w.pad_to(10);
+        w.string(open.container);
+        match open.hostname {
+            Some(hostname) => w.string(hostname),
+            None => w.null(),
+        }
+        w.uint(open.max_frame_size);
+        w.ushort(open.channel_max);
+        w.uint(open.idle_time_out_ms);
+        w.pad_to(9);
+        if open.properties.is_empty() {
+            w.null();
+        } else {
+            w.map(|w| {
+                for (name, value) in open.properties {
+                    w.symbol(name);
+                    w.string(value);
+                }
+            });
+        }
     });
 }
 
-/// The emulator's begin, in answer to the one that came on `remote_channel`.
-pub fn write_begin(w: &mut Writer<'_>, remote_channel: u16, window: u32, handle_max: u32) {
+/// Writes a begin; `remote_channel` is that of the begin which it answers.
+pub fn write_begin(w: &mut Writer<'_>, remote_channel: Option<u16>, window: u32, handle_max: u32) {
     w.described_list(BEGIN, |w| {
-        w.ushort(remote_channel);
+        match remote_channel {
+            Some(channel) => w.ushort(channel),
+            None => w.null(),
+        }
         w.uint(0);
         w.uint(window);
         w.uint(window);
@@ -28,7 +61,84 @@ pub fn write_begin(w: &mut Writer<'_>, remote_channel: u16, window: u32, handle_
     });
 }
 
-/// The emulator's attach, in answer to the peer's.
+/// An attach by the end that wants the link (section 2.7.3).
+#[derive(Clone, Copy, Debug)]
+pub struct NewAttach<'a> {
+    /// The link's name.
+    pub name: &'a str,
+    /// Its handle at this end.
+    pub handle: u32,
+    /// Whether this end is the receiver.
+    pub receives: bool,
+    /// Whether deliveries are sent settled.
+    pub settled: bool,
+    /// The source's address.
+    pub source: Option<&'a str>,
+    /// The target's address.
+    pub target: Option<&'a str>,
+    /// The source's filters, each a text that its name describes.
+    pub filters: &'a [(&'a str, &'a str)],
+    /// Properties of the link.
+    pub properties: &'a [(&'a str, i64)],
+    /// The longest message that this end takes, in bytes.
+    pub max_message_size: Option<u64>,
+}
+
+/// Writes an attach by the end that wants the link.
+pub fn write_new_attach(w: &mut Writer<'_>, attach: &NewAttach<'_>) {
+    let address = |w: &mut Writer<'_>, address: Option<&str>| match address {
+        Some(address) => w.string(address),
+        None => w.null(),
+    };
+    w.described_list(ATTACH, |w| {
+        w.string(attach.name);
+        w.uint(attach.handle);
+        w.bool(attach.receives);
+        w.ubyte(u8::from(attach.settled));
+        w.ubyte(0);
+        w.described_list(SOURCE, |w| {
+            address(w, attach.source);
+            w.pad_to(7);
+            if !attach.filters.is_empty() {
+                w.map(|w| {
+                    for (name, text) in attach.filters {
+                        w.symbol(name);
+                        w.descriptor_symbol(name);
+                        w.string(text);
+                    }
+                });
+            }
+            w.pad_to(11);
+        });
+        w.described_list(TARGET, |w| {
+            address(w, attach.target);
+            w.pad_to(7);
+        });
+        w.pad_to(9);
+        if attach.receives {
+            w.null()
+        } else {
+            w.uint(0)
+        }
+        match attach.max_message_size {
+            Some(size) => w.ulong(size),
+            None => w.null(),
+        }
+        w.pad_to(13);
+        if attach.properties.is_empty() {
+            w.null();
+        } else {
+            w.map(|w| {
+                for (name, number) in attach.properties {
+                    w.symbol(name);
+                    w.long(*number);
+                }
+            });
+        }
+    });
+}
+
+/// Writes the attach that answers the peer's.
 ///
 /// With `accepted` false source and target are null, as when the service refuses a link and detaches it next.
 pub fn write_attach(
@@ -111,6 +221,41 @@ pub fn write_transfer(w: &mut Writer<'_>, handle: u32, delivery_id: Option<u32>,
         w.bool(true);
         w.bool(more);
         w.pad_to(11);
+    });
+}
+
+/// Writes the first transfer of an unsettled delivery of format 0; the payload follows.
+///
+/// Fields after `more` are left out: these are the frames that take the time.
+pub fn write_delivery(w: &mut Writer<'_>, handle: u32, delivery_id: u32, more: bool) {
+    w.described_list(TRANSFER, |w| {
+        w.uint(handle);
+        w.uint(delivery_id);
+        w.binary(&delivery_id.to_be_bytes());
+        w.uint(0);
+        w.bool(false);
+        w.bool(more);
+    });
+}
+
+/// Writes a transfer that goes on with the delivery before it; the payload follows.
+pub fn write_part(w: &mut Writer<'_>, handle: u32, more: bool) {
+    w.described_list(TRANSFER, |w| {
+        w.uint(handle);
+        w.pad_to(5);
+        w.bool(more);
+    });
+}
+
+/// Writes a sender's disposition that settles the deliveries from `first` to `last`, of which the receiver has said the
+/// outcome.
+pub fn write_settled(w: &mut Writer<'_>, first: u32, last: u32) {
+    w.described_list(DISPOSITION, |w| {
+        w.bool(!RECEIVER);
+        w.uint(first);
+        w.uint(last);
+        w.bool(true);
+        w.pad_to(6);
     });
 }
 

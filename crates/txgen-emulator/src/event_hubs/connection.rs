@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use txgen_amqp::Malformed;
 use txgen_amqp::frame::{self, Frame, Kind, MAX_FRAME_SIZE, MIN_MAX_FRAME_SIZE};
-use txgen_amqp::performative::{self, AmqpError, Begin, Open, Performative, write_begin, write_close, write_open};
+use txgen_amqp::performative::{
+    self, AmqpError, Begin, NewOpen, Open, Performative, write_begin, write_close, write_open,
+};
 
 use super::bell::Bell;
 use super::core::{Core, HIGH_WATER, HangUp, Violation};
@@ -250,7 +252,7 @@ impl Connection {
             (Phase::Open | Phase::Opened, Kind::Amqp) => self.amqp(frame)?,
             // What comes after the emulator's close is thrown away, but for the peer's own close.
             (Phase::Closing, Kind::Amqp) => {
-                if matches!(performative::read(frame.body), Ok(Performative::Close)) {
+                if matches!(performative::read(frame.body), Ok(Performative::Close(_))) {
                     self.phase = Phase::Closed;
                 }
             }
@@ -283,8 +285,8 @@ impl Connection {
             (Phase::Open, Performative::Open(open)) => self.open(&open),
             (Phase::Open, _) => return Err(Malformed("the first performative is not an open")),
             (_, Performative::Begin(begin)) => self.begin(channel, &begin),
-            (_, Performative::End) => self.end(channel),
-            (_, Performative::Close) => {
+            (_, Performative::End(_)) => self.end(channel),
+            (_, Performative::Close(_)) => {
                 self.core.send(0, |w| write_close(w, None));
                 self.sessions.clear();
                 self.phase = Phase::Closed;
@@ -305,10 +307,20 @@ impl Connection {
         // Half of the truth, so that a peer which sends just in time is in time (section 2.4.5).
         let idle = self.core.namespace.options.idle_time_out / 2;
         let idle_ms = u32::try_from(idle.as_millis()).unwrap_or(u32::MAX);
-        let container = self.container.clone();
-        self.core.send(0, |w| write_open(w, &container, CHANNEL_MAX, idle_ms));
+        self.say_open(idle_ms);
         self.phase = Phase::Opened;
         self.since = self.core.now.instant;
+    }
+
+    fn say_open(&mut self, idle_time_out_ms: u32) {
+        let open = NewOpen {
+            container: &self.container,
+            max_frame_size: MAX_FRAME_SIZE,
+            channel_max: CHANNEL_MAX,
+            idle_time_out_ms,
+            ..NewOpen::default()
+        };
+        self.core.send(0, |w| write_open(w, &open));
     }
 
     fn begin(&mut self, channel: u16, begin: &Begin) {
@@ -320,7 +332,7 @@ impl Connection {
             let error = format!("A session on channel {channel} cannot begin: there is one, or it answers none.");
             return self.fail(&AmqpError::new("amqp:not-allowed", error));
         }
-        self.core.send(channel, |w| write_begin(w, channel, WINDOW, HANDLE_MAX));
+        self.core.send(channel, |w| write_begin(w, Some(channel), WINDOW, HANDLE_MAX));
         self.sessions.insert(channel, Session::new(channel, begin.next_outgoing_id, begin.incoming_window));
     }
 
@@ -369,8 +381,7 @@ impl Connection {
         match self.phase {
             Phase::Open | Phase::Opened => {
                 if self.phase == Phase::Open {
-                    let container = self.container.clone();
-                    self.core.send(0, |w| write_open(w, &container, CHANNEL_MAX, 0));
+                    self.say_open(0);
                 }
                 self.core.send(0, |w| write_close(w, Some(error)));
                 self.core.failure = None;

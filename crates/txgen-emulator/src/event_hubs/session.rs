@@ -81,12 +81,13 @@ impl Session {
             Performative::Flow(flow) => self.flow(core, &flow),
             Performative::Transfer(transfer) => self.transfer(core, &transfer),
             // Events are sent settled, and senders settle with the emulator's own disposition: nothing waits for this.
-            Performative::Disposition => Ok(()),
+            // It waits for none.
+            Performative::Disposition(_) => Ok(()),
             Performative::Detach(detach) => {
                 self.detached(core, &detach);
                 Ok(())
             }
-            Performative::Open(_) | Performative::Begin(_) | Performative::End | Performative::Close => Err(
+            Performative::Open(_) | Performative::Begin(_) | Performative::End(_) | Performative::Close(_) => Err(
                 Violation::Connection(AmqpError::new("amqp:illegal-state", "This performative is not a session's.")),
             ),
         }
