@@ -19,7 +19,7 @@ use crate::service::retry::AttemptError;
 use crate::service::{FailureKind, proxy, tls};
 use crate::settings::{EventHubTransport, Proxy};
 
-/// What the AMQP library asks of a stream, as one trait, so that one compiled engine serves all kinds of streams.
+/// What a line asks of a stream, as one trait, so that one compiled line serves all kinds of streams.
 pub(super) trait Wire: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin> Wire for T {}
 

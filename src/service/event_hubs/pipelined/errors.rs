@@ -1,243 +1,169 @@
-//! From the AMQP library's errors to attempts' errors: what the service said, where it said anything.
+//! From AMQP's events to attempts' errors: what the service said, where it said anything.
 
-use fe2o3_amqp::connection::{self, ConnectionStopReason, OpenError};
-use fe2o3_amqp::link::{
-    DetachError, LinkStateError, ReceiverAttachError, RecvError, SendError, SenderAttachError, SessionStopReason,
-};
-use fe2o3_amqp::session::{self, BeginError};
-use fe2o3_amqp_management::error::{AttachError, Error as RequestError};
-use fe2o3_amqp_types::definitions::{self, ErrorCondition};
-use fe2o3_amqp_types::messaging::Outcome;
-use fe2o3_amqp_types::primitives::Symbol;
+use txgen_amqp::Malformed;
+use txgen_amqp::client::{Broken, Error, Outcome};
 
 use super::super::verdicts;
+use super::line::Cut;
 use crate::service::FailureKind;
 use crate::service::retry::{AttemptError, Verdict};
 
 /// An error that the service sent.
-pub(super) fn of_service(error: &definitions::Error) -> AttemptError {
-    let condition = match &error.condition {
-        ErrorCondition::AmqpError(condition) => Symbol::from(condition),
-        ErrorCondition::ConnectionError(condition) => Symbol::from(condition),
-        ErrorCondition::SessionError(condition) => Symbol::from(condition),
-        ErrorCondition::LinkError(condition) => Symbol::from(condition),
-        ErrorCondition::Custom(condition) => condition.clone(),
-    };
-    verdicts::of_condition(condition.as_str(), error.description.as_deref())
+pub(super) fn of_service(error: &Error) -> AttemptError {
+    verdicts::of_condition(&error.condition, error.description.as_deref())
 }
 
-fn lost(message: impl std::fmt::Display) -> AttemptError {
+/// Something was lost with the connection, or a part of it.
+pub(super) fn lost(message: impl std::fmt::Display) -> AttemptError {
     AttemptError::lost(FailureKind::Connection, message)
 }
 
+/// What the service said, or else that this was lost.
+fn said_or(error: Option<&Error>, otherwise: &str) -> AttemptError {
+    error.map_or_else(|| lost(otherwise), of_service)
+}
+
 /// A connection could not be opened.
-pub(super) fn of_open(error: &OpenError) -> AttemptError {
-    match error {
-        OpenError::RemoteClosedWithError(error) => of_service(error),
-        OpenError::SaslError { code, .. } => AttemptError::impossible(
+pub(super) fn of_open(cut: Cut) -> AttemptError {
+    match cut {
+        Cut::Broken(Broken::Refused(code)) => AttemptError::impossible(
             FailureKind::Unauthorized,
-            format!("the service refused SASL ANONYMOUS ({code:?})"),
+            format!("the service refused SASL ANONYMOUS ({})", sasl_code(code)),
         ),
-        OpenError::ProtocolHeaderMismatch(_) => {
+        Cut::Broken(Broken::NotAmqp) => {
             AttemptError::impossible(FailureKind::Connection, "what answers there does not speak AMQP 1.0")
         }
-        OpenError::Io(error) => lost(format!("the connection broke while it was opened: {error}")),
-        error => lost(format!("the AMQP connection was not opened: {error}")),
+        Cut::Io(error) => lost(format!("the connection broke while it was opened: {error}")),
+        Cut::Eof => lost("the connection broke while it was opened: the service closed it"),
+        Cut::Broken(error) => lost(format!("the AMQP connection was not opened: {error}")),
+        cut @ Cut::Silent(_) => of_cut(cut),
     }
 }
 
-/// A connection ended.
-pub(super) fn of_close(result: Result<(), connection::Error>) -> AttemptError {
-    match result {
-        Err(connection::Error::RemoteClosedWithError(error)) => of_service(&error),
-        Err(connection::Error::TransportError(error)) => lost(format!("the connection was lost: {error}")),
-        Err(connection::Error::IllegalState) => lost("the connection was lost"),
-        Err(error) => lost(format!("the connection was lost: {error}")),
-        Ok(()) => lost("the service closed the connection"),
+/// Names of the codes (AMQP 1.0, part 5, section 5.3.3.6).
+fn sasl_code(code: Option<u8>) -> &'static str {
+    match code {
+        Some(1) => "Auth",
+        Some(2) => "Sys",
+        Some(3) => "SysPerm",
+        Some(4) => "SysTemp",
+        Some(_) => "an unknown code",
+        None => "it is not offered",
     }
 }
 
-/// A session could not be begun.
-pub(super) fn of_begin(error: &BeginError) -> AttemptError {
-    match error {
-        BeginError::RemoteEndedWithError(error) => of_service(error),
-        BeginError::ConnectionStopped(reason) => of_connection_stop(reason),
-        error => lost(format!("the AMQP session was not begun: {error}")),
+/// A connection was lost.
+pub(super) fn of_cut(cut: Cut) -> AttemptError {
+    match cut {
+        Cut::Io(error) => lost(format!("the connection was lost: {error}")),
+        Cut::Eof => lost("the connection was lost"),
+        Cut::Broken(error) => lost(format!("the connection was lost: {error}")),
+        Cut::Silent(idle) => lost(format!("nothing was heard from the service for {idle:?}")),
     }
 }
 
-/// A session ended.
-pub(super) fn of_end(result: Result<(), session::Error>) -> AttemptError {
-    match result {
-        Err(session::Error::RemoteEndedWithError(error)) => of_service(&error),
-        Err(session::Error::ConnectionStopped(reason)) => of_connection_stop(&reason),
-        Err(error) => lost(format!("the AMQP session ended: {error}")),
-        Ok(()) => lost("the service ended the AMQP session"),
-    }
+/// The service closed the connection.
+pub(super) fn of_closed(error: Option<&Error>) -> AttemptError {
+    said_or(error, "the service closed the connection")
 }
 
-fn of_connection_stop(reason: &ConnectionStopReason) -> AttemptError {
-    match reason {
-        ConnectionStopReason::RemoteClosedWithError(error) => of_service(error),
-        _ => lost("the connection was lost"),
-    }
-}
-
-fn of_session_stop(reason: &SessionStopReason) -> AttemptError {
-    match reason {
-        SessionStopReason::RemoteEndedWithError(error) => of_service(error),
-        SessionStopReason::ConnectionStopped(reason) => of_connection_stop(reason),
-        _ => lost("the AMQP session ended"),
-    }
+/// The service ended the session.
+pub(super) fn of_ended(error: Option<&Error>) -> AttemptError {
+    said_or(error, "the service ended the AMQP session")
 }
 
 /// A sender link could not be attached.
-pub(super) fn of_attach(error: &SenderAttachError) -> AttemptError {
-    match error {
-        SenderAttachError::RemoteClosedWithError(error) => of_service(error),
-        SenderAttachError::SessionStopped(reason) => of_session_stop(reason),
-        error => lost(format!("the sender link was not attached: {error}")),
-    }
+pub(super) fn of_attach(error: Option<&Error>) -> AttemptError {
+    said_or(error, "the sender link was not attached: the service detached it")
 }
 
 /// A receiver link could not be attached.
-pub(super) fn of_receiver_attach(error: &ReceiverAttachError) -> AttemptError {
-    match error {
-        ReceiverAttachError::RemoteClosedWithError(error) => of_service(error),
-        ReceiverAttachError::SessionStopped(reason) => of_session_stop(reason),
-        error => lost(format!("the receiver link was not attached: {error}")),
-    }
-}
-
-/// Nothing more can be received over a link.
-pub(super) fn of_receive(error: &RecvError) -> AttemptError {
-    match error {
-        RecvError::LinkStateError(error) => of_link(error),
-        error => lost(format!("an event could not be received: {error}")),
-    }
-}
-
-/// A link of `$cbs` or `$management` could not be attached.
-pub(super) fn of_request_attach(error: &AttachError) -> AttemptError {
-    match error {
-        AttachError::Sender(error) => of_attach(error),
-        AttachError::Receiver(error) => of_receiver_attach(error),
-    }
-}
-
-/// A request to `$cbs` or `$management` failed.
-pub(super) fn of_request(error: &RequestError) -> AttemptError {
-    match error {
-        RequestError::Status(status) => verdicts::of_status(status.code.0.get(), status.description.as_deref()),
-        RequestError::Send(error) => of_send(error),
-        RequestError::Recv(error @ RecvError::LinkStateError(_)) => of_receive(error),
-        RequestError::NotAccepted(Outcome::Rejected(rejected)) => of_rejection(rejected.error.as_ref()),
-        error => lost(format!("the service's reply was not understood: {error}")),
-    }
+pub(super) fn of_receiver_attach(error: Option<&Error>) -> AttemptError {
+    said_or(error, "the receiver link was not attached: the service detached it")
 }
 
 /// A link ended.
-pub(super) fn of_detach(error: &DetachError) -> AttemptError {
-    match error {
-        DetachError::RemoteDetachedWithError(error) | DetachError::RemoteClosedWithError(error) => of_service(error),
-        DetachError::SessionStopped(reason) => of_session_stop(reason),
-        _ => lost("the service detached the link"),
-    }
+pub(super) fn of_detach(error: Option<&Error>) -> AttemptError {
+    said_or(error, "the service detached the link")
 }
 
-fn of_link(error: &LinkStateError) -> AttemptError {
-    match error {
-        LinkStateError::RemoteClosedWithError(error) | LinkStateError::RemoteDetachedWithError(error) => {
-            of_service(error)
-        }
-        LinkStateError::SessionStopped(reason) => of_session_stop(reason),
-        _ => lost("the link was lost"),
-    }
+/// An event is not what AMQP calls a message.
+pub(super) fn undecodable(error: &Malformed) -> AttemptError {
+    lost(format!("an event could not be received: {error}"))
 }
 
-/// A send ended without an outcome, or could not begin.
-pub(super) fn of_send(error: &SendError) -> AttemptError {
-    match error {
-        SendError::LinkStateError(error) => of_link(error),
-        SendError::Detached(error) => of_detach(error),
-        SendError::MessageSizeExceeded(exceeded) => {
-            let message = format!(
-                "the event has {} bytes on the wire; the hub takes at most {}",
-                exceeded.size, exceeded.max_size
-            );
-            AttemptError {
-                status: Some("amqp:link:message-size-exceeded".into()),
-                ..AttemptError::impossible(FailureKind::TooLarge, message)
-            }
-        }
-        error => AttemptError::impossible(FailureKind::Internal, format!("the event could not be sent: {error}")),
-    }
-}
-
-fn of_rejection(error: Option<&definitions::Error>) -> AttemptError {
-    match error {
-        Some(error) => of_service(error),
-        None => verdicts::of_condition("amqp:rejected", Some("the service rejected it without a reason")),
+/// An event is longer on the wire than the hub takes.
+pub(super) fn too_large(size: u64, most: u64) -> AttemptError {
+    let message = format!("the event has {size} bytes on the wire; the hub takes at most {most}");
+    AttemptError {
+        status: Some("amqp:link:message-size-exceeded".into()),
+        ..AttemptError::impossible(FailureKind::TooLarge, message)
     }
 }
 
 /// The service settled a delivery.
-pub(super) fn of_outcome(outcome: Outcome) -> Result<(), AttemptError> {
-    match outcome {
-        Outcome::Accepted(_) => Ok(()),
-        Outcome::Rejected(rejected) => Err(of_rejection(rejected.error.as_ref())),
-        // Neither says that the event is stored, and both invite to send it again (AMQP 1.0, sections 3.4.4, 3.4.5).
-        Outcome::Released(_) => Err(verdicts::of_condition("amqp:released", Some("the service released the event"))),
-        Outcome::Modified(_) => {
-            Err(verdicts::of_condition("amqp:modified", Some("the service did not take the event")))
+pub(super) fn of_outcome(outcome: &Outcome) -> Result<(), AttemptError> {
+    Err(match outcome {
+        Outcome::Accepted => return Ok(()),
+        Outcome::Rejected(Some(error)) => of_service(error),
+        Outcome::Rejected(None) => {
+            verdicts::of_condition("amqp:rejected", Some("the service rejected it without a reason"))
         }
-    }
+        // Neither says that the event is stored, and both invite to send it again (AMQP 1.0, sections 3.4.4, 3.4.5).
+        Outcome::Released => verdicts::of_condition("amqp:released", Some("the service released the event")),
+        Outcome::Modified => verdicts::of_condition("amqp:modified", Some("the service did not take the event")),
+        Outcome::Unsaid => lost("the service settled the event without saying what became of it"),
+    })
 }
 
 /// The connection, the session or the link went away with the delivery outstanding.
 ///
 /// Whatever the reason, it was not said of this delivery: it may have been stored, and it can be sent again. What the
 /// reason means for the link shows when that is attached again.
-pub(super) fn of_lost_delivery(error: &SendError) -> AttemptError {
-    let error = of_send(error);
-    AttemptError { kind: FailureKind::Connection, verdict: Verdict::Ambiguous, left: true, ..error }
+pub(super) fn of_lost_delivery(end: &AttemptError) -> AttemptError {
+    AttemptError { kind: FailureKind::Connection, verdict: Verdict::Ambiguous, left: true, ..end.clone() }
+}
+
+/// What a transaction hears that was not written: it can take another connection.
+pub(super) fn elsewhere(end: &AttemptError) -> AttemptError {
+    AttemptError::not_sent(FailureKind::Connection, end)
 }
 
 #[cfg(test)]
 mod tests {
-    use fe2o3_amqp_types::definitions::AmqpError;
-    use fe2o3_amqp_types::messaging::{Accepted, Modified, Rejected, Released};
-
     use super::*;
 
-    fn rejected(condition: ErrorCondition) -> AttemptError {
-        let error = definitions::Error::new(condition, "no".to_owned(), None);
-        of_outcome(Outcome::Rejected(Rejected { error: Some(error) })).unwrap_err()
+    fn error(condition: &str) -> Error {
+        Error { condition: condition.to_owned(), description: Some("no".to_owned()) }
+    }
+
+    fn rejected(condition: &str) -> AttemptError {
+        of_outcome(&Outcome::Rejected(Some(error(condition)))).unwrap_err()
     }
 
     #[test]
     fn accepted_alone_is_a_success() {
-        assert!(of_outcome(Outcome::Accepted(Accepted {})).is_ok());
-        let modified = Modified { delivery_failed: None, undeliverable_here: None, message_annotations: None };
-        for outcome in [Outcome::Released(Released {}), Outcome::Modified(modified)] {
-            let error = of_outcome(outcome).unwrap_err();
+        assert!(of_outcome(&Outcome::Accepted).is_ok());
+        for outcome in [Outcome::Released, Outcome::Modified] {
+            let error = of_outcome(&outcome).unwrap_err();
             assert_eq!(error.verdict, Verdict::Retry);
         }
+        assert_eq!(of_outcome(&Outcome::Unsaid).unwrap_err().verdict, Verdict::Ambiguous);
     }
 
     #[test]
     fn a_rejection_is_read_by_its_condition() {
-        let busy = rejected(ErrorCondition::Custom(Symbol::from("com.microsoft:server-busy")));
+        let busy = rejected("com.microsoft:server-busy");
         assert_eq!((busy.kind, busy.verdict), (FailureKind::Throttled, Verdict::Throttled));
-        let refused = rejected(AmqpError::UnauthorizedAccess.into());
+        let refused = rejected("amqp:unauthorized-access");
         assert_eq!((refused.kind, refused.verdict), (FailureKind::Unauthorized, Verdict::RetryRefusal));
         assert_eq!(refused.status.as_deref(), Some("amqp:unauthorized-access"));
     }
 
     #[test]
     fn a_delivery_that_was_lost_with_its_link_is_ambiguous_and_sent_again_whatever_ended_the_link() {
-        let error = definitions::Error::new(AmqpError::UnauthorizedAccess, "expired".to_owned(), None);
-        let error = of_lost_delivery(&SendError::LinkStateError(LinkStateError::RemoteClosedWithError(error)));
+        let end = of_detach(Some(&error("amqp:unauthorized-access")));
+        let error = of_lost_delivery(&end);
         assert_eq!((error.kind, error.verdict), (FailureKind::Connection, Verdict::Ambiguous));
         assert!(error.left);
     }

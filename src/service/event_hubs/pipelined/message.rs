@@ -1,7 +1,8 @@
 //! A transaction as an AMQP message: one data section with its JSON, routed by its partition key.
 
-use fe2o3_amqp_types::messaging::{Data, Message, MessageAnnotations};
-use fe2o3_amqp_types::primitives::Binary;
+use bytes::{Bytes, BytesMut};
+use txgen_amqp::descriptor::{DATA, MESSAGE_ANNOTATIONS};
+use txgen_amqp::writer::Writer;
 
 use crate::transaction::Transaction;
 
@@ -9,35 +10,43 @@ use crate::transaction::Transaction;
 /// (<https://learn.microsoft.com/azure/event-hubs/event-hubs-amqp-protocol-guide>).
 const PARTITION_KEY: &str = "x-opt-partition-key";
 
-/// What of a transaction goes to a hub, in the form that the library takes: as bytes and a text of its own.
+/// What of a transaction goes to a hub.
 ///
-/// Made by the task that sends the transaction, so that the link's owner has nothing left to copy, and the reference counts
-/// of what transactions share are not fought over by every thread.
+/// Made by the task that sends the transaction: the key is a text of its own, so that the reference count of what
+/// transactions share is not fought over by every thread.
 pub(super) struct Event {
-    key: String,
-    body: Vec<u8>,
+    key: Box<str>,
+    body: Bytes,
 }
 
 impl Event {
-    /// Copies key and document; that is the only copy of the document before the encoder runs.
+    /// The document itself is not copied before it is written into the connection's output.
     pub(super) fn of(transaction: &Transaction) -> Self {
-        Self { key: String::from(&*transaction.partition_key), body: transaction.body.to_vec() }
+        Self { key: Box::from(&*transaction.partition_key), body: transaction.body.clone() }
     }
 
-    /// The message. It has no properties: encoding so much as a message id costs a third of the whole send, and the JSON
-    /// holds the id.
-    pub(super) fn into_message(self) -> Message<Data> {
-        Message::builder()
-            .message_annotations(MessageAnnotations::builder().insert(PARTITION_KEY, self.key).build())
-            .data(Binary::from(self.body))
-            .build()
+    /// The document.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Writes what comes before the document in the message. It has no properties: the JSON holds the id.
+    pub(super) fn write_head(&self, out: &mut BytesMut) {
+        let mut w = Writer::new(out);
+        w.described_map(MESSAGE_ANNOTATIONS, |w| {
+            w.symbol(PARTITION_KEY);
+            w.string(&self.key);
+        });
+        w.descriptor(DATA);
+        w.binary_of(self.body.len());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use fe2o3_amqp_types::messaging::annotations::AnnotationKey;
+    use fe2o3_amqp_types::messaging::message::__private::Deserializable;
+    use fe2o3_amqp_types::messaging::{Data, Message};
     use fe2o3_amqp_types::primitives::Value;
 
     use super::*;
@@ -45,11 +54,17 @@ mod tests {
 
     #[test]
     fn a_message_carries_the_key_and_the_bytes() {
-        let body = Bytes::from_static(b"{\"id\":1}");
-        let id = RunId::random().transaction_id(1);
-        let message = Event::of(&Transaction::new(1, id, "us".into(), body.clone())).into_message();
-        let annotations = message.message_annotations.unwrap();
-        assert_eq!(annotations.0.get(&PARTITION_KEY as &dyn AnnotationKey), Some(&Value::String("us".into())));
-        assert_eq!(message.body.0.as_ref(), &body[..]);
+        for length in [9, 900] {
+            let body = Bytes::from(vec![b'x'; length]);
+            let id = RunId::random().transaction_id(1);
+            let event = Event::of(&Transaction::new(1, id, "us".into(), body.clone()));
+            let mut bytes = BytesMut::new();
+            event.write_head(&mut bytes);
+            bytes.extend_from_slice(event.body());
+            let message: Deserializable<Message<Data>> = serde_amqp::from_slice(&bytes).unwrap();
+            let annotations = message.0.message_annotations.unwrap();
+            assert_eq!(annotations.0.get(&PARTITION_KEY as &dyn AnnotationKey), Some(&Value::String("us".into())));
+            assert_eq!(message.0.body.0.as_ref(), &body[..]);
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! txgen's own publisher: thousands of events in flight over a few connections.
 //!
 //! A hub has one to eight connections, each with a few sender links, because a link's credit (a few hundred) bounds what
-//! is in flight on it. Each link belongs to a task of its own ([`link`]), each connection to another ([`connection`]),
-//! which opens it again when it is lost, and renews its token. A transaction takes the link with the least on it
-//! ([`pool`]) and waits for its own outcome.
+//! is in flight on it. One task owns a connection, its socket and the state of the protocol ([`serving`]); another one is
+//! opened when it is lost ([`supervisor`]). A transaction takes the connection with the least on it ([`pool`]) and waits
+//! for its own outcome.
 //!
 //! The order of events with one partition key is not kept across links; a run does not need it.
 
@@ -12,12 +12,17 @@ mod connection;
 mod dial;
 mod errors;
 pub(super) mod follow;
-mod link;
+mod line;
 mod management;
 mod message;
 mod pool;
+mod queue;
 pub(super) mod read_back;
+mod received;
+mod requests;
+mod serving;
 mod socket;
+mod supervisor;
 
 use std::sync::Arc;
 
@@ -27,12 +32,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use self::connection::Supervisor;
 pub(super) use self::connection::Target;
 use self::dial::Dialer;
-use self::link::{Delivery, Request};
 use self::message::Event;
 use self::pool::Pool;
+use self::queue::{Request, Unstored};
+use self::supervisor::Supervisor;
 use super::Publisher;
 use super::address::{self, Address};
 use super::timeouts::Timeouts;
@@ -56,16 +61,6 @@ pub(super) struct Pipelined {
     stop: CancellationToken,
     /// Ends the connections of a publisher that is dropped without having been closed.
     _stop_on_drop: DropGuard,
-}
-
-/// What settled one attempt.
-enum Settled {
-    /// The service's answer.
-    Answer(Result<(), AttemptError>),
-    /// The request did not leave.
-    NotSent(AttemptError),
-    /// The request left, and the answer will not come.
-    Lost(AttemptError),
 }
 
 /// A hub to be read, over connections without links to send.
@@ -156,22 +151,34 @@ impl Pipelined {
                 continue;
             };
             let began = Instant::now();
-            let (reply, left) = oneshot::channel();
-            // From here on the link's owner may send it at any moment.
+            let (reply, outcome) = oneshot::channel();
+            // From here on the connection's owner may send it at any moment.
             let attempt = attempts.send();
             permit.send(Request { event: Event::of(transaction), reply });
-            return match timeout_at(deadline, settle(left)).await {
-                Ok(Settled::Answer(answer)) => {
-                    retry::conclude(attempt, &answer);
-                    answer
+            return match timeout_at(deadline, outcome).await {
+                Ok(Ok(Ok(()))) => {
+                    retry::conclude(attempt, &Ok::<_, AttemptError>(()));
+                    Ok(())
                 }
-                Ok(Settled::NotSent(error)) => {
-                    attempt.withdrawn();
-                    Err(error)
-                }
-                Ok(Settled::Lost(error)) => {
+                Ok(Ok(Err(unstored))) => match *unstored {
+                    Unstored::Refused(error) => {
+                        let answer = Err(error);
+                        retry::conclude(attempt, &answer);
+                        answer
+                    }
+                    Unstored::NotSent(error) => {
+                        attempt.withdrawn();
+                        Err(error)
+                    }
+                    Unstored::Lost(error) => {
+                        attempt.lost();
+                        Err(error)
+                    }
+                },
+                // The task of the connection ended without a word; whether the event had left is not known.
+                Ok(Err(_)) => {
                     attempt.lost();
-                    Err(error)
+                    Err(errors::lost("the connection was lost"))
                 }
                 Err(_) => {
                     attempt.lost();
@@ -212,17 +219,5 @@ impl Publisher for Pipelined {
         self.supervisors.close();
         // Each supervisor bounds its own closing; this is for one that does not come back at all.
         let _ = timeout(self.timeouts.close * 2, self.supervisors.wait()).await;
-    }
-}
-
-async fn settle(left: oneshot::Receiver<Result<Delivery, AttemptError>>) -> Settled {
-    match left.await {
-        Ok(Ok(delivery)) => match delivery.await {
-            Ok(outcome) => Settled::Answer(errors::of_outcome(outcome)),
-            Err(error) => Settled::Lost(errors::of_lost_delivery(&error)),
-        },
-        Ok(Err(error)) => Settled::NotSent(error),
-        // The task of the link ended with its connection, and dropped the event; whether it had left is not known.
-        Err(_) => Settled::Lost(AttemptError::lost(FailureKind::Connection, "the connection was lost")),
     }
 }

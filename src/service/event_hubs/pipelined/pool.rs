@@ -1,26 +1,26 @@
-//! The links that are up, and why there is none when none is.
+//! The connections that are up, and why there is none when none is.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
-use super::link::{Link, Slot};
+use super::queue::{Queue, Slot};
 use crate::service::FailureKind;
 use crate::service::retry::{AttemptError, Verdict};
 
-/// The links of one hub, over all its connections.
+/// The connections of one hub over which can be sent.
 pub(super) struct Pool {
-    links: RwLock<Vec<Arc<Link>>>,
-    /// Why no connection could be opened, at the latest try; changes wake those who wait for a link.
+    queues: RwLock<Vec<Arc<Queue>>>,
+    /// Why no connection could be opened, at the latest try; changes wake those who wait for one.
     latest_error: watch::Sender<Option<AttemptError>>,
 }
 
 impl Pool {
     pub(super) fn new() -> Self {
-        Self { links: RwLock::default(), latest_error: watch::Sender::new(None) }
+        Self { queues: RwLock::default(), latest_error: watch::Sender::new(None) }
     }
 
-    /// A place on the link with the least on it. Waits for a link when none is up; `waits` is called with the reason at every failed try.
+    /// A place on the connection with the least on it. Waits for one when none is up; `waits` is called with the reason at every failed try.
     ///
     /// # Errors
     /// When none is up because the service refuses txgen: waiting would not help.
@@ -46,19 +46,19 @@ impl Pool {
     }
 
     fn least_loaded(&self) -> Option<Slot> {
-        let links = self.links.read().unwrap_or_else(PoisonError::into_inner);
-        links.iter().min_by_key(|link| link.load()).map(Link::enter)
+        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
+        queues.iter().min_by_key(|queue| queue.load()).map(Queue::enter)
     }
 
-    /// A link is up.
-    pub(super) fn add(&self, link: Arc<Link>) {
-        self.links.write().unwrap_or_else(PoisonError::into_inner).push(link);
+    /// A connection is up.
+    pub(super) fn add(&self, queue: Arc<Queue>) {
+        self.queues.write().unwrap_or_else(PoisonError::into_inner).push(queue);
         self.latest_error.send_replace(None);
     }
 
-    /// A link is gone.
-    pub(super) fn remove(&self, link: &Arc<Link>) {
-        self.links.write().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, link));
+    /// A connection is gone, or has no link.
+    pub(super) fn remove(&self, queue: &Arc<Queue>) {
+        self.queues.write().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, queue));
     }
 
     /// A connection could not be opened.
@@ -79,28 +79,28 @@ mod tests {
     use super::super::socket::Socket;
     use super::*;
 
-    async fn link() -> Arc<Link> {
+    async fn queue() -> Arc<Queue> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        Link::new(Socket::new(socket).unwrap().1).0
+        Queue::new(1, Socket::new(socket).unwrap().1).0
     }
 
     #[tokio::test]
-    async fn transactions_spread_evenly_over_the_links() {
+    async fn transactions_spread_evenly_over_the_connections() {
         let pool = Pool::new();
-        let links = [link().await, link().await, link().await];
-        links.iter().for_each(|link| pool.add(link.clone()));
+        let queues = [queue().await, queue().await, queue().await];
+        queues.iter().for_each(|queue| pool.add(queue.clone()));
         let mut places = Vec::new();
         for _ in 0..30 {
             places.push(pool.enter(&|_| ()).await.unwrap());
         }
-        assert_eq!(links.each_ref().map(|link| link.load()), [10, 10, 10]);
+        assert_eq!(queues.each_ref().map(|queue| queue.load()), [10, 10, 10]);
         drop(places);
-        assert_eq!(links.each_ref().map(|link| link.load()), [0, 0, 0]);
+        assert_eq!(queues.each_ref().map(|queue| queue.load()), [0, 0, 0]);
     }
 
     #[tokio::test]
-    async fn a_transaction_waits_for_a_link_to_come_up() {
+    async fn a_transaction_waits_for_a_connection_to_come_up() {
         let pool = Arc::new(Pool::new());
         let waiting = tokio::spawn({
             let pool = pool.clone();
@@ -109,7 +109,7 @@ mod tests {
         pool.report(AttemptError::lost(FailureKind::Connection, "connection refused"));
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        pool.add(link().await);
+        pool.add(queue().await);
         assert!(waiting.await.unwrap().is_ok());
     }
 

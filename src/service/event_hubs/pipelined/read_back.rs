@@ -3,25 +3,16 @@
 //! All partitions are read at once, each over a link of its own, on one connection. When that is lost, another one goes on
 //! where it ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use fe2o3_amqp::Receiver;
-use fe2o3_amqp::link::receiver::CreditMode;
-use fe2o3_amqp::session::SessionHandle;
-use fe2o3_amqp_types::definitions::SenderSettleMode;
-use fe2o3_amqp_types::messaging::annotations::OwnedKey;
-use fe2o3_amqp_types::messaging::{Body, Message, Source};
-use fe2o3_amqp_types::primitives::{Symbol, Value};
-use serde_amqp::described::Described;
-use serde_amqp::descriptor::Descriptor;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use txgen_amqp::client::Link;
 use uuid::Uuid;
 
 use super::connection::{Open, Target};
 use super::errors;
+use super::received::{Received, SELECTOR, receiver};
 use crate::service::FailureKind;
 use crate::service::event_hubs::ReadFrom;
 use crate::service::event_hubs::timeouts::Timeouts;
@@ -29,16 +20,12 @@ use crate::service::event_hubs::tokens::TokenSource;
 use crate::service::retry::{AttemptError, Verdict};
 use crate::settings::{ConnectionString, EventHubTransport, Proxies};
 
-/// The filter that says where a reader starts, by name and by the descriptor that Microsoft's clients use.
-const SELECTOR: &str = "apache.org:selector-filter:string";
 /// Events that a link may be ahead of its reader; filled up by half.
 const CREDIT: u32 = 1_000;
 /// How long a partition may be silent that is known to have more.
 const SILENCE: Duration = Duration::from_secs(30);
 /// Connections in a row that bring nothing before the reading is given up.
 const MOST_TRIES: u32 = 5;
-/// Events that wait to be looked at.
-const WAITING: usize = 4_096;
 
 /// An event that was read back.
 #[derive(Debug)]
@@ -114,41 +101,25 @@ impl Reading {
                 found.unwrap_or_else(|_| Err(late("reading the partitions' properties")))?
             }
         };
-        let (events, mut arrived) = mpsc::channel(WAITING);
-        let mut readers = JoinSet::new();
+        let mut readers = HashMap::new();
         let mut error = None;
         for (partition, stretch) in &left {
             let attached = timeout(connect, self.attach(&mut open, *partition, *stretch)).await;
             match attached.unwrap_or_else(|_| Err(late("attaching a receiver"))) {
-                Ok(receiver) => drop(readers.spawn(read(receiver, *partition, stretch.last, events.clone()))),
+                Ok(link) => {
+                    readers.insert(link, Reader { partition: *partition, unfilled: 0, heard: Instant::now() });
+                }
                 Err(failed) => {
                     error = Some(failed);
                     break;
                 }
             }
         }
-        if error.as_ref().is_some_and(|error| error.verdict == Verdict::GiveUp) {
-            readers.abort_all();
-        }
-        // What the receivers before that one have brought counts: else a connection that is lost again and again while
-        // receivers are attached would never bring anything.
-        drop(events);
-        while let Some(event) = arrived.recv().await {
-            if let Some(stretch) = left.get_mut(&event.partition) {
-                stretch.read = Some(event.sequence_number);
-                if event.sequence_number >= stretch.last {
-                    left.remove(&event.partition);
-                }
-            }
-            take(event);
-        }
-        while let Some(ended) = readers.join_next().await {
-            let ended = match ended {
-                Err(error) if error.is_cancelled() => Ok(()),
-                ended => ended.unwrap_or_else(|error| Err(AttemptError::lost(FailureKind::Internal, error))),
-            };
-            // The first one says most: those after it follow from it.
-            error = error.or(ended.err());
+        // What the receivers before that one bring counts: else a connection that is lost again and again while receivers
+        // are attached would never bring anything.
+        if error.as_ref().is_none_or(|error| error.verdict != Verdict::GiveUp) {
+            // The first error says most: those after it follow from it.
+            error = error.or(read(&mut open, readers, &mut left, take).await.err());
         }
         let is_done = left.is_empty();
         self.left = Some(left);
@@ -175,78 +146,81 @@ impl Reading {
         Ok(left)
     }
 
-    async fn attach(&self, open: &mut Open, partition: u32, stretch: Stretch) -> Result<Receiver, AttemptError> {
+    async fn attach(&self, open: &mut Open, partition: u32, stretch: Stretch) -> Result<Link, AttemptError> {
         let selector = match stretch.read {
             Some(read) => format!("amqp.annotation.x-opt-sequence-number > '{read}'"),
             None => format!("amqp.annotation.x-opt-enqueued-time > '{}'", self.since_unix_ms),
         };
-        let filter = Described { descriptor: Descriptor::Name(Symbol::from(SELECTOR)), value: Value::String(selector) };
         let address = format!("{}/ConsumerGroups/{}/Partitions/{partition}", self.target.hub, self.consumer_group);
-        let source = Source::builder().address(address).add_to_filter(SELECTOR, filter).build();
-        let session: &mut SessionHandle<()> = open.session();
-        let mut receiver = Receiver::builder()
-            .name(format!("txgen-{}", Uuid::new_v4()))
-            .source(source)
-            .sender_settle_mode(SenderSettleMode::Settled)
-            // Filled up by hand: the library counts deliveries that it settles itself, and these come settled.
-            .credit_mode(CreditMode::Manual)
-            // A service may put the filter back in a form of its own.
-            .verify_incoming_source(false)
-            .attach(session)
-            .await
-            .map_err(|error| errors::of_receiver_attach(&error))?;
-        receiver
-            .set_credit(CREDIT)
-            .await
-            .map_err(|error| AttemptError::lost(FailureKind::Connection, format!("the link was lost: {error:?}")))?;
-        Ok(receiver)
+        let name = format!("txgen-{}", Uuid::new_v4());
+        let filters = [(SELECTOR, selector.as_str())];
+        open.receive_from(&receiver(&name, &address, &filters), CREDIT).await
     }
 }
 
-/// Reads one partition up to `last`.
-async fn read(
-    mut receiver: Receiver,
+/// A link that is read.
+struct Reader {
     partition: u32,
-    last: i64,
-    events: mpsc::Sender<StoredEvent>,
+    /// Messages that have come since it was given credit.
+    unfilled: u32,
+    /// When the latest one came.
+    heard: Instant,
+}
+
+/// Reads these links up to the ends of their partitions.
+async fn read(
+    open: &mut Open,
+    mut readers: HashMap<Link, Reader>,
+    left: &mut BTreeMap<u32, Stretch>,
+    take: &mut (dyn FnMut(StoredEvent) + Send),
 ) -> Result<(), AttemptError> {
-    let mut unfilled = 0;
-    loop {
-        let received = timeout(SILENCE, receiver.recv::<Body<Value>>()).await.map_err(|_| {
-            let message = format!("partition {partition} has more events, but sent none for {SILENCE:?}");
+    while let Some((silent, since)) =
+        readers.values().map(|reader| (reader.partition, reader.heard)).min_by_key(|(_, heard)| *heard)
+    {
+        let received = timeout_at(since + SILENCE, open.message()).await.map_err(|_| {
+            let message = format!("partition {silent} has more events, but sent none for {SILENCE:?}");
             AttemptError::lost(FailureKind::Timeout, message)
         })?;
-        let delivery = received.map_err(|error| errors::of_receive(&error))?;
-        let Some(event) = stored_event(partition, delivery.into_message()) else { continue };
-        let is_last = event.sequence_number >= last;
-        if events.send(event).await.is_err() || is_last {
-            return Ok(());
-        }
-        unfilled += 1;
-        if unfilled >= CREDIT / 2 {
-            unfilled = 0;
-            let filled = receiver.set_credit(CREDIT).await;
-            filled.map_err(|error| {
-                AttemptError::lost(FailureKind::Connection, format!("the link was lost: {error:?}"))
-            })?;
+        let mut next = Some(received?);
+        while let Some((link, message)) = next {
+            if let Some(reader) = readers.get_mut(&link) {
+                reader.heard = Instant::now();
+                let event = stored_event(reader.partition, &message)?;
+                let is_read = event.is_some_and(|event| has_ended(left, event, take));
+                reader.unfilled += 1;
+                if is_read {
+                    readers.remove(&link);
+                } else if reader.unfilled >= CREDIT / 2 {
+                    reader.unfilled = 0;
+                    open.line.amqp().grant(link, CREDIT);
+                }
+            }
+            next = open.arrived();
         }
     }
+    Ok(())
 }
 
-fn stored_event(partition: u32, message: Message<Body<Value>>) -> Option<StoredEvent> {
-    let (mut sequence_number, mut partition_key) = (None, None);
-    for (key, value) in message.message_annotations?.0 {
-        let OwnedKey::Symbol(name) = key else { continue };
-        match (name.as_str(), value) {
-            ("x-opt-sequence-number", Value::Long(number)) => sequence_number = Some(number),
-            ("x-opt-partition-key", Value::String(key)) => partition_key = Some(key),
-            _ => {}
-        }
+/// Takes an event; whether its partition is read to the end.
+fn has_ended(
+    left: &mut BTreeMap<u32, Stretch>,
+    event: StoredEvent,
+    take: &mut (dyn FnMut(StoredEvent) + Send),
+) -> bool {
+    let Some(stretch) = left.get_mut(&event.partition) else { return true };
+    stretch.read = Some(event.sequence_number);
+    let has_ended = event.sequence_number >= stretch.last;
+    if has_ended {
+        left.remove(&event.partition);
     }
-    let body = match message.body {
-        Body::Data(sections) => sections.into_iter().flat_map(|section| section.0.into_vec()).collect(),
-        // Somebody else's event, of a kind that txgen does not send.
-        _ => Vec::new(),
-    };
-    Some(StoredEvent { partition, sequence_number: sequence_number?, partition_key, body })
+    take(event);
+    has_ended
+}
+
+fn stored_event(partition: u32, message: &[u8]) -> Result<Option<StoredEvent>, AttemptError> {
+    let received = Received::read(message).map_err(|error| errors::undecodable(&error))?;
+    let Some(sequence_number) = received.sequence_number else { return Ok(None) };
+    // Somebody else's event may be of a kind that txgen does not send.
+    let body = if received.is_data { received.body } else { Vec::new() };
+    Ok(Some(StoredEvent { partition, sequence_number, partition_key: received.partition_key, body }))
 }

@@ -1,11 +1,7 @@
-//! The socket under a connection, with a liveness, a switch and a pump.
+//! The socket under a connection, with a liveness and a switch.
 //!
-//! The AMQP library flushes after each frame, which is one system call and one packet for each event. So it writes into a
-//! pipe in memory instead, and a task of its own pumps to the socket whatever has gathered meanwhile: under load that is
-//! many frames at once, and on an idle connection a frame leaves without delay all the same.
-//!
-//! The AMQP library notices a silent peer only while it waits for input. A peer that vanished while the library waits to
-//! write keeps it waiting for ever: so the publisher itself remembers when it last heard something, and can cut.
+//! A transaction whose answer does not come must know whether anything came at all: if not, everything else on the connection
+//! waits in vain, too. So it can see when something was last heard, and cut.
 
 use std::io;
 use std::net::Shutdown;
@@ -15,23 +11,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, DuplexStream, ReadBuf, copy_buf, duplex};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::Instant;
-
-/// Bytes that wait to be pumped, at most.
-const PIPE: usize = 64 * 1024;
 
 /// A TCP socket that remembers when it last heard something.
 #[derive(Debug)]
 pub(super) struct Socket {
-    input: OwnedReadHalf,
-    output: DuplexStream,
+    stream: TcpStream,
     liveness: Arc<Liveness>,
 }
 
-/// What the publisher keeps of a line while the AMQP library owns it.
+/// What is known of a socket without owning it.
 #[derive(Debug)]
 pub(super) struct Liveness {
     opened: Instant,
@@ -49,25 +40,14 @@ impl Socket {
         let socket = socket.into_std()?;
         let switch = socket.try_clone()?;
         let liveness = Arc::new(Liveness { opened: Instant::now(), last_heard: AtomicU64::new(0), switch });
-        let (input, socket) = TcpStream::from_std(socket)?.into_split();
-        let (output, pipe) = duplex(PIPE);
-        tokio::spawn(pump(pipe, socket));
-        Ok((Self { input, output, liveness: liveness.clone() }, liveness))
+        Ok((Self { stream: TcpStream::from_std(socket)?, liveness: liveness.clone() }, liveness))
     }
 }
 
-/// Ends when either side does: then the other side's next use fails.
-async fn pump(pipe: DuplexStream, mut socket: OwnedWriteHalf) {
-    if copy_buf(&mut BufReader::with_capacity(PIPE, pipe), &mut socket).await.is_ok() {
-        // It fails where the peer was faster.
-        let _ = socket.shutdown().await;
-    }
-}
-
-impl Drop for Liveness {
+impl Drop for Socket {
     fn drop(&mut self) {
-        // The pump may still wait for a peer that has stopped reading.
-        self.cut();
+        // The switch would keep it open.
+        self.liveness.cut();
     }
 }
 
@@ -101,7 +81,7 @@ impl Liveness {
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let poll = Pin::new(&mut self.input).poll_read(cx, buf);
+        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.liveness.beat();
         }
@@ -111,7 +91,7 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.output).poll_write(cx, buf)
+        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -119,25 +99,25 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.output).poll_write_vectored(cx, bufs)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.output.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.output).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.output).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
