@@ -23,23 +23,33 @@ impl<'o> Writer<'o> {
     }
 
     /// Lengths that are written are of buffers below a frame's size; the cap keeps a miscount from wrapping.
-    fn length(bytes: &[u8]) -> u32 {
-        u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+    fn length(bytes: usize) -> u32 {
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+
+    /// Begins a value of so many bytes, which follow.
+    fn begin_variable(&mut self, constructor: u8, length: usize) {
+        self.count += 1;
+        match u8::try_from(length) {
+            Ok(length) => self.out.put_slice(&[constructor, length]),
+            Err(_) => {
+                self.out.put_u8(constructor | 0x10);
+                self.out.put_u32(Self::length(length));
+            }
+        }
     }
 
     fn put_variable(&mut self, constructor: u8, bytes: &[u8]) {
-        self.count += 1;
-        match u8::try_from(bytes.len()) {
-            Ok(length) => {
-                self.out.put_u8(constructor);
-                self.out.put_u8(length);
-            }
-            Err(_) => {
-                self.out.put_u8(constructor | 0x10);
-                self.out.put_u32(Self::length(bytes));
-            }
-        }
+        self.begin_variable(constructor, bytes.len());
         self.out.put_slice(bytes);
+    }
+
+    /// A value, or null where there is none.
+    pub fn optional<V>(&mut self, value: Option<V>, write: impl FnOnce(&mut Self, V)) {
+        match value {
+            Some(value) => write(self, value),
+            None => self.null(),
+        }
     }
 
     pub fn null(&mut self) {
@@ -101,14 +111,7 @@ impl<'o> Writer<'o> {
 
     /// A binary value of so many bytes, which follow.
     pub fn binary_of(&mut self, length: usize) {
-        self.count += 1;
-        match u8::try_from(length) {
-            Ok(length) => self.out.put_slice(&[0xa0, length]),
-            Err(_) => {
-                self.out.put_u8(0xb0);
-                self.out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-            }
-        }
+        self.begin_variable(0xa0, length);
     }
 
     /// One value that is encoded already.
@@ -135,7 +138,7 @@ impl<'o> Writer<'o> {
         self.out.put_u64(0);
         let outside = std::mem::replace(&mut self.count, 0);
         elements(self);
-        let size = Self::length(&self.out[start + 4..]);
+        let size = Self::length(self.out.len() - (start + 4));
         self.out[start..start + 4].copy_from_slice(&size.to_be_bytes());
         self.out[start + 4..start + 8].copy_from_slice(&self.count.to_be_bytes());
         self.count = outside + 1;
@@ -160,7 +163,7 @@ impl<'o> Writer<'o> {
         self.compound(0xf0, |w| {
             w.out.put_u8(constructor);
             for text in texts {
-                w.out.put_u32(Self::length(text.as_ref().as_bytes()));
+                w.out.put_u32(Self::length(text.as_ref().len()));
                 w.out.put_slice(text.as_ref().as_bytes());
                 w.count += 1;
             }

@@ -25,10 +25,7 @@ pub struct NewOpen<'a> {
 pub fn write_open(w: &mut Writer<'_>, open: &NewOpen<'_>) {
     w.described_list(OPEN, |w| {
         w.string(open.container);
-        match open.hostname {
-            Some(hostname) => w.string(hostname),
-            None => w.null(),
-        }
+        w.optional(open.hostname, Writer::string);
         w.uint(open.max_frame_size);
         w.ushort(open.channel_max);
         w.uint(open.idle_time_out_ms);
@@ -49,10 +46,7 @@ pub fn write_open(w: &mut Writer<'_>, open: &NewOpen<'_>) {
 /// Writes a begin; `remote_channel` is that of the begin which it answers.
 pub fn write_begin(w: &mut Writer<'_>, remote_channel: Option<u16>, window: u32, handle_max: u32) {
     w.described_list(BEGIN, |w| {
-        match remote_channel {
-            Some(channel) => w.ushort(channel),
-            None => w.null(),
-        }
+        w.optional(remote_channel, Writer::ushort);
         w.uint(0);
         w.uint(window);
         w.uint(window);
@@ -86,10 +80,6 @@ pub struct NewAttach<'a> {
 
 /// Writes an attach by the end that wants the link.
 pub fn write_new_attach(w: &mut Writer<'_>, attach: &NewAttach<'_>) {
-    let address = |w: &mut Writer<'_>, address: Option<&str>| match address {
-        Some(address) => w.string(address),
-        None => w.null(),
-    };
     w.described_list(ATTACH, |w| {
         w.string(attach.name);
         w.uint(attach.handle);
@@ -97,7 +87,7 @@ pub fn write_new_attach(w: &mut Writer<'_>, attach: &NewAttach<'_>) {
         w.ubyte(u8::from(attach.settled));
         w.ubyte(0);
         w.described_list(SOURCE, |w| {
-            address(w, attach.source);
+            w.optional(attach.source, Writer::string);
             w.pad_to(7);
             if !attach.filters.is_empty() {
                 w.map(|w| {
@@ -111,7 +101,7 @@ pub fn write_new_attach(w: &mut Writer<'_>, attach: &NewAttach<'_>) {
             w.pad_to(11);
         });
         w.described_list(TARGET, |w| {
-            address(w, attach.target);
+            w.optional(attach.target, Writer::string);
             w.pad_to(7);
         });
         w.pad_to(9);
@@ -120,10 +110,7 @@ pub fn write_new_attach(w: &mut Writer<'_>, attach: &NewAttach<'_>) {
         } else {
             w.uint(0)
         }
-        match attach.max_message_size {
-            Some(size) => w.ulong(size),
-            None => w.null(),
-        }
+        w.optional(attach.max_message_size, Writer::ulong);
         w.pad_to(13);
         if attach.properties.is_empty() {
             w.null();
@@ -175,31 +162,22 @@ pub fn write_attach(
             w.null();
         }
         w.ulong(max_message_size);
-        match offered_capability {
-            Some(capability) => w.symbols(&[capability]),
-            None => w.null(),
-        }
+        w.optional(offered_capability, |w, capability| w.symbols(&[capability]));
         w.pad_to(14);
     });
 }
 
 /// A flow.
 pub fn write_flow(w: &mut Writer<'_>, flow: &Flow) {
-    fn optional(w: &mut Writer<'_>, value: Option<u32>) {
-        match value {
-            Some(value) => w.uint(value),
-            None => w.null(),
-        }
-    }
     w.described_list(FLOW, |w| {
-        optional(w, flow.next_incoming_id);
+        w.optional(flow.next_incoming_id, Writer::uint);
         w.uint(flow.incoming_window);
         w.uint(flow.next_outgoing_id);
         w.uint(flow.outgoing_window);
-        optional(w, flow.handle);
-        optional(w, flow.delivery_count);
-        optional(w, flow.link_credit);
-        optional(w, flow.available);
+        w.optional(flow.handle, Writer::uint);
+        w.optional(flow.delivery_count, Writer::uint);
+        w.optional(flow.link_credit, Writer::uint);
+        w.optional(flow.available, Writer::uint);
         w.bool(flow.drain);
         w.bool(flow.echo);
         w.pad_to(11);
@@ -291,8 +269,5 @@ pub fn write_close(w: &mut Writer<'_>, error: Option<&AmqpError>) {
 }
 
 fn write_error(w: &mut Writer<'_>, error: Option<&AmqpError>) {
-    match error {
-        Some(error) => error.write(w),
-        None => w.null(),
-    }
+    w.optional(error, |w, error| error.write(w));
 }

@@ -169,10 +169,7 @@ impl<'a> Request<'a> {
         w.described_list(PROPERTIES, |w| {
             w.pad_to(5);
             // With the type that the peer gave it: clients compare ids of their own type.
-            match self.message_id {
-                Some(Raw(id)) => w.raw(id),
-                None => w.null(),
-            }
+            w.optional(self.message_id, |w, Raw(id)| w.raw(id));
             w.pad_to(13);
         });
         w.described_map(APPLICATION_PROPERTIES, |w| {

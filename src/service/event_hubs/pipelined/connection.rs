@@ -73,7 +73,7 @@ impl Target {
         let token = self.tokens.token(&self.resource).await?;
         let put = authorise::put(&self.resource, &token);
         let mut open = Open { line, links: Vec::new(), token, refused: None, waiting: VecDeque::new() };
-        open.ask(authorise::NODE, [put]).await.map_err(|error| self.tokens.explain(error))?;
+        open.ask(authorise::NODE, vec![put]).await.map_err(|error| self.tokens.explain(error))?;
         let mut attaching: Vec<_> = (0..self.links).map(|_| self.attach(&mut open.line)).collect();
         while !attaching.is_empty() {
             match open.next().await? {
@@ -131,15 +131,7 @@ impl Open {
     }
 
     /// The replies of a node to these requests, asked one after the other.
-    async fn ask<const N: usize>(
-        &mut self,
-        node: &str,
-        requests: [Vec<u8>; N],
-    ) -> Result<Vec<ReplyMessage>, AttemptError> {
-        self.ask_all(node, requests.into()).await
-    }
-
-    async fn ask_all(&mut self, node: &str, requests: Vec<Vec<u8>>) -> Result<Vec<ReplyMessage>, AttemptError> {
+    async fn ask(&mut self, node: &str, requests: Vec<Vec<u8>>) -> Result<Vec<ReplyMessage>, AttemptError> {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
@@ -156,7 +148,7 @@ impl Open {
 
     async fn ask_hub(&mut self, hub: &str) -> Result<Option<ReplyMessage>, AttemptError> {
         let request = management::read_hub(hub, &self.token.text);
-        Ok(self.ask(management::NODE, [request]).await?.pop())
+        Ok(self.ask(management::NODE, vec![request]).await?.pop())
     }
 
     /// What each partition of the hub holds, of so many.
@@ -167,7 +159,7 @@ impl Open {
     ) -> Result<Vec<management::Partition>, AttemptError> {
         let requests =
             (0..count).map(|partition| management::read_partition(hub, partition, &self.token.text)).collect();
-        let replies = self.ask_all(management::NODE, requests).await?;
+        let replies = self.ask(management::NODE, requests).await?;
         Ok(replies.iter().map(management::partition).collect())
     }
 
@@ -207,7 +199,7 @@ impl Open {
     /// Renews the token.
     pub(super) async fn renew(&mut self, target: &Target) -> Result<(), AttemptError> {
         let token = target.tokens.token(&target.resource).await?;
-        self.ask(authorise::NODE, [authorise::put(&target.resource, &token)]).await?;
+        self.ask(authorise::NODE, vec![authorise::put(&target.resource, &token)]).await?;
         self.token = token;
         Ok(())
     }

@@ -68,10 +68,7 @@ pub(super) fn request(properties: &[(&str, Property<'_>)], body: Option<&str>) -
         }
     });
     w.descriptor(AMQP_VALUE);
-    match body {
-        Some(text) => w.string(text),
-        None => w.null(),
-    }
+    w.optional(body, Writer::string);
     out.to_vec()
 }
 

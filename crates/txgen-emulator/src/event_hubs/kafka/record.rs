@@ -26,10 +26,7 @@ pub(super) fn to_event(record: &Record) -> EventParts<'_> {
         w.described_map(APPLICATION_PROPERTIES, |w| {
             for (name, value) in &record.headers {
                 w.string(name);
-                match value {
-                    Some(value) => w.binary(value),
-                    None => w.null(),
-                }
+                w.optional(value.as_deref(), Writer::binary);
             }
         });
     }
